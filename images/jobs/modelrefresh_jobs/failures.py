@@ -1,0 +1,19 @@
+"""How a stage gives up on purpose.
+
+Everything else that escapes a stage is an internal error; `__main__` maps both to an exit
+code and a result once.
+"""
+
+from modelrefresh.contract.exit_codes import ExitCode
+
+
+class StageError(Exception):
+    """A stage cannot go on; `reason` is a word of the operator's `api/conditions.py`.
+
+    The message names the object, what was seen, what was expected and what to do.
+    """
+
+    def __init__(self, reason: str, message: str, *, exit_code: ExitCode = ExitCode.BAD_INPUT) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.exit_code = exit_code

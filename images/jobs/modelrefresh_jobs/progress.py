@@ -1,0 +1,83 @@
+"""How far a stage is, for people: a log line, `/progress` as JSON and `/metrics` for Prometheus.
+
+Best effort by design: nothing waits for it and a stage without a free port goes on silently.
+The operator polls `/progress`; a PodMonitor scrapes `/metrics`.
+"""
+
+import contextlib
+import http.server
+import json
+import logging
+import threading
+import time
+from dataclasses import dataclass, field
+
+LOG = logging.getLogger("modelrefresh.jobs")
+_LOG_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class Progress:
+    """The stage's position; written by the stage's thread, read by the server's."""
+
+    stage: str
+    done: int = 0
+    total: int = 0
+    unit: str = "items"
+    gauges: dict[str, float] = field(default_factory=dict)
+    """Current figures of a stage, such as loss or tokens_per_second."""
+    _logged: float = 0.0
+
+    def report(self, done: int, total: int, *, unit: str = "items", **gauges: float) -> None:
+        """Move on; logs at most every few seconds."""
+        self.done, self.total, self.unit = done, total, unit
+        self.gauges.update(gauges)
+        now = time.monotonic()
+        if now - self._logged >= _LOG_SECONDS or done == total:
+            self._logged = now
+            figures = " ".join(f"{name}={value:.4g}" for name, value in sorted(self.gauges.items()))
+            LOG.info("%s %d/%d %s %s", self.stage, done, total, unit, figures)
+
+    def document(self) -> dict[str, object]:
+        """The `/progress` answer: percent 0-100, position and gauges."""
+        percent = 100.0 * self.done / self.total if self.total else 0.0
+        return {
+            "stage": self.stage,
+            "percent": round(percent, 1),
+            "done": self.done,
+            "total": self.total,
+            "unit": self.unit,
+            **self.gauges,
+        }
+
+    def metrics(self) -> str:
+        """The `/metrics` answer in Prometheus text form."""
+        lines = [
+            f'modelrefresh_stage_{name}{{stage="{self.stage}"}} {value}'
+            for name, value in sorted({"done": float(self.done), "total": float(self.total), **self.gauges}.items())
+        ]
+        return "\n".join([*lines, ""])
+
+
+def serve(progress: Progress, *, port: int) -> None:
+    """Answer on this port from a daemon thread; a taken port is logged and ignored."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            text = json.dumps(progress.document()) if self.path == "/progress" else progress.metrics()
+            self.send_response(
+                http.HTTPStatus.OK if self.path in ("/progress", "/metrics") else http.HTTPStatus.NOT_FOUND
+            )
+            self.end_headers()
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self.wfile.write(text.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Requests are not worth a log line."""
+
+    try:
+        server = http.server.ThreadingHTTPServer(("", port), Handler)
+    except OSError as error:
+        LOG.warning("progress: port %d cannot be served (%s); the stage goes on without", port, error)
+        return
+    threading.Thread(target=server.serve_forever, daemon=True, name="progress").start()

@@ -1,0 +1,1 @@
+"""ModelRefresh: a Kubernetes operator for declarative model refresh."""

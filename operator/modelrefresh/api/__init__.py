@@ -1,0 +1,1 @@
+"""What users write and read: the four kinds, their names, conditions and schema."""

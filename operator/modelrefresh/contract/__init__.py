@@ -1,0 +1,1 @@
+"""What operator and Jobs promise each other. Standard library only; both images install it."""

@@ -1,0 +1,51 @@
+"""Where things lie on the workspace claim, and when they exist.
+
+One claim per namespace. A folder without a valid `manifest.json` does not exist: writers
+fill a temporary sibling, fsync, rename, and write the manifest last.
+
+    runs/<owner>/<run>/<stage>/   scratch of a run, removed by retention
+    residuals/<digest>/           residual shards and the instruct model's donor files
+    versions/<digest>/            a complete Hugging Face checkpoint; immutable
+    cache/huggingface/            downloads of hf:// sources
+"""
+
+import pathlib
+from dataclasses import dataclass
+
+from modelrefresh.contract import env
+
+MANIFEST = "manifest.json"
+RESULT = "result.json"
+PROVENANCE = "provenance.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """Paths below one workspace root."""
+
+    root: pathlib.Path
+
+    def stage(self, owner: str, run: str, stage: env.Stage) -> pathlib.Path:
+        """Scratch folder of one stage of one run."""
+        return self.root / "runs" / owner / run / stage.value
+
+    def runs(self, owner: str) -> pathlib.Path:
+        """Parent of all runs of one owner."""
+        return self.root / "runs" / owner
+
+    def residual(self, digest: str) -> pathlib.Path:
+        """Folder of one stored residual."""
+        return self.root / "residuals" / digest
+
+    def version(self, digest: str) -> pathlib.Path:
+        """Folder of one sealed model version."""
+        return self.root / "versions" / digest
+
+    def hub_cache(self) -> pathlib.Path:
+        """HF_HOME of stages that fetch hf:// sources."""
+        return self.root / "cache" / "huggingface"
+
+
+def claim_path(sources: str, claim: str, path: str) -> str:
+    """Where `pvc://claim/path` is mounted inside a stage's pod."""
+    return f"{sources}/{claim}/{path}".rstrip("/")

@@ -1,0 +1,110 @@
+"""Frozen records to JSON documents and back, strictly.
+
+Knows the few shapes the contract uses: str, int, float, bool, enums, tuples, mappings,
+optionals and nested records. Refuses unknown and missing keys and wrong types by name, so
+that an operator and a Job image of different versions fail loudly instead of guessing.
+Written by hand because the contract must need nothing but the standard library.
+"""
+
+import dataclasses
+import enum
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+R = TypeVar("R")
+
+
+class CodecError(ValueError):
+    """A document does not fit the record; the message names the path, what was seen and what was expected."""
+
+
+def to_document(record: object) -> dict[str, Any]:
+    """Render a record as JSON-ready dictionaries and lists; fields that are None are left out."""
+    rendered = _render(record)
+    assert isinstance(rendered, dict)  # noqa: S101 -- a record always renders to an object
+    return rendered
+
+
+def from_document(kind: type[R], document: object, *, path: str = "") -> R:
+    """Parse a JSON document into a record of this kind.
+
+    Raises:
+        CodecError: a key is unknown or missing, or a value has another type.
+    """
+    if not isinstance(document, Mapping):
+        raise CodecError(f"{path or kind.__name__}: expected an object, saw {type(document).__name__}")
+    hints = typing.get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(document) - set(fields))
+    if unknown:
+        raise CodecError(f"{path or kind.__name__}: unknown keys {unknown}; accepted: {sorted(fields)}")
+    values = {}
+    for name, field in fields.items():
+        where = f"{path}.{name}" if path else name
+        if name in document:
+            values[name] = _parse(hints[name], document[name], path=where)
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise CodecError(f"{where}: missing; expected {_spell(hints[name])}")
+    return kind(**values)
+
+
+def _render(value: object) -> object:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        pairs = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
+        return {name: _render(item) for name, item in pairs if item is not None}
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, tuple | list):
+        return [_render(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _render(item) for key, item in value.items()}
+    return value
+
+
+def _parse(hint: Any, value: object, *, path: str) -> object:  # noqa: ANN401 -- type hints have no common type
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return _parse_optional(arguments, value, path=path)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise _mismatch(hint, value, path=path)
+        return tuple(_parse(arguments[0], item, path=f"{path}[{i}]") for i, item in enumerate(value))
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            raise _mismatch(hint, value, path=path)
+        return {str(key): _parse(arguments[1], item, path=f"{path}.{key}") for key, item in value.items()}
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return from_document(hint, value, path=path)
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return _parse_enum(hint, value, path=path)
+    return _parse_scalar(hint, value, path=path)
+
+
+def _parse_optional(arguments: tuple[Any, ...], value: object, *, path: str) -> object:
+    inner = [argument for argument in arguments if argument is not type(None)]
+    return None if value is None else _parse(inner[0], value, path=path)
+
+
+def _parse_enum(hint: type[enum.Enum], value: object, *, path: str) -> enum.Enum:
+    try:
+        return hint(value)
+    except ValueError:
+        raise CodecError(f"{path}: {value!r} is not one of {[item.value for item in hint]}") from None
+
+
+def _parse_scalar(hint: type, value: object, *, path: str) -> object:
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise _mismatch(hint, value, path=path)
+    return value
+
+
+def _mismatch(hint: object, value: object, *, path: str) -> CodecError:
+    return CodecError(f"{path}: expected {_spell(hint)}, saw {type(value).__name__} {value!r}")
+
+
+def _spell(hint: object) -> str:
+    return hint.__name__ if isinstance(hint, type) else str(hint)

@@ -1,0 +1,172 @@
+"""What a Job answers: `result.json` on the workspace and, in short, the termination message.
+
+The termination message is the only channel that the operator reads (Kubernetes keeps at
+most 4 KiB of it), so every summary here must fit; longer detail belongs into result.json.
+Numbers are plain measurements: whether they are good enough is the operator's verdict.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from modelrefresh.contract import codec
+from modelrefresh.contract.env import Stage
+from modelrefresh.contract.exit_codes import ExitCode
+
+TERMINATION_LIMIT = 4096
+"""Bytes of termination message that Kubernetes keeps (KEP-2579 leaves it at 4096 per container)."""
+MESSAGE_LIMIT = 1500
+"""Bytes of `message` that go into the termination message."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractSummary:
+    """A stored residual."""
+
+    digest: str
+    base_fingerprint: str
+    """Content fingerprint of the base; a merge refuses any other base."""
+    instruct_fingerprint: str
+    architecture: str
+    parameters: int
+    bytes: int
+    relative_norm: float
+    """`||instruct - base|| / ||base||` over all weights."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportSummary:
+    """A registered stock model."""
+
+    digest: str
+    architecture: str
+    parameters: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareSummary:
+    """Intake of one run's data."""
+
+    fingerprint: str
+    unchanged: bool
+    documents: int
+    kept: int
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    """Documents dropped, by reason: empty, too_short, duplicate, near_duplicate, over_budget."""
+    tokens: int
+    replay_tokens: int
+    blocks: int
+    newest: str | None = None
+    """Newest document date as ISO text, where the records carry one."""
+    overlap: Mapping[str, float] = field(default_factory=dict)
+    """Share of each suite's items that share a 13-gram with the training text, 0-1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSummary:
+    """Continual pretraining."""
+
+    steps: int
+    tokens: int
+    first_loss: float
+    last_loss: float
+    seconds: float
+    tokens_per_second: float
+    resumed_step: int = 0
+    """Step of the checkpoint this attempt went on from; 0 from the start."""
+    lost_steps: int = 0
+    """Steps of the attempt before that had to be done again."""
+    start_fingerprint: str
+    """Content fingerprint of the model that was trained on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeSummary:
+    """A sealed candidate."""
+
+    digest: str
+    parameters: int
+    bytes: int
+    drift: float
+    """`||trained - start|| / ||start||` over all weights."""
+    residual_norm: float
+    """`||residual|| / ||start||` over all weights."""
+    alignment: float
+    """Cosine between the drift and the residual."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One metric of one suite, candidate and incumbent on the same items."""
+
+    suite: str
+    metric: str
+    items: int
+    candidate: float
+    incumbent: float | None = None
+    difference: float | None = None
+    """Mean of the per-item differences, candidate minus incumbent."""
+    error: float | None = None
+    """Standard error of that mean (paired, arXiv 2411.00640)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateSummary:
+    """All scores of one evaluation."""
+
+    candidate: str
+    """Digest that was evaluated."""
+    incumbent: str | None = None
+    scores: tuple[Score, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How one attempt of one stage ended."""
+
+    stage: Stage
+    run: str
+    attempt: int
+    exit_code: ExitCode
+    reason: str = "Succeeded"
+    """CamelCase word from `api/conditions.py`."""
+    message: str = ""
+    step: int | None = None
+    """Last finished training step, where the stage has steps."""
+    extract: ExtractSummary | None = None
+    import_: ImportSummary | None = None
+    prepare: PrepareSummary | None = None
+    train: TrainSummary | None = None
+    merge: MergeSummary | None = None
+    evaluate: EvaluateSummary | None = None
+
+
+def render(result: Result) -> str:
+    """The result as JSON text for result.json."""
+    return json.dumps(codec.to_document(result), indent=1, sort_keys=True)
+
+
+def render_short(result: Result) -> str:
+    """The result as a termination message of at most `TERMINATION_LIMIT` bytes; only `message` is ever cut."""
+    document = codec.to_document(result)
+    message = result.message.encode()
+    document["message"] = message[-MESSAGE_LIMIT:].decode(errors="ignore")
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    if len(text.encode()) > TERMINATION_LIMIT:
+        document["message"] = ""
+        text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return text
+
+
+def parse(text: str) -> Result:
+    """The result behind a termination message or a result.json.
+
+    Raises:
+        CodecError: not JSON or another shape; the caller must treat the stage as failed.
+    """
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise codec.CodecError(f"result: not JSON: {error}") from error
+    return codec.from_document(Result, document)

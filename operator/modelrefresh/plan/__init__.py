@@ -1,0 +1,1 @@
+"""Pure decisions: what one look at the cluster saw, and what follows."""
