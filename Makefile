@@ -1,0 +1,45 @@
+# What people run. Everything that is built lies under the user's cache, keyed by content; the checkout stays clean.
+
+export OMP_NUM_THREADS ?= 1
+PYTHON = $(shell python3 -m tests.environment where)/bin/python
+BIN = $(dir $(PYTHON))
+SLOW = tests/jobs tests/chart tests/bench tests/cluster tests/images
+LOCK = $(PYTHON) -m uv pip compile --quiet --generate-hashes --no-header --no-annotate pyproject.toml --extra
+
+.PHONY: check test demo cluster cluster-down crds images bench lock environment
+
+check: environment # lint, types, layers, policies and pure tests: two minutes, no cluster
+	$(BIN)ruff format --check . && $(BIN)ruff check . && $(BIN)mypy && PYTHONPATH=operator:images/jobs $(BIN)lint-imports --no-cache
+	$(PYTHON) -m pytest -m "not cluster and not gpu" $(addprefix --ignore=,$(SLOW))
+
+test: check # everything: check, jobs on CPU, a real cluster, images, chart and the end-to-end suite
+	$(PYTHON) -m pytest -m "not cluster" $(wildcard tests/jobs)
+	$(MAKE) cluster images
+	$(PYTHON) -m pytest $(wildcard tests/chart) -m "not cluster"
+	$(PYTHON) -m pytest -m cluster
+
+demo: environment cluster images # the main job on a real cluster: a refresh that is promoted and one that is rejected
+	$(PYTHON) -m examples.demo
+
+cluster: environment # a throw-away single-node Kubernetes; CLUSTER=current takes the current context
+	$(PYTHON) -m tests.cluster up
+
+cluster-down: # stop that cluster and remove its state; built programs stay cached
+	python3 -m tests.cluster down
+
+crds: environment # write crds/*.yaml, and the chart's copies, from the pydantic models
+	PYTHONPATH=operator $(PYTHON) -m modelrefresh.api.schema crds && cp crds/*.yaml charts/modelrefresh/files/crds/
+
+images: environment # build both images from the checkout and push them to the cluster's registry
+	$(PYTHON) -m tests.images build
+
+bench: environment # figures of the reconcile loop and of the residual arithmetic
+	$(PYTHON) -m pytest tests/bench -s
+
+lock: environment # write requirements/*.txt anew from pyproject.toml
+	$(LOCK) operator -o requirements/operator.txt
+	$(LOCK) jobs -o requirements/jobs.txt
+	$(LOCK) dev --extra operator --extra jobs -o requirements/dev.txt
+
+environment:
+	@python3 -m tests.environment
