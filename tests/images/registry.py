@@ -1,13 +1,18 @@
-"""Asks the cluster's registry what it has.
+"""Asks the cluster's registry what it has, and has it started where it is down.
 
-Knows: two requests of the distribution protocol over plain http on this machine. Refuses to know: how images are made.
+Knows: one request of the distribution protocol over plain http. Refuses to know: how images are made, and how the
+registry is run: that is the cluster's.
 """
 
 import os
+import sys
 import urllib.request
 from email.message import Message
 
-ADDRESS = os.environ.get("MODELREFRESH_REGISTRY", "localhost:5000")
+from tests.cluster import registry as local
+from tests.cluster import settings
+
+ADDRESS = os.environ.get("MODELREFRESH_REGISTRY") or settings.REGISTRY
 TIMEOUT_SECONDS = 5
 MANIFESTS = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
 
@@ -17,9 +22,13 @@ def repository(image: str) -> str:
     return f"{ADDRESS}/modelrefresh/{image}"
 
 
-def answers() -> bool:
-    """Tell whether the registry is up."""
-    return _head("/v2/") is not None
+def start() -> None:
+    """Start the cluster's registry where nothing answers yet; one named in the environment must be up already."""
+    if _head("/v2/") is not None:
+        return
+    if ADDRESS != settings.REGISTRY:
+        sys.exit(f"images: nothing answers at {ADDRESS}, expected the registry named by MODELREFRESH_REGISTRY")
+    local.start()
 
 
 def find(image: str, *, tag: str) -> str | None:
