@@ -65,7 +65,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [modelrefresh.dev]
   resources: [modelrefreshes/status, instructionresiduals/status, modelversions/status]
-  verbs: [patch]
+  verbs: [update]
 # Owner references that block deletion need this where OwnerReferencesPermissionEnforcement is on.
 - apiGroups: [modelrefresh.dev]
   resources: [modelrefreshes/finalizers, instructionresiduals/finalizers, modelversions/finalizers]
