@@ -1,0 +1,62 @@
+"""What probes and Prometheus ask this process, served from the loop that does the work.
+
+`/healthz` answers while the loop turns, the event watcher lives and everything was listed not
+too long ago; `/readyz` after everything was listed once; `/metrics` always. A loop that is
+blocked cannot answer, which is the point of serving from it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import prometheus_client
+from aiohttp import web
+
+from modelrefresh import metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signs:
+    """Where the answers come from."""
+
+    resync_age: Callable[[], float | None]
+    resync_limit: float
+    """Seconds without a resync after which the process counts as dead."""
+    watching: Callable[[], bool]
+    """Whether the event watcher lives."""
+    uptime: Callable[[], float]
+
+
+def faults(signs: Signs) -> list[str]:
+    """Why this process should be restarted; empty if it should not."""
+    age = signs.resync_age()
+    found = []
+    if not signs.watching():
+        found.append("the event watcher has ended for good")
+    if (signs.uptime() if age is None else age) > signs.resync_limit:
+        found.append(f"no resync for more than {signs.resync_limit:.0f} s")
+    return found
+
+
+async def serve(signs: Signs, *, port: int) -> web.AppRunner:
+    """Listen on this port of all addresses; the caller cleans the runner up."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        found = faults(signs)
+        return web.Response(text="\n".join(found or ["ok"]) + "\n", status=503 if found else 200)
+
+    async def readyz(_: web.Request) -> web.Response:
+        ready = signs.resync_age() is not None
+        return web.Response(text="ok\n" if ready else "nothing was listed yet\n", status=200 if ready else 503)
+
+    async def metrics_page(_: web.Request) -> web.Response:
+        body = prometheus_client.generate_latest(metrics.REGISTRY)
+        return web.Response(body=body, headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST})
+
+    application = web.Application()
+    application.add_routes(
+        [web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics_page)]
+    )
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, port=port).start()
+    return runner

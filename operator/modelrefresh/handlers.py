@@ -1,0 +1,152 @@
+"""The event watcher: kopf, in a thread and loop of its own, says which objects changed.
+
+The only module besides `__main__` that knows kopf. Nothing of kopf but watches, re-listing and
+login is used: a handler puts keys on the queue and returns. Lost events are healed by
+`cluster/resync.py`. kopf ends with every API fault it does not know, so it is started again.
+"""
+
+import asyncio
+import collections
+import datetime as dt
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import kopf
+
+from modelrefresh import metrics
+from modelrefresh.cluster import routes, transport
+from modelrefresh.cluster.kinds import Kind
+from modelrefresh.cluster.port import Document
+
+LOGGER = logging.getLogger(__name__)
+
+Changed = Callable[[Kind, Document, bool], None]
+"""Called in the watcher's thread with a kind, an object and whether it was deleted."""
+
+_BACKOFF = (1.0, 30.0)
+_RESTARTS, _WINDOW = 10, 600.0
+"""After so many restarts in so many seconds the watcher gives up and the process is restarted."""
+_CREDENTIALS = dt.timedelta(minutes=10)
+
+
+class _Backoffs:
+    """Seconds between tries of one request of kopf: growing, jittered, without an end."""
+
+    def __iter__(self) -> Iterator[float]:
+        seconds = 0.5
+        while True:
+            yield seconds * random.uniform(0.8, 1.2)  # noqa: S311 -- spreads load, guards nothing
+            seconds = min(seconds * 2, 15.0)
+
+
+class Watcher:
+    """Runs kopf until it is stopped, again after each of its ends."""
+
+    def __init__(self, changed: Changed, *, namespaces: tuple[str, ...]) -> None:
+        """Watch these namespaces, or all at none."""
+        self._changed = changed
+        self._namespaces = namespaces
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to end; it is a daemon, nobody needs to wait for it."""
+        self._stop.set()
+
+    def alive(self) -> bool:
+        """Whether changes are watched, or will be again."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        ends: collections.deque[float] = collections.deque(maxlen=_RESTARTS)
+        backoff = _BACKOFF[0]
+        while not self._stop.is_set():
+            started = time.monotonic()
+            self._watch()
+            if self._stop.is_set():
+                return
+            now = time.monotonic()
+            ends.append(now)
+            if len(ends) == _RESTARTS and now - ends[0] < _WINDOW:
+                LOGGER.error("the event watcher ended %d times in %.0f s; giving up", _RESTARTS, _WINDOW)
+                return
+            metrics.KOPF_RESTARTS.inc()
+            backoff = _BACKOFF[0] if now - started > _WINDOW else min(backoff * 2, _BACKOFF[1])
+            wait = backoff * random.uniform(0.5, 1.0)  # noqa: S311 -- spreads load, guards nothing
+            LOGGER.warning("the event watcher ended; starting it again in %.1f s", wait)
+            self._stop.wait(wait)
+
+    def _watch(self) -> None:
+        try:
+            asyncio.run(
+                kopf.operator(
+                    registry=registry(self._changed),
+                    settings=settings(),
+                    standalone=True,
+                    clusterwide=not self._namespaces,
+                    namespaces=self._namespaces,
+                    stop_flag=self._stop,
+                )
+            )
+        except Exception:
+            # The boundary of the watcher: whatever ends kopf, a new one is started by the caller.
+            LOGGER.exception("the event watcher failed")
+
+
+def registry(changed: Changed) -> kopf.OperatorRegistry:
+    """Handlers that pass each event on, one per kind."""
+    handlers = kopf.OperatorRegistry()
+    for kind in routes.WATCHED:
+        _register(handlers, kind, changed)
+
+    async def login(**_: object) -> kopf.ConnectionInfo:
+        """Connect as `cluster/transport.py` does, with the token that is valid now."""
+        configuration = await transport.configure()
+        # An expiry makes kopf log in again, so that a rotated token is read in time.
+        return kopf.ConnectionInfo(
+            server=configuration.host,
+            ca_path=configuration.ssl_ca_cert,
+            insecure=not configuration.verify_ssl,
+            certificate_path=configuration.cert_file,
+            private_key_path=configuration.key_file,
+            token=await transport.token(configuration),
+            expiration=dt.datetime.now(tz=dt.UTC) + _CREDENTIALS,
+        )
+
+    kopf.on.login(registry=handlers, id="login")(login)
+    return handlers
+
+
+def settings() -> kopf.OperatorSettings:
+    """Settings of kopf for watching thousands of objects without writing to any."""
+    chosen = kopf.OperatorSettings()
+    chosen.peering.standalone = True
+    chosen.posting.enabled = False
+    chosen.scanning.disabled = True
+    chosen.queueing.idle_timeout = 0.5
+    chosen.watching.chunk_size = 500
+    chosen.watching.server_timeout = 300
+    chosen.watching.client_timeout = 330
+    chosen.watching.connect_timeout = 10
+    for kind, selector in routes.SELECTORS.items():
+        chosen.watching.label_selectors[kind.group, kind.version, kind.plural] = selector
+    chosen.networking.request_timeout = 30
+    chosen.networking.connect_timeout = 5
+    chosen.networking.error_backoffs = _Backoffs()
+    chosen.networking.enforce_retry_after = True
+    return chosen
+
+
+def _register(handlers: kopf.OperatorRegistry, kind: Kind, changed: Changed) -> None:
+    async def pass_on(event: Document, **_: object) -> None:
+        """Objects of the first list come without a type; they exist."""
+        changed(kind, dict(event["object"]), event.get("type") == "DELETED")
+
+    kopf.on.event(kind.group, kind.version, kind.plural, registry=handlers, id=kind.plural)(pass_on)
