@@ -46,6 +46,11 @@ ANNOTATION_APPROVE: Final = f"{GROUP}/approve"
 ANNOTATION_DIGEST: Final = f"{GROUP}/digest"
 """On the pod template of a target Deployment: digest of the version it serves."""
 
+ANNOTATION_PROFILE: Final = f"{GROUP}/profile"
+"""On a Job: hash of the RefreshProfile that it was made with."""
+ANNOTATION_OWNER: Final = f"{GROUP}/owner"
+"""On a Job: full name of its owner."""
+
 FINALIZER: Final = f"{GROUP}/cleanup"
 FIELD_MANAGER: Final = "modelrefresh"
 STATUS_MANAGER: Final = "modelrefresh-status"

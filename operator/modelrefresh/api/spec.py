@@ -1,52 +1,65 @@
-"""What users write: the specs of ModelRefresh, InstructionResidual and RefreshProfile.
+"""What model owners write: the specs of ModelRefresh and InstructionResidual.
 
 These pydantic models are the one source: `api/schema.py` turns them into the CRDs, the
-operator parses with the same models (parse() below). Decimals are strings, so that no
-float rounding lies between YAML and gate. Every string, list and map is bounded.
+operator reads objects with the same models (`parse`). What only the cluster can know, such
+as a missing claim, is no matter of the schema: it becomes a condition.
 """
 
 import enum
-from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Final
 
 import pydantic
-from pydantic.alias_generators import to_camel
 
-from modelrefresh import errors
-from modelrefresh.contract.env import Method, Strategy, Task
+from modelrefresh.api.evaluation import Evaluation, Gate, Suite, Versus
+from modelrefresh.api.parts import Claim, Part, parse
+from modelrefresh.api.profile import ProfileLimits, ProfileSpec, ProfileStage, Toleration
+from modelrefresh.api.sources import Source
+from modelrefresh.api.values import Epochs, LearningRate, Name, ObjectName, Scale, Schedule, TimeZone
+from modelrefresh.contract.env import Method, Strategy
 
-Uri = Annotated[str, pydantic.Field(min_length=7, max_length=512, pattern=r"^(pvc|hf)://[^\s]+$")]
-Decimal = Annotated[str, pydantic.Field(max_length=16, pattern=r"^-?[0-9]+(\.[0-9]+)?(e-?[0-9]{1,2})?$")]
-Name = Annotated[str, pydantic.Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
-ObjectName = Annotated[str, pydantic.Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+__all__ = [
+    "Approval",
+    "Data",
+    "DeploymentTarget",
+    "Evaluation",
+    "Gate",
+    "LoraSettings",
+    "NamedRef",
+    "Part",
+    "ProfileLimits",
+    "ProfileSpec",
+    "ProfileStage",
+    "RefreshSpec",
+    "Replay",
+    "ResidualSettings",
+    "ResidualSpec",
+    "Retain",
+    "Rollout",
+    "Source",
+    "Suite",
+    "Toleration",
+    "Training",
+    "Triggers",
+    "Versus",
+    "parse",
+]
 
-
-class Part(pydantic.BaseModel):
-    """Common form of all parts: immutable, camelCase outside, unknown fields refused."""
-
-    model_config = pydantic.ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, use_attribute_docstrings=True
-    )
-
-
-class Source(Part):
-    """A place to read from."""
-
-    uri: Uri
-    """pvc://CLAIM/PATH in this namespace, or hf://ORG/NAME@REVISION with a full commit hash."""
+_DEVICE_TOKENS: Final = 4_194_304
+"""Tokens per device and step beyond which no accelerator holds the activations."""
 
 
 class NamedRef(Part):
     """An object of this namespace by name."""
 
     name: ObjectName
+    """Name of the object."""
 
 
 class Replay(Source):
     """General text mixed in against forgetting."""
 
     percent: int = pydantic.Field(default=5, ge=1, le=50)
-    """Share of replay tokens in the packed blocks."""
+    """Share of replay tokens in the packed blocks, in percent."""
 
 
 class Data(Source):
@@ -55,13 +68,16 @@ class Data(Source):
     text_field: str = pydantic.Field(default="text", min_length=1, max_length=63)
     """Field of a record that holds the text."""
     replay: Replay | None = None
+    """General text mixed in against forgetting; none if absent."""
 
 
 class LoraSettings(Part):
     """Low-rank adapters on all linear layers."""
 
     rank: int = pydantic.Field(default=64, ge=1, le=1024)
+    """Rank of the adapters."""
     alpha: int = pydantic.Field(default=128, ge=1, le=4096)
+    """Scaling: the adapters count alpha / rank times."""
     embeddings: bool = True
     """Also train embeddings and head in full; new names need them."""
 
@@ -72,67 +88,38 @@ class Training(Part):
     strategy: Strategy = Strategy.RESIDUAL
     """Residual trains the base and adds the residual; Direct trains the instruct model (for comparison)."""
     method: Method = Method.LORA
+    """LoRA trains low-rank adapters, Full trains all weights."""
     max_tokens: int = pydantic.Field(default=100_000_000, ge=1, le=100_000_000_000)
     """Upper bound of tokens after packing; documents beyond it are left out and reported."""
     sequence_length: int = pydantic.Field(default=2048, ge=16, le=131_072)
-    learning_rate: Decimal = "2e-5"
-    epochs: Decimal = "1"
+    """Tokens per block."""
+    learning_rate: LearningRate = "2e-5"
+    """Peak learning rate, a decimal in quotes; more than 0, at most 1."""
+    epochs: Epochs = "1"
+    """Passes over the blocks, a decimal in quotes; more than 0, at most 100."""
     batch_size: int = pydantic.Field(default=8, ge=1, le=4096)
     """Sequences per device and step."""
     gradient_accumulation: int = pydantic.Field(default=1, ge=1, le=4096)
+    """Steps whose gradients are summed before the weights change."""
     nodes: int = pydantic.Field(default=1, ge=1, le=64)
+    """Training pods that work together; the profile limits them."""
     gpus_per_node: int = pydantic.Field(default=1, ge=0, le=16)
     """GPUs of each training pod; 0 trains on CPU."""
     zero_stage: int = pydantic.Field(default=2, ge=0, le=3)
-    """DeepSpeed ZeRO stage."""
+    """DeepSpeed ZeRO stage: 0 shards nothing, 1 optimizer states, 2 also gradients, 3 also weights."""
     lora: LoraSettings = LoraSettings()
+    """Adapters; only read where method is LoRA."""
     checkpoint_seconds: int = pydantic.Field(default=600, ge=1, le=86_400)
+    """Time between checkpoints, which is the most that a lost node costs."""
     seed: int = pydantic.Field(default=0, ge=0, le=2_147_483_647)
+    """Seed of shuffling and of training."""
 
 
 class ResidualSettings(Part):
     """How the residual is added."""
 
-    scale: Decimal = "1.0"
-    """Factor of the residual; 1.0 in the paper."""
-
-
-class Suite(Source):
-    """Questions asked of candidate and incumbent."""
-
-    name: Name
-    task: Task
-
-
-class Versus(enum.StrEnum):
-    """What a gate compares the candidate with."""
-
-    INCUMBENT = "Incumbent"
-    ABSOLUTE = "Absolute"
-
-
-class Gate(Part):
-    """One condition for promotion."""
-
-    suite: Name
-    metric: str = pydantic.Field(min_length=1, max_length=63, pattern=r"^[a-z][a-z0-9_]*$")
-    versus: Versus = Versus.INCUMBENT
-    min_difference: Decimal | None = None
-    """versus Incumbent: the candidate minus the incumbent must not lie below this, -1 to 1."""
-    min_score: Decimal | None = None
-    """versus Absolute: the candidate itself must not lie below this, 0 to 1."""
-
-
-class Evaluation(Part):
-    """What decides."""
-
-    suites: Annotated[tuple[Suite, ...], pydantic.Field(min_length=1, max_length=16)]
-    gates: Annotated[tuple[Gate, ...], pydantic.Field(min_length=1, max_length=32)]
-    confidence: Decimal = "0.95"
-    """One-sided confidence at which a difference must clear its threshold."""
-    max_items: int = pydantic.Field(default=1000, ge=1, le=100_000)
-    """Items used per suite at most."""
-    max_new_tokens: int = pydantic.Field(default=64, ge=1, le=4096)
+    scale: Scale = "1.0"
+    """Factor of the residual, a decimal in quotes from 0 to 2; 1.0 in the paper."""
 
 
 class Approval(enum.StrEnum):
@@ -146,6 +133,7 @@ class DeploymentTarget(Part):
     """The Deployment that serves."""
 
     name: ObjectName
+    """Name of a Deployment in this namespace."""
     container: Name | None = None
     """Container whose MODELREFRESH_MODEL is set; the only one if absent."""
 
@@ -154,7 +142,9 @@ class Rollout(Part):
     """Where a passed candidate goes."""
 
     deployment: DeploymentTarget
+    """The Deployment that serves; one ModelRefresh per Deployment."""
     approval: Approval = Approval.AUTOMATIC
+    """Automatic rolls a passed candidate out; Manual waits for the annotation modelrefresh.dev/approve."""
     progress_deadline_seconds: int = pydantic.Field(default=1200, ge=10, le=86_400)
     """A rollout that is not available by then goes back to the previous version."""
 
@@ -162,9 +152,10 @@ class Rollout(Part):
 class Triggers(Part):
     """What opens runs besides a changed spec and the annotation modelrefresh.dev/refresh."""
 
-    schedule: str | None = pydantic.Field(default=None, min_length=9, max_length=100)
-    """Cron expression of five fields."""
-    time_zone: str = pydantic.Field(default="Etc/UTC", min_length=1, max_length=64)
+    schedule: Schedule | None = None
+    """Cron expression of five fields, such as `0 3 * * 0`; no scheduled runs if absent."""
+    time_zone: TimeZone = "Etc/UTC"
+    """IANA time zone of the schedule."""
 
 
 class Retain(Part):
@@ -179,91 +170,71 @@ class Retain(Part):
 class RefreshSpec(Part):
     """The loop: data in, better model served."""
 
+    claims = (
+        Claim(
+            cel="self.training.strategy != 'Direct' || self.residual.scale in ['1', '1.0']",
+            holds=lambda spec: spec.training.strategy != Strategy.DIRECT or spec.residual.scale in ("1", "1.0"),
+            message="training.strategy Direct adds no residual, so residual.scale would be ignored; leave it out",
+            path=".residual.scale",
+        ),
+        Claim(
+            cel=f"self.training.batchSize * self.training.sequenceLength <= {_DEVICE_TOKENS}",
+            holds=lambda spec: spec.training.batch_size * spec.training.sequence_length <= _DEVICE_TOKENS,
+            message=f"batchSize times sequenceLength is more than {_DEVICE_TOKENS} tokens per device and step; lower "
+            "batchSize and raise gradientAccumulation",
+            path=".training.batchSize",
+        ),
+        Claim(
+            cel="self.training.maxTokens >= self.training.sequenceLength",
+            holds=lambda spec: spec.training.max_tokens >= spec.training.sequence_length,
+            message="maxTokens is less than sequenceLength, so that not one block fits; raise maxTokens",
+            path=".training.maxTokens",
+        ),
+    )
     profile: ObjectName = "default"
+    """RefreshProfile that says where and with what the stages run."""
     suspend: bool = False
     """Holds back new runs and stages; running Jobs are stopped with a checkpoint and go on later."""
     base: Source
+    """The base (not instruction-tuned) model that is trained on."""
     residual_ref: NamedRef
+    """InstructionResidual of this namespace, cut from the same base."""
     data: Data
+    """New text to learn."""
     training: Training = Training()
+    """Continual pretraining."""
     residual: ResidualSettings = ResidualSettings()
+    """How the residual is added."""
     evaluation: Evaluation
+    """What decides whether a candidate may serve."""
     rollout: Rollout
+    """Where a passed candidate goes."""
     triggers: Triggers = Triggers()
+    """What opens runs besides a changed spec and the annotation modelrefresh.dev/refresh."""
     retain: Retain = Retain()
+    """What is kept."""
 
 
 class ResidualSpec(Part):
-    """A base and instruct pair whose difference is stored; immutable."""
+    """A base and instruct pair whose difference is stored; immutable, because many refreshes rely on it."""
 
+    claims = (
+        Claim(
+            cel="self == oldSelf",
+            holds=lambda _: True,
+            message="the spec of an InstructionResidual never changes; create a new InstructionResidual with another "
+            "name and point residualRef at it",
+        ),
+        Claim(
+            cel="self.base.uri != self.instruct.uri",
+            holds=lambda spec: spec.base.uri != spec.instruct.uri,
+            message="instruct is the same as base, so the residual would be zero; name the instruct model of that base",
+            path=".instruct.uri",
+        ),
+    )
     profile: ObjectName = "default"
+    """RefreshProfile that says where and with what the extract stage runs."""
     base: Source
+    """The base model."""
     instruct: Source
-
-
-class ProfileStage(Part):
-    """Resources and placement of one stage's pods."""
-
-    requests: Mapping[str, str] = {}
-    limits: Mapping[str, str] = {}
-    node_selector: Mapping[str, str] = {}
-    tolerations: tuple[Mapping[str, Any], ...] = ()
-    timeout_seconds: int = pydantic.Field(default=86_400, ge=10, le=2_592_000)
-    """activeDeadlineSeconds of one attempt."""
-
-
-class ProfileLimits(Part):
-    """What tenants may ask for at most."""
-
-    gpus_per_node: int = pydantic.Field(default=8, ge=0, le=16)
-    nodes: int = pydantic.Field(default=1, ge=1, le=64)
-    max_tokens: int = pydantic.Field(default=1_000_000_000, ge=1, le=100_000_000_000)
-    attempts: int = pydantic.Field(default=3, ge=1, le=10)
-    """Attempts of one stage that failed by their own fault; disruptions do not count."""
-
-
-class ProfileSpec(Part):
-    """Everything that can hurt, in the platform admin's hands."""
-
-    image: str = pydantic.Field(min_length=1, max_length=512)
-    """Jobs image, by digest."""
-    image_pull_secrets: tuple[ObjectName, ...] = pydantic.Field(default=(), max_length=8)
-    service_account: ObjectName = "default"
-    """Needs no permission; no token is mounted."""
-    workspace_claim: ObjectName = "workspace"
-    """PersistentVolumeClaim in the tenant's namespace for runs, residuals and versions."""
-    gpu_resource: str = pydantic.Field(default="nvidia.com/gpu", min_length=1, max_length=253)
-    hub_token_secret: ObjectName | None = None
-    """Secret (key `token`) mounted as a file for hf:// sources."""
-    allowed_sources: tuple[str, ...] = pydantic.Field(default=("pvc://",), max_length=64)
-    """Prefixes of URIs that tenants may read."""
-    queue: Name | None = None
-    """Kueue LocalQueue name put on every Job."""
-    priority_class: ObjectName | None = None
-    runtime_class: ObjectName | None = None
-    limits: ProfileLimits = ProfileLimits()
-    stages: Mapping[str, ProfileStage] = {}
-    """By stage name: extract, import, prepare, train, merge, evaluate."""
-    stage_defaults: ProfileStage = ProfileStage()
-    run_as_user: int | None = pydantic.Field(default=None, ge=1, le=4_294_967_294)
-    fs_group: int | None = pydantic.Field(default=None, ge=1, le=4_294_967_294)
-
-
-S = TypeVar("S", bound=Part)
-
-
-def parse(kind: type[S], document: object) -> S:
-    """The spec behind an API object's `spec`.
-
-    Raises:
-        SpecError: with every fault, each naming the field, what was seen and what is accepted.
-    """
-    try:
-        return kind.model_validate(document)
-    except pydantic.ValidationError as error:
-        raise errors.SpecError(tuple(_fault(item) for item in error.errors())) from error
-
-
-def _fault(item: Any) -> str:  # noqa: ANN401 -- pydantic's ErrorDetails
-    path = "spec" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"])
-    return f"{path}: {item['msg']} (saw {item['input']!r:.80})"
+    """The instruction-tuned model that was made from this base."""

@@ -1,0 +1,144 @@
+"""What the platform admin writes: the spec of RefreshProfile.
+
+Everything that can hurt stands here and nowhere else: images, service account, claim,
+placement, resources, limits. A tenant can only name a profile. Refuses images that are not
+pinned by digest, because a tag may become another image between two attempts of one run.
+"""
+
+import enum
+import re
+from collections.abc import Mapping
+from typing import Annotated
+
+import pydantic
+
+from modelrefresh.api.parts import Claim, Part
+from modelrefresh.api.values import Name, ObjectName, Quantity
+from modelrefresh.contract.env import Stage
+
+_STAGES = [stage.value for stage in Stage]
+_KNOWN_STAGES = Claim(
+    cel=f"self.all(stage, stage in {_STAGES})",
+    holds=lambda stages: all(stage in _STAGES for stage in stages),
+    message=f"a key is not a stage; stages are: {', '.join(_STAGES)}",
+)
+_PINNED = r"[^\s@]+@sha256:[0-9a-f]{64}"
+_BY_DIGEST = Claim(
+    cel=f"self.matches(r'^{_PINNED}$')",
+    holds=lambda image: bool(re.fullmatch(_PINNED, image)),
+    message="is not pinned; use NAME@sha256:DIGEST",
+    expression="""'"' + self + '" is not pinned; use NAME@sha256:DIGEST'""",
+    says=lambda image: f'"{image}" is not pinned; use NAME@sha256:DIGEST',
+)
+
+Resources = Annotated[Mapping[str, Quantity], pydantic.Field(max_length=16)]
+LabelValue = Annotated[str, pydantic.Field(max_length=63)]
+SourcePrefix = Annotated[str, pydantic.Field(min_length=5, max_length=512, pattern=r"^(pvc|hf)://[^\s$]*$")]
+UserId = Annotated[int, pydantic.Field(ge=1, le=2_147_483_647)]
+
+
+class TolerationOperator(enum.StrEnum):
+    """How a toleration matches a taint."""
+
+    EXISTS = "Exists"
+    EQUAL = "Equal"
+
+
+class TaintEffect(enum.StrEnum):
+    """What a taint does."""
+
+    NO_SCHEDULE = "NoSchedule"
+    PREFER_NO_SCHEDULE = "PreferNoSchedule"
+    NO_EXECUTE = "NoExecute"
+
+
+class Toleration(Part):
+    """A taint that pods of this stage accept, as in a pod's spec."""
+
+    claims = (
+        Claim(
+            cel="self.operator != 'Exists' || !has(self.value)",
+            holds=lambda toleration: toleration.operator != TolerationOperator.EXISTS or toleration.value is None,
+            message="operator Exists takes no value; leave value out or use operator Equal",
+            path=".value",
+        ),
+        Claim(
+            cel="has(self.key) || self.operator == 'Exists'",
+            holds=lambda toleration: toleration.key is not None or toleration.operator == TolerationOperator.EXISTS,
+            message="a toleration without key tolerates every taint and needs operator Exists",
+            path=".key",
+        ),
+    )
+    key: Annotated[str, pydantic.Field(min_length=1, max_length=253)] | None = None
+    """Key of the taint; every taint if absent (operator Exists only)."""
+    operator: TolerationOperator = TolerationOperator.EQUAL
+    value: LabelValue | None = None
+    effect: TaintEffect | None = None
+    """Every effect if absent."""
+    toleration_seconds: Annotated[int, pydantic.Field(ge=0, le=2_592_000)] | None = None
+    """How long a NoExecute taint is tolerated; for ever if absent."""
+
+
+class ProfileStage(Part):
+    """Resources and placement of one stage's pods."""
+
+    requests: Resources = pydantic.Field(default={})
+    """Resource requests by name; GPUs are added from the spec of the ModelRefresh."""
+    limits: Resources = pydantic.Field(default={})
+    """Resource limits by name; GPUs are added from the spec of the ModelRefresh."""
+    node_selector: Annotated[Mapping[str, LabelValue], pydantic.Field(max_length=16)] = {}
+    """Labels that a node must have."""
+    tolerations: Annotated[tuple[Toleration, ...], pydantic.Field(max_length=16)] = ()
+    """Taints that the pods accept."""
+    timeout_seconds: int = pydantic.Field(default=86_400, ge=10, le=2_592_000)
+    """activeDeadlineSeconds of one attempt."""
+
+
+class ProfileLimits(Part):
+    """What tenants may ask for at most; a spec beyond it gets the reason ProfileForbids."""
+
+    gpus_per_node: int = pydantic.Field(default=8, ge=0, le=16)
+    """Largest spec.training.gpusPerNode."""
+    nodes: int = pydantic.Field(default=1, ge=1, le=64)
+    """Largest spec.training.nodes."""
+    max_tokens: int = pydantic.Field(default=1_000_000_000, ge=1, le=100_000_000_000)
+    """Largest spec.training.maxTokens."""
+    attempts: int = pydantic.Field(default=3, ge=1, le=10)
+    """Attempts of one stage that failed by their own fault; disruptions do not count."""
+
+
+class ProfileSpec(Part):
+    """Everything that can hurt, in the platform admin's hands."""
+
+    image: Annotated[str, pydantic.Field(min_length=1, max_length=512), _BY_DIGEST]
+    """Jobs image, NAME@sha256:DIGEST."""
+    image_pull_secrets: tuple[ObjectName, ...] = pydantic.Field(default=(), max_length=8)
+    """Secrets in the tenant's namespace to pull the image with."""
+    service_account: ObjectName = "default"
+    """ServiceAccount of every stage's pod; needs no permission, no token is mounted."""
+    workspace_claim: ObjectName = "workspace"
+    """PersistentVolumeClaim in the tenant's namespace for runs, residuals and versions."""
+    gpu_resource: str = pydantic.Field(
+        default="nvidia.com/gpu", min_length=1, max_length=253, pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$"
+    )
+    """Resource name under which nodes offer GPUs."""
+    hub_token_secret: ObjectName | None = None
+    """Secret (key `token`) mounted as a file for hf:// sources; none is mounted if absent."""
+    allowed_sources: Annotated[tuple[SourcePrefix, ...], pydantic.Field(min_length=1, max_length=64)] = ("pvc://",)
+    """Prefixes of URIs that tenants may read; pvc:// means every claim of the tenant's own namespace."""
+    queue: Name | None = None
+    """Kueue LocalQueue named on every Job; no queue if absent."""
+    priority_class: ObjectName | None = None
+    """PriorityClass of every stage's pod; the cluster's default if absent."""
+    runtime_class: ObjectName | None = None
+    """RuntimeClass of every stage's pod; the cluster's default if absent."""
+    limits: ProfileLimits = ProfileLimits()
+    """What tenants may ask for at most."""
+    stages: Annotated[Mapping[str, ProfileStage], pydantic.Field(max_length=6), _KNOWN_STAGES] = {}
+    """Settings by stage name: extract, import, prepare, train, merge, evaluate."""
+    stage_defaults: ProfileStage = ProfileStage()
+    """Settings of every stage that `stages` does not name."""
+    run_as_user: UserId | None = None
+    """User id of every stage's process; the image's own if absent."""
+    fs_group: UserId | None = None
+    """Group id that owns mounted volumes; unchanged if absent."""

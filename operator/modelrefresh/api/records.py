@@ -1,0 +1,278 @@
+"""Building blocks of status: times, cut texts, numbers as text, conditions, stages, runs.
+
+Status is written by the operator alone, so nothing here refuses a value that is merely too
+long: texts are cut to their bound, times lose their fractions, numbers become text of four
+decimals. Reading ignores fields of newer operators.
+"""
+
+import datetime
+import enum
+from typing import Annotated, Any, Self
+
+import pydantic
+
+from modelrefresh.api.parts import ListMap, Part
+from modelrefresh.contract.env import Stage
+
+_DECIMALS = 4
+
+
+def _head(limit: int) -> pydantic.BeforeValidator:
+    return pydantic.BeforeValidator(
+        lambda text: f"{text[: limit - 1]}…" if isinstance(text, str) and len(text) > limit else text
+    )
+
+
+def _tail(limit: int) -> pydantic.BeforeValidator:
+    return pydantic.BeforeValidator(
+        lambda text: f"…{text[1 - limit :]}" if isinstance(text, str) and len(text) > limit else text
+    )
+
+
+def _as_text(value: object) -> object:
+    return f"{value:.{_DECIMALS}f}" if isinstance(value, int | float) else value
+
+
+def _whole_seconds(moment: datetime.datetime) -> datetime.datetime:
+    return moment.astimezone(datetime.UTC).replace(microsecond=0)
+
+
+def _rfc3339(moment: datetime.datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+Time = Annotated[
+    datetime.datetime, pydantic.AfterValidator(_whole_seconds), pydantic.PlainSerializer(_rfc3339, when_used="json")
+]
+Word = Annotated[str, _head(64), pydantic.Field(max_length=64)]
+Message = Annotated[str, _head(256), pydantic.Field(max_length=256)]
+Note = Annotated[str, _head(128), pydantic.Field(max_length=128)]
+LogTail = Annotated[str, _tail(2048), pydantic.Field(max_length=2048)]
+Label = Annotated[str, pydantic.Field(max_length=253)]
+Digest = Annotated[str, pydantic.Field(max_length=80)]
+Measure = Annotated[str, pydantic.BeforeValidator(_as_text), pydantic.Field(max_length=24)]
+Count = Annotated[int, pydantic.Field(ge=0)]
+
+
+class Record(Part):
+    """Common form of what the operator writes."""
+
+    model_config = pydantic.ConfigDict(extra="ignore")
+
+    def but(self, **changes: Any) -> Self:  # noqa: ANN401 -- any field's value
+        """A copy with these fields changed; bounds hold for the new values too."""
+        return type(self).model_validate({**self.__dict__, **changes})
+
+
+class Condition(Record):
+    """One observation in the form that Kubernetes tools read."""
+
+    type: Word
+    """Ready, Reconciling, Stalled, Suspended, GatesPassed or RolledOut."""
+    status: Annotated[str, pydantic.Field(max_length=7, pattern="^(True|False|Unknown)$")]
+    """True, False or Unknown."""
+    reason: Annotated[str, pydantic.Field(min_length=1, max_length=64)]
+    """CamelCase word; docs/troubleshooting.md explains each."""
+    message: Message = ""
+    """For people: the object, what was seen, what was expected, what to do."""
+    last_transition_time: Time
+    """When `status` last changed."""
+    observed_generation: Count = 0
+    """Generation of the object that this was said of."""
+
+
+Conditions = Annotated[tuple[Condition, ...], pydantic.Field(max_length=16), ListMap("type")]
+
+
+class StageState(enum.StrEnum):
+    """How far a stage of a run is."""
+
+    WAITING = "Waiting"
+    """Its turn has not come, or its next attempt waits."""
+    QUEUED = "Queued"
+    """Its Job exists, no pod of it runs yet."""
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    SKIPPED = "Skipped"
+    """Not needed in this run."""
+
+
+class PrepareFacts(Record):
+    """What intake found."""
+
+    fingerprint: Digest
+    """Of the data; equal data is not trained on again."""
+    documents: Count = 0
+    """Documents read."""
+    kept: Count = 0
+    """Documents left after filters and duplicates."""
+    tokens: Count = 0
+    blocks: Count = 0
+    newest: Word | None = None
+    """Newest document date, where the records carry one."""
+    unchanged: bool = False
+    """Nothing was packed: the data is that of the last judged run."""
+
+
+class TrainFacts(Record):
+    """What training did."""
+
+    steps: Count = 0
+    tokens: Count = 0
+    seconds: Measure = "0.0000"
+    last_loss: Measure | None = None
+    resumed_step: Count = 0
+    """Step of the checkpoint that the last attempt went on from."""
+    lost_steps: Count = 0
+    """Steps done twice because an attempt ended between checkpoints."""
+
+
+class MergeFacts(Record):
+    """What the merge measured."""
+
+    digest: Digest
+    drift: Measure | None = None
+    """Size of the change by training, relative to the weights."""
+    residual_norm: Measure | None = None
+    """Size of the instruction residual, relative to the weights."""
+    alignment: Measure | None = None
+    """Cosine between the two."""
+
+
+class ScoreFacts(Record):
+    """One metric of one suite, candidate and incumbent on the same items."""
+
+    suite: Word
+    metric: Word
+    items: Count
+    candidate: Measure
+    incumbent: Measure | None = None
+    difference: Measure | None = None
+    """Candidate minus incumbent, mean over the items."""
+    error: Measure | None = None
+    """Standard error of the difference."""
+
+
+class VerdictFacts(Record):
+    """What one gate said."""
+
+    suite: Word
+    metric: Word
+    versus: Word
+    needed: Measure
+    seen: Measure | None = None
+    low: Measure | None = None
+    """Bounds of `seen` at the declared confidence."""
+    high: Measure | None = None
+    verdict: Word
+    """Pass, Fail, Inconclusive or Error."""
+    message: Note = ""
+
+
+class EvaluateFacts(Record):
+    """What was measured and what the gates said of it."""
+
+    incumbent: Digest | None = None
+    """Digest that the candidate was compared with."""
+    scores: Annotated[tuple[ScoreFacts, ...], pydantic.Field(max_length=16)] = ()
+    verdicts: Annotated[tuple[VerdictFacts, ...], pydantic.Field(max_length=12)] = ()
+
+
+class StageRecord(Record):
+    """One stage of the run, and what later stages need of it when its Job is gone."""
+
+    name: Stage
+    state: StageState = StageState.WAITING
+    attempt: Count = 0
+    """Attempts begun; each is one Job."""
+    failures: Count = 0
+    """Attempts that failed by their own fault; the profile limits them."""
+    disruptions: Count = 0
+    """Attempts that ended by no fault of their own, such as preemption."""
+    gpus: Count = 0
+    """GPUs of the current attempt, all pods together."""
+    gpu_seconds: Count = 0
+    """Of all ended attempts."""
+    start_time: Time | None = None
+    end_time: Time | None = None
+    reason: Word | None = None
+    message: Note = ""
+    progress: Word | None = None
+    """Such as 41%."""
+    digest: Digest | None = None
+    """Of the artifact it made."""
+    prepare: PrepareFacts | None = None
+    train: TrainFacts | None = None
+    merge: MergeFacts | None = None
+    evaluate: EvaluateFacts | None = None
+
+
+class TriggerKind(enum.StrEnum):
+    """What opened a run."""
+
+    FIRST_SIGHT = "FirstSight"
+    SPEC_CHANGED = "SpecChanged"
+    SCHEDULE = "Schedule"
+    ANNOTATION = "Annotation"
+    MENDED = "Mended"
+    """The last run failed for something outside the spec that changed since, or was cheap to try again."""
+
+
+class Outcome(enum.StrEnum):
+    """How a run ended."""
+
+    PROMOTED = "Promoted"
+    REJECTED = "Rejected"
+    SKIPPED = "Skipped"
+    FAILED = "Failed"
+    SUPERSEDED = "Superseded"
+    ROLLED_BACK = "RolledBack"
+
+
+class Trigger(Record):
+    """Why a run was opened."""
+
+    kind: TriggerKind
+    detail: Note = ""
+    """Token of the annotation, time of the tick, or the generation."""
+
+
+class Run(Record):
+    """One pass through the stages."""
+
+    id: Word
+    trigger: Trigger
+    start_time: Time
+    end_time: Time | None = None
+    inputs: Digest = ""
+    """Hash of what the run works on; a spec that gives another one supersedes the run."""
+    spec_generation: Count = 0
+    outcome: Outcome | None = None
+    """Absent while the run is active."""
+    reason: Word | None = None
+    message: Message = ""
+    stage: Stage | None = None
+    """The stage at work, for people."""
+    progress: Word | None = None
+    """Of that stage, such as 41%."""
+    stages: Annotated[tuple[StageRecord, ...], pydantic.Field(max_length=6), ListMap("name")] = ()
+
+    def record(self, stage: Stage) -> StageRecord | None:
+        """What is recorded of a stage."""
+        return next((item for item in self.stages if item.name is stage), None)
+
+
+class Failure(Record):
+    """The last attempt that failed."""
+
+    run: Word
+    stage: Stage
+    attempt: Count
+    reason: Word
+    exit_code: int | None = None
+    message: LogTail = ""
+    """What the stage or Kubernetes said, the end of it if long."""
+    time: Time
+    profile: Word = ""
+    """Hash of the profile then; another one opens a new run."""

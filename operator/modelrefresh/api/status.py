@@ -1,0 +1,231 @@
+"""What the operator writes: status of ModelRefresh and InstructionResidual, spec and status of ModelVersion.
+
+Everything a later pass needs stands here, because Jobs and pods go away: after any crash the
+operator reads these records and goes on. `phase` is for people; nothing reads it back.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+import pydantic
+
+from modelrefresh.api.parts import Claim, ListMap
+from modelrefresh.api.records import (
+    Conditions,
+    Count,
+    Digest,
+    EvaluateFacts,
+    Failure,
+    Label,
+    Measure,
+    Message,
+    Note,
+    Outcome,
+    Record,
+    Run,
+    Time,
+    TriggerKind,
+    Word,
+)
+from modelrefresh.contract.env import Stage
+
+SIZE_LIMIT = 16 * 1024
+"""Bytes that the status of a ModelRefresh may take as JSON."""
+
+
+class VersionRef(Record):
+    """A ModelVersion of this namespace."""
+
+    version: Label
+    digest: Digest
+    since: Time | None = None
+
+
+class Rollout(Record):
+    """The Deployment on its way to a version."""
+
+    target: VersionRef
+    start_time: Time
+    seen: bool = False
+    """The Deployment's template has named the target; another digest after that is a person's doing."""
+    back: bool = False
+    """Going back to the live version."""
+
+
+class HistoryEntry(Record):
+    """One ended run."""
+
+    run: Word
+    outcome: Outcome
+    version: Label | None = None
+    """The candidate, if the run came so far."""
+    trigger: TriggerKind
+    start_time: Time
+    end_time: Time
+    reason: Word
+    message: Message = ""
+
+
+class StageCost(Record):
+    """What one stage used, over all runs."""
+
+    stage: Stage
+    gpu_seconds: Count = 0
+
+
+class Cost(Record):
+    """What this ModelRefresh used so far."""
+
+    stages: Annotated[tuple[StageCost, ...], pydantic.Field(max_length=6), ListMap("stage")] = ()
+    tokens: Count = 0
+    """Tokens trained on."""
+
+
+class RefreshStatus(Record):
+    """Where a ModelRefresh stands."""
+
+    observed_generation: Count = 0
+    """Generation of the spec that this status speaks of."""
+    phase: Word | None = None
+    """The Ready condition's reason, in one word, for people."""
+    conditions: Conditions = ()
+    run: Run | None = None
+    """The current run, or the last one."""
+    rollout: Rollout | None = None
+    """Absent while the Deployment stays where it is."""
+    live: VersionRef | None = None
+    """The version that serves."""
+    previous: VersionRef | None = None
+    """The version that served before; a failed rollout goes back to the live one, a person to this one."""
+    candidate: VersionRef | None = None
+    """The version of the current run."""
+    stock: VersionRef | None = None
+    """Version zero: the imported stock instruct model."""
+    held: Annotated[tuple[Digest, ...], pydantic.Field(max_length=10)] = ()
+    """Digests whose rollout failed; not tried again by themselves."""
+    data_fingerprint: Digest | None = None
+    """Of the data of the last judged run; equal data is skipped."""
+    judged_inputs: Digest | None = None
+    """Hash of what the last judged run worked on."""
+    retries: Count = 0
+    """Runs opened by themselves since the last one that did not fail."""
+    freshness: Word | None = None
+    """Date of the newest document that the live version has learned."""
+    last_handled_refresh: Note | None = None
+    """Last value of the annotation modelrefresh.dev/refresh that opened a run."""
+    last_schedule_time: Time | None = None
+    next_schedule_time: Time | None = None
+    history: Annotated[tuple[HistoryEntry, ...], pydantic.Field(max_length=10)] = ()
+    """Ended runs, newest first."""
+    cost: Cost | None = None
+    last_failure: Failure | None = None
+
+
+class ResidualStatus(Record):
+    """Where an InstructionResidual stands."""
+
+    observed_generation: Count = 0
+    phase: Word | None = None
+    conditions: Conditions = ()
+    digest: Digest | None = None
+    """Of the stored residual, residuals/DIGEST on the workspace."""
+    base_fingerprint: Digest | None = None
+    """Of the base it was cut from; a merge refuses any other base."""
+    instruct_fingerprint: Digest | None = None
+    architecture: Note | None = None
+    parameters: Count | None = None
+    bytes: Count | None = None
+    relative_norm: Measure | None = None
+    """Size of the residual, relative to the base."""
+    run: Run | None = None
+    """Its one stage, extract."""
+    last_failure: Failure | None = None
+
+
+class Lineage(Record):
+    """What a version was made of."""
+
+    strategy: Word
+    """Residual, Direct, or Stock for the imported instruct model."""
+    method: Word | None = None
+    base: Annotated[str, pydantic.Field(max_length=512)] | None = None
+    residual: Label | None = None
+    """Name of the InstructionResidual."""
+    residual_digest: Digest | None = None
+    scale: Word | None = None
+    data: Annotated[str, pydantic.Field(max_length=512)] | None = None
+    data_fingerprint: Digest | None = None
+    tokens: Count = 0
+    image: Annotated[str, pydantic.Field(max_length=512)] | None = None
+    """Jobs image, by digest."""
+    config: Digest | None = None
+    """Hash of the part of the spec that the run worked on."""
+
+
+class VersionSpec(Record):
+    """One sealed candidate: what it is, what it was made of, what was measured. Never changes."""
+
+    claims = (
+        Claim(
+            cel="self == oldSelf",
+            holds=lambda _: True,
+            message="a ModelVersion is sealed: its spec never changes; a new candidate is a new ModelVersion",
+        ),
+    )
+    refresh: Label
+    """The ModelRefresh that made it."""
+    run: Word
+    digest: Digest
+    """Content digest, versions/DIGEST on the workspace."""
+    path: Annotated[str, pydantic.Field(max_length=512)]
+    """Where it lies on the workspace claim."""
+    lineage: Lineage
+    evaluation: EvaluateFacts = EvaluateFacts()
+    verdict: Word
+    """Passed, Rejected, or Stock for the imported instruct model."""
+    summary: Note = ""
+    """The measured differences in short, such as `new-knowledge +0.1200`."""
+
+
+class Served(Record):
+    """Where a version serves."""
+
+    deployment: Label
+    since: Time | None = None
+
+
+class VersionStatus(Record):
+    """Whether a version serves."""
+
+    conditions: Conditions = ()
+    served: Served | None = None
+
+
+R = TypeVar("R", bound=Record)
+
+
+def read(kind: type[R], document: Mapping[str, Any] | None) -> R:
+    """The record behind an API object's `status`; an absent one is empty.
+
+    Raises:
+        pydantic.ValidationError: somebody else wrote into the status.
+    """
+    return kind.model_validate(document or {})
+
+
+def render(record: Record) -> dict[str, Any]:
+    """The record as an API document; what is absent is left out."""
+    return record.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def fit(status: RefreshStatus) -> RefreshStatus:
+    """The status within `SIZE_LIMIT`: the oldest runs leave the history first, then scores and long messages go."""
+    while size(status) > SIZE_LIMIT and status.history:
+        status = status.model_copy(update={"history": status.history[:-1]})
+    return status
+
+
+def size(record: Record) -> int:
+    """Bytes of the record as compact JSON."""
+    return len(json.dumps(render(record), ensure_ascii=False, separators=(",", ":")).encode())
