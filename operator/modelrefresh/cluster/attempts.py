@@ -1,0 +1,144 @@
+"""Jobs and their pods, as the API shows them, to `JobSeen`.
+
+A pod says more than its Job while it exists (why it waits, the termination message, OOM);
+the Job's failure condition says what survives the pod: exit code or disruption, written
+there by the failure policy of `manifests/job.py`.
+"""
+
+import datetime
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from modelrefresh.api import names
+from modelrefresh.contract import codec, result
+from modelrefresh.contract.env import Stage
+from modelrefresh.plan.observed import JobSeen, JobState
+
+Document = Mapping[str, Any]
+
+_EXIT_CODE: Final = re.compile(r"failed with exit code (\d+)")
+_DISRUPTION: Final = "DisruptionTarget"
+_BAD_IMAGE: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
+_STUCK: Final = (*_BAD_IMAGE, "CreateContainerConfigError", "CreateContainerError", "RunContainerError")
+
+
+def read(jobs: Sequence[Document], pods: Sequence[Document]) -> tuple[JobSeen, ...]:
+    """One record per Job, oldest first."""
+    ordered = sorted(jobs, key=lambda job: (job["metadata"].get("creationTimestamp", ""), job["metadata"]["name"]))
+    return tuple(_job(job, [pod for pod in pods if _belongs(pod, job)]) for job in ordered)
+
+
+def busy(pods: Sequence[Document]) -> frozenset[tuple[str, Stage]]:
+    """(run, stage) of every pod that may still write."""
+    alive = (pod for pod in pods if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed"))
+    return frozenset(
+        (labels[names.LABEL_RUN], Stage(labels[names.LABEL_STAGE]))
+        for pod in alive
+        if names.LABEL_STAGE in (labels := pod["metadata"].get("labels", {}))
+    )
+
+
+def time_of(text: str | None) -> datetime.datetime | None:
+    """An API timestamp, or None."""
+    return datetime.datetime.fromisoformat(text) if text else None
+
+
+def _job(job: Document, pods: Sequence[Document]) -> JobSeen:
+    labels, status = job["metadata"]["labels"], job.get("status", {})
+    failed = _condition(status, "Failed") or _condition(status, "FailureTarget")
+    said = failed.get("message", "") if failed else ""
+    ended = [end for pod in pods if (end := _terminated(pod)) is not None]
+    bad = next((end for end in ended if end.get("exitCode") != 0), None)
+    answer = _result(ended, failed=failed is not None)
+    return JobSeen(
+        name=job["metadata"]["name"],
+        uid=job["metadata"]["uid"],
+        run=labels[names.LABEL_RUN],
+        stage=Stage(labels[names.LABEL_STAGE]),
+        attempt=int(labels[names.LABEL_ATTEMPT]),
+        state=_state(status, pods, failed=failed is not None),
+        profile=job["metadata"].get("annotations", {}).get(names.ANNOTATION_PROFILE, ""),
+        deleting="deletionTimestamp" in job["metadata"],
+        exit_code=_exit_code(bad, said),
+        result=answer,
+        message=_message(pods, bad, said),
+        disrupted=_DISRUPTION in said or any(_condition(pod.get("status", {}), _DISRUPTION) for pod in pods),
+        out_of_memory=any(end.get("reason") == "OOMKilled" for end in ended),
+        deadline_exceeded=any(pod.get("status", {}).get("reason") == "DeadlineExceeded" for pod in pods),
+        image_failed=any(_waiting(pod).get("reason") in _BAD_IMAGE for pod in pods),
+        started=min((begun for pod in pods if (begun := _started(pod)) is not None), default=None),
+        finished=time_of(status.get("completionTime"))
+        or (time_of(failed.get("lastTransitionTime")) if failed else None),
+    )
+
+
+def _state(status: Document, pods: Sequence[Document], *, failed: bool) -> JobState:
+    if _condition(status, "Complete"):
+        return JobState.SUCCEEDED
+    if failed and _condition(status, "Failed"):
+        return JobState.FAILED
+    running = any(_started(pod) is not None for pod in pods)
+    return JobState.RUNNING if running else JobState.QUEUED
+
+
+def _exit_code(bad: Document | None, said: str) -> int | None:
+    if bad is not None:
+        return int(bad["exitCode"])
+    found = _EXIT_CODE.search(said)
+    return int(found[1]) if found else None
+
+
+def _result(ended: Sequence[Document], *, failed: bool) -> result.Result | None:
+    """The first readable result; of a failed Job the first that is not a success."""
+    for end in ended:
+        try:
+            answer = result.parse(end.get("message", ""))
+        except codec.CodecError:
+            continue
+        if not failed or answer.exit_code != 0:
+            return answer
+    return None
+
+
+def _message(pods: Sequence[Document], bad: Document | None, said: str) -> str:
+    if bad is not None and bad.get("message"):
+        return str(bad["message"])[-1500:]
+    for pod in pods:
+        waiting = _waiting(pod)
+        if waiting.get("reason") in _STUCK:
+            return f"pod {pod['metadata']['name']}: {waiting['reason']}: {waiting.get('message', '')}".strip(": ")
+        unplaced = _condition(pod.get("status", {}), "PodScheduled", wanted="False")
+        if unplaced:
+            return f"pod {pod['metadata']['name']} waits for a node: {unplaced.get('message', '')}"
+    return said
+
+
+def _condition(status: Document, kind: str, *, wanted: str = "True") -> Document | None:
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == kind and condition.get("status") == wanted:
+            return dict(condition)
+    return None
+
+
+def _belongs(pod: Document, job: Document) -> bool:
+    return any(owner.get("uid") == job["metadata"]["uid"] for owner in pod["metadata"].get("ownerReferences") or ())
+
+
+def _container(pod: Document) -> Document:
+    statuses = pod.get("status", {}).get("containerStatuses") or [{}]
+    return dict(statuses[0])
+
+
+def _terminated(pod: Document) -> Document | None:
+    end = _container(pod).get("state", {}).get("terminated")
+    return dict(end) if end else None
+
+
+def _waiting(pod: Document) -> Document:
+    return dict(_container(pod).get("state", {}).get("waiting") or {})
+
+
+def _started(pod: Document) -> datetime.datetime | None:
+    state = _container(pod).get("state", {})
+    return time_of((state.get("running") or state.get("terminated") or {}).get("startedAt"))

@@ -1,0 +1,120 @@
+"""What a pass may do to the cluster: one frozen record per verb, and the plan that holds them.
+
+`cluster/perform.py` is the only reader that acts. Every action may be performed twice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from modelrefresh.api.conditions import Reason
+from modelrefresh.api.records import Run
+from modelrefresh.api.status import RefreshStatus, ResidualStatus
+from modelrefresh.contract.env import StageInput
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddFinalizer:
+    """Keep the object until its Jobs are gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveFinalizer:
+    """Let the object go."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartStage:
+    """Create the Job of one attempt, and the headless Service of several nodes."""
+
+    request: StageInput
+    profile: str
+    """Hash of the profile it is made with."""
+    gpus: int = 0
+    """Per pod."""
+    nodes: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopJob:
+    """Delete a Job; its pods get SIGTERM and their grace."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealVersion:
+    """Create the ModelVersion of a judged candidate or of the imported stock model."""
+
+    name: str
+    digest: str
+    run: Run
+    """The run that made it; lineage and scores are read from here."""
+    stock: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkServed:
+    """Record in a ModelVersion's status that it is, or no longer is, what the Deployment serves."""
+
+    name: str
+    deployment: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropVersion:
+    """Delete a ModelVersion that retention no longer keeps."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serve:
+    """Point the target Deployment at a version."""
+
+    deployment: str
+    container: str
+    path: str
+    """Where the version lies inside that container."""
+    version: str
+    digest: str
+
+
+Action: TypeAlias = (
+    AddFinalizer | RemoveFinalizer | StartStage | StopJob | SealVersion | MarkServed | DropVersion | Serve
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """The one thing to say about an object now."""
+
+    reason: Reason
+    message: str
+    working: bool = False
+    """Something is going on (Reconciling)."""
+    stalled: bool = False
+    """Nothing goes on until a person acts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What follows from one look at a ModelRefresh: the record to write first, then the actions."""
+
+    status: RefreshStatus
+    word: Word
+    actions: Sequence[Action] = ()
+    wake_seconds: float | None = None
+    """Look again after this long even if nothing happens; None: only events and resync."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResidualPlan:
+    """The same for an InstructionResidual."""
+
+    status: ResidualStatus
+    word: Word
+    actions: Sequence[Action] = ()
+    wake_seconds: float | None = None

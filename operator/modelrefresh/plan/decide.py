@@ -1,0 +1,63 @@
+"""The heart: what one look at the cluster calls for. Two ordered tuples of rules are the documentation.
+
+Each rule answers with a plan or stays silent; the first answer counts and the last rule
+always answers. A plan never does more than one step: the next look takes the next one.
+"""
+
+import dataclasses
+import datetime
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from modelrefresh.plan import lifecycle, results, rollout, runs, steps, verdict
+from modelrefresh.plan.actions import Plan
+from modelrefresh.plan.observed import Seen, Work
+
+Gate: TypeAlias = Callable[[Seen, datetime.datetime], Plan | None]
+Rule: TypeAlias = Callable[[Work, datetime.datetime], Plan | None]
+
+BEFORE: Final[tuple[Gate, ...]] = (
+    lifecycle.clean_up,  # going away beats everything
+    lifecycle.keep,  # nothing may vanish before its Jobs have
+    lifecycle.refuse_bad_spec,  # a spec we cannot read is said once, not retried
+    lifecycle.hold_if_suspended,  # the user asked for silence
+    lifecycle.require_profile,  # what may be used, and how much of it
+    lifecycle.require_claims,
+    lifecycle.require_target,  # no GPU hour for a model that could not be served
+    lifecycle.require_residual,
+)
+
+RULES: Final[tuple[Rule, ...]] = (
+    rollout.advance,  # a Deployment on its way is brought to rest first
+    rollout.follow_hand,  # a person's choice of version is right
+    rollout.mark,  # the versions say which one serves
+    runs.supersede,  # the spec says something else now
+    runs.clear,  # never two runs at work
+    steps.give_up,  # a stage has failed for good
+    steps.register_stock,  # version zero exists
+    rollout.install,  # and serves before anything is trained
+    steps.skip_unchanged,  # nothing new to learn
+    verdict.conclude,  # numbers decide whether serving may change
+    steps.await_stage,  # a Job is at work
+    steps.start_stage,  # the next one
+    runs.open_next,  # a run is due
+    runs.idle,  # always answers
+)
+
+
+def decide(seen: Seen, now: datetime.datetime) -> Plan:
+    """Answer with the first rule that has something to say."""
+    terms = results.Terms(
+        attempts=seen.profile.limits.attempts if seen.profile else 1,
+        evaluation=seen.spec.evaluation if seen.spec else None,
+        now=now,
+    )
+    seen = dataclasses.replace(seen, status=results.absorb(seen.status, seen.jobs, terms))
+    for gate in BEFORE:
+        if (plan := gate(seen, now)) is not None:
+            return plan
+    work = lifecycle.work(seen)
+    for rule in RULES:
+        if (plan := rule(work, now)) is not None:
+            return plan
+    raise AssertionError("runs.idle always answers")

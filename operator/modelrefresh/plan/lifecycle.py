@@ -1,0 +1,222 @@
+"""Whether there is anything to work on: deletion, unusable specs, suspension, what is missing.
+
+The rules here come before everything else and answer with one word for the user; what
+they let pass becomes `Work`, in which no prerequisite is absent.
+"""
+
+import datetime
+import hashlib
+import json
+from collections.abc import Iterable
+
+from modelrefresh.api.conditions import Reason
+from modelrefresh.api.records import StageState
+from modelrefresh.api.spec import ProfileSpec, RefreshSpec
+from modelrefresh.plan import results, stages
+from modelrefresh.plan.actions import Action, AddFinalizer, Plan, RemoveFinalizer, StopJob, Word
+from modelrefresh.plan.observed import JobSeen, JobState, Seen, Work
+
+_LOOK_AGAIN_SECONDS = 30.0
+"""How often a missing prerequisite is looked for; most of them cause no event of ours."""
+
+
+def clean_up(seen: Seen, _: datetime.datetime) -> Plan | None:
+    """Deletion: Jobs first, then the finalizer; what serves is left as it is."""
+    if not seen.meta.deleting:
+        return None
+    word = Word(reason=Reason.DELETING, message="stopping Jobs; the Deployment is left as it is", working=True)
+    if seen.jobs or seen.pods:
+        return Plan(status=seen.status, word=word, actions=stop(seen.jobs, finished=True), wake_seconds=5.0)
+    actions: tuple[Action, ...] = (RemoveFinalizer(),) if seen.meta.finalizer else ()
+    return Plan(status=seen.status, word=word, actions=actions)
+
+
+def keep(seen: Seen, _: datetime.datetime) -> Plan | None:
+    """First sight: hold the object until its Jobs can be cleaned up."""
+    if seen.meta.finalizer:
+        return None
+    word = Word(reason=Reason.PENDING, message="seen for the first time", working=True)
+    return Plan(status=seen.status, word=word, actions=(AddFinalizer(),), wake_seconds=0.0)
+
+
+def refuse_bad_spec(seen: Seen, _: datetime.datetime) -> Plan | None:
+    """A spec that cannot be understood is said once; the next change of it wakes us."""
+    if seen.spec is not None:
+        return None
+    return _blocked(seen, Reason.INVALID_SPEC, "; ".join(seen.faults))
+
+
+def hold_if_suspended(seen: Seen, _: datetime.datetime) -> Plan | None:
+    """Suspended: running Jobs are stopped with a checkpoint; the attempt does not count."""
+    if seen.spec is None or not seen.spec.suspend:
+        return None
+    status = results.pause(seen.status)
+    word = Word(reason=Reason.SUSPENDED, message="spec.suspend is true; set it to false to go on")
+    return Plan(status=status, word=word, actions=stop(seen.jobs))
+
+
+def require_profile(seen: Seen, _: datetime.datetime) -> Plan | None:
+    """The platform's profile must exist and cover what the spec asks for."""
+    assert seen.spec is not None  # noqa: S101 -- refuse_bad_spec came before
+    if seen.profile is None:
+        return _blocked(
+            seen,
+            Reason.PROFILE_NOT_FOUND,
+            f'RefreshProfile "{seen.spec.profile}" does not exist; ask the platform team for it or name another one in '
+            "spec.profile",
+        )
+    faults = tuple(_over_limits(seen.spec, seen.profile))
+    if faults:
+        return _blocked(seen, Reason.PROFILE_FORBIDS, f'RefreshProfile "{seen.spec.profile}": ' + "; ".join(faults))
+    return None
+
+
+def require_claims(seen: Seen, _: datetime.datetime) -> Plan | None:
+    """Every claim that a source or the workspace names must be in this namespace."""
+    if not seen.missing_claims:
+        return None
+    listed = ", ".join(f'"{claim}"' for claim in seen.missing_claims)
+    return _blocked(
+        seen,
+        Reason.CLAIM_NOT_FOUND,
+        f"PersistentVolumeClaim {listed} is not in namespace {seen.meta.namespace}; create it or correct the pvc:// URI",
+    )
+
+
+def require_target(seen: Seen, _: datetime.datetime) -> Plan | None:
+    """The Deployment must exist, be ours alone, and mount the workspace in the named container."""
+    assert seen.spec is not None  # noqa: S101
+    target, deployment = seen.spec.rollout.deployment, seen.deployment
+    if seen.rival is not None:
+        return _blocked(
+            seen,
+            Reason.TARGET_CONFLICT,
+            f'Deployment "{target.name}" is already rolled by ModelRefresh "{seen.rival}", which is older; '
+            "one Deployment takes its model from one ModelRefresh",
+        )
+    if deployment is None:
+        return _blocked(
+            seen,
+            Reason.TARGET_NOT_FOUND,
+            f'Deployment "{target.name}" is not in namespace {seen.meta.namespace}; create it or correct '
+            "spec.rollout.deployment.name",
+        )
+    container = _container(seen)
+    if container is None or container not in deployment.containers:
+        return _blocked(
+            seen,
+            Reason.TARGET_NOT_FOUND,
+            f'spec.rollout.deployment.container: saw {target.container!r}, Deployment "{target.name}" has the '
+            f"containers {', '.join(deployment.containers)}; name one of them",
+        )
+    if container not in deployment.mounts:
+        return _blocked(
+            seen,
+            Reason.TARGET_NOT_FOUND,
+            f'container "{container}" of Deployment "{target.name}" does not mount the workspace claim as a whole; '
+            "mount it read-only so that the server can read versions from it",
+        )
+    return None
+
+
+def require_residual(seen: Seen, _: datetime.datetime) -> Plan | None:
+    """The residual must exist, be stored, and be cut from the base that will be trained."""
+    assert seen.spec is not None  # noqa: S101
+    wanted, residual = seen.spec.residual_ref.name, seen.residual
+    if residual is None:
+        return _blocked(
+            seen,
+            Reason.RESIDUAL_NOT_FOUND,
+            f'InstructionResidual "{wanted}" is not in namespace {seen.meta.namespace}; create it or correct '
+            "spec.residualRef.name",
+        )
+    if residual.base != seen.spec.base.uri:
+        return _blocked(
+            seen,
+            Reason.BASE_MISMATCH,
+            f'InstructionResidual "{wanted}" was cut from {residual.base}, spec.base.uri is {seen.spec.base.uri}; '
+            "the residual must come from the base that is trained",
+        )
+    if not residual.ready:
+        word = Word(
+            reason=Reason.RESIDUAL_NOT_READY,
+            message=f'waiting for InstructionResidual "{wanted}": {residual.message}',
+            working=True,
+        )
+        return Plan(status=seen.status, word=word, wake_seconds=_LOOK_AGAIN_SECONDS)
+    return None
+
+
+def work(seen: Seen) -> Work:
+    """The refresh with all its prerequisites; the rules above have let it pass."""
+    container = _container(seen)
+    assert seen.spec and seen.residual and seen.residual.digest and seen.deployment and container  # noqa: S101, PT018
+    return Work(
+        meta=seen.meta,
+        spec=seen.spec,
+        status=seen.status,
+        profile_hash=seen.profile_hash,
+        residual=seen.residual,
+        residual_digest=seen.residual.digest,
+        deployment=seen.deployment,
+        container=container,
+        inputs=inputs(seen.spec, residual=seen.residual.digest),
+        jobs=seen.jobs,
+        pods=seen.pods,
+        versions=seen.versions,
+    )
+
+
+def inputs(spec: RefreshSpec, *, residual: str) -> str:
+    """Hash of what a run works on: rollout, triggers, retention and suspension do not belong to it."""
+    matters = spec.model_dump(
+        mode="json", include={"profile", "base", "residual_ref", "data", "training", "residual", "evaluation"}
+    )
+    text = json.dumps(matters | {"digest": residual}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def stop(jobs: Iterable[JobSeen], *, finished: bool = False) -> tuple[Action, ...]:
+    """Delete Jobs that may still work; with `finished` the others too."""
+    open_states = (JobState.QUEUED, JobState.RUNNING)
+    return tuple(
+        StopJob(name=job.name, uid=job.uid)
+        for job in jobs
+        if not job.deleting and (finished or job.state in open_states)
+    )
+
+
+def _container(seen: Seen) -> str | None:
+    assert seen.spec is not None  # noqa: S101
+    named = seen.spec.rollout.deployment.container
+    if named is not None or seen.deployment is None:
+        return named
+    return seen.deployment.containers[0] if len(seen.deployment.containers) == 1 else None
+
+
+def _over_limits(spec: RefreshSpec, profile: ProfileSpec) -> Iterable[str]:
+    training, limits = spec.training, profile.limits
+    asked = (
+        ("gpusPerNode", training.gpus_per_node, limits.gpus_per_node),
+        ("nodes", training.nodes, limits.nodes),
+        ("maxTokens", training.max_tokens, limits.max_tokens),
+    )
+    for name, saw, most in asked:
+        if saw > most:
+            yield f"spec.training.{name} is {saw}, at most {most} is allowed"
+    sources = [spec.base, spec.data, *([spec.data.replay] if spec.data.replay else []), *spec.evaluation.suites]
+    for source in sources:
+        if not source.uri.startswith(profile.allowed_sources):
+            yield f"{source.uri} is not among the allowed sources {', '.join(profile.allowed_sources)}"
+
+
+def _blocked(seen: Seen, reason: Reason, message: str) -> Plan:
+    """Nothing new starts until a person acts; Jobs that run go on."""
+    at_work = seen.status.run is not None and seen.status.run.outcome is None and _running(seen)
+    word = Word(reason=reason, message=message, stalled=not at_work, working=at_work)
+    return Plan(status=seen.status, word=word, wake_seconds=_LOOK_AGAIN_SECONDS)
+
+
+def _running(seen: Seen) -> bool:
+    stage = stages.current(seen.status.run) if seen.status.run else None
+    return stage is not None and stage.state is StageState.RUNNING

@@ -1,0 +1,177 @@
+"""What one look at the cluster saw: frozen records, filled by `cluster/gather.py` only.
+
+Everything that a decision may depend on stands here, together with what the status
+recorded before; what is not here cannot influence a decision.
+"""
+
+import datetime
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from modelrefresh.api.spec import ProfileSpec, RefreshSpec, ResidualSpec
+from modelrefresh.api.status import RefreshStatus, ResidualStatus
+from modelrefresh.contract.env import Stage
+from modelrefresh.contract.result import Result
+
+
+class JobState(enum.StrEnum):
+    """How far a Job is."""
+
+    QUEUED = "Queued"
+    """No pod of it runs yet."""
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSeen:
+    """One attempt of one stage, as Job and pods tell it."""
+
+    name: str
+    uid: str
+    run: str
+    stage: Stage
+    attempt: int
+    state: JobState
+    deleting: bool = False
+    profile: str = ""
+    """Hash of the profile that it was made with."""
+    exit_code: int | None = None
+    """Of the container that ended the Job; None if nothing recorded one."""
+    result: Result | None = None
+    """Parsed termination message; None if absent or damaged."""
+    message: str = ""
+    """What Kubernetes says about it: why it waits, why it failed."""
+    disrupted: bool = False
+    """A pod had the condition DisruptionTarget."""
+    out_of_memory: bool = False
+    deadline_exceeded: bool = False
+    image_failed: bool = False
+    """A container waits with ErrImagePull, ImagePullBackOff or InvalidImageName."""
+    started: datetime.datetime | None = None
+    """When the first pod began to run."""
+    finished: datetime.datetime | None = None
+    progress: str | None = None
+    """Such as "41%", from the stage itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResidualSeen:
+    """The InstructionResidual that a refresh refers to."""
+
+    name: str
+    ready: bool
+    digest: str | None
+    base: str
+    """URI it was cut from."""
+    instruct: str
+    message: str
+    """Message of its Ready condition."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionSeen:
+    """One ModelVersion of this refresh."""
+
+    name: str
+    uid: str
+    digest: str
+    run: str
+    passed: bool
+    """Stock versions count as passed: they are what was served before."""
+    served: bool
+    """Its status says that it is served."""
+    created: datetime.datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentSeen:
+    """The target Deployment, as far as a rollout cares."""
+
+    name: str
+    containers: tuple[str, ...]
+    mounts: Mapping[str, str]
+    """Where each container mounts the workspace claim."""
+    digest: str | None
+    """Our annotation on its pod template."""
+    settled: bool
+    """Its controller has seen the newest template and every replica is updated and available."""
+    message: str = ""
+    """What its conditions or replica counts say while it is not settled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meta:
+    """Identity of the observed object."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    deleting: bool = False
+    finalizer: bool = False
+    created: datetime.datetime
+    refresh_token: str | None = None
+    """Value of the annotation that asks for a run."""
+    approved: str | None = None
+    """Name of the ModelVersion that a person approved."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One ModelRefresh and everything around it."""
+
+    meta: Meta
+    spec: RefreshSpec | None
+    """None if it cannot be understood; then `faults` says why."""
+    faults: tuple[str, ...] = ()
+    status: RefreshStatus
+    """What was remembered; empty at first sight."""
+    profile: ProfileSpec | None = None
+    profile_hash: str = ""
+    residual: ResidualSeen | None = None
+    jobs: tuple[JobSeen, ...] = ()
+    pods: frozenset[tuple[str, Stage]] = frozenset()
+    """(run, stage) of pods that may still write: neither Succeeded nor Failed."""
+    versions: tuple[VersionSeen, ...] = ()
+    deployment: DeploymentSeen | None = None
+    rival: str | None = None
+    """An older ModelRefresh with the same target Deployment."""
+    missing_claims: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """A ModelRefresh with everything that a stage or a rollout needs: no prerequisite is missing."""
+
+    meta: Meta
+    spec: RefreshSpec
+    status: RefreshStatus
+    profile_hash: str
+    residual: ResidualSeen
+    residual_digest: str
+    deployment: DeploymentSeen
+    container: str
+    """Container of the Deployment that is pointed at a version."""
+    inputs: str
+    """Hash of what a run works on."""
+    jobs: tuple[JobSeen, ...]
+    pods: frozenset[tuple[str, Stage]]
+    versions: tuple[VersionSeen, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResidualObserved:
+    """One InstructionResidual and everything around it."""
+
+    meta: Meta
+    spec: ResidualSpec | None
+    faults: tuple[str, ...] = ()
+    status: ResidualStatus
+    profile: ProfileSpec | None = None
+    profile_hash: str = ""
+    jobs: tuple[JobSeen, ...] = ()
+    pods: frozenset[tuple[str, Stage]] = frozenset()
+    missing_claims: tuple[str, ...] = ()

@@ -1,0 +1,164 @@
+"""What the Jobs of the active run did since the last pass, folded into its record.
+
+Each attempt is counted once: only a stage that is Queued or Running takes in its Job's
+end, and leaves that state by it. Starting the next attempt is not decided here.
+"""
+
+import dataclasses
+import datetime
+from collections.abc import Sequence
+from typing import Any
+
+from modelrefresh.api.conditions import Reason
+from modelrefresh.api.records import (
+    EvaluateFacts,
+    Failure,
+    MergeFacts,
+    PrepareFacts,
+    StageRecord,
+    StageState,
+    TrainFacts,
+)
+from modelrefresh.api.spec import Evaluation
+from modelrefresh.api.status import RefreshStatus
+from modelrefresh.contract.result import (
+    EvaluateSummary,
+    ExtractSummary,
+    ImportSummary,
+    MergeSummary,
+    PrepareSummary,
+    Result,
+    TrainSummary,
+)
+from modelrefresh.plan import gates, retries, stages
+from modelrefresh.plan.observed import JobSeen, JobState
+from modelrefresh.plan.retries import Turn
+
+_AT_WORK = (StageState.QUEUED, StageState.RUNNING)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What an attempt is held against."""
+
+    attempts: int
+    """The profile's limit of attempts that fail by their own fault."""
+    evaluation: Evaluation | None
+    now: datetime.datetime
+
+
+def absorb(status: RefreshStatus, jobs: Sequence[JobSeen], terms: Terms) -> RefreshStatus:
+    """The status after a look at the Job of the current stage."""
+    run = status.run
+    stage = stages.current(run) if run and run.outcome is None else None
+    if run is None or stage is None or stage.state not in _AT_WORK:
+        return status
+    job = find(jobs, run=run.id, stage=stage)
+    if job is None:
+        return status
+    after = follow(stage, job, terms)
+    return status.but(run=stages.put(run, after), last_failure=failure(stage, after, job, terms) or status.last_failure)
+
+
+def find(jobs: Sequence[JobSeen], *, run: str, stage: StageRecord) -> JobSeen | None:
+    """The Job of the stage's current attempt."""
+    wanted = (run, stage.name, stage.attempt)
+    return next((job for job in jobs if (job.run, job.stage, job.attempt) == wanted), None)
+
+
+def follow(stage: StageRecord, job: JobSeen, terms: Terms) -> StageRecord:
+    """The stage's record after a look at its Job."""
+    if job.state is JobState.QUEUED:
+        reason = Reason.IMAGE_PULL_FAILED if job.image_failed else Reason.QUEUED
+        return stage.but(state=StageState.QUEUED, reason=reason, message=job.message)
+    if job.state is JobState.RUNNING:
+        return stage.but(
+            state=StageState.RUNNING,
+            reason=Reason.RUNNING,
+            message="",
+            progress=job.progress or stage.progress,
+            start_time=stage.start_time or job.started,
+        )
+    facts = _facts(job.result, terms.evaluation) if job.state is JobState.SUCCEEDED and job.result else None
+    if facts is None:
+        return _fail(stage, job, terms)
+    return _end(stage, job, terms).but(state=StageState.SUCCEEDED, reason=Reason.STAGE_SUCCEEDED, message="", **facts)
+
+
+def failure(before: StageRecord, after: StageRecord, job: JobSeen, terms: Terms) -> Failure | None:
+    """What to remember of an attempt that failed just now, or None."""
+    if after.failures + after.disruptions == before.failures + before.disruptions:
+        return None
+    return Failure(
+        run=job.run,
+        stage=after.name,
+        attempt=after.attempt,
+        reason=after.reason or Reason.INTERNAL_ERROR,
+        exit_code=job.exit_code,
+        message=retries.classify(job).message,
+        time=terms.now,
+        profile=job.profile,
+    )
+
+
+def pause(status: RefreshStatus) -> RefreshStatus:
+    """The status with the stage at work sent back to wait; the next attempt goes on from its checkpoint."""
+    run = status.run
+    stage = stages.current(run) if run and run.outcome is None else None
+    if run is None or stage is None or stage.state not in _AT_WORK:
+        return status
+    waiting = stage.but(state=StageState.WAITING, reason=Reason.SUSPENDED, message="", progress=None, end_time=None)
+    return status.but(run=stages.put(run, waiting))
+
+
+def _fail(stage: StageRecord, job: JobSeen, terms: Terms) -> StageRecord:
+    answer = retries.classify(job)
+    lost = answer.turn is Turn.DISRUPTED
+    failures, disruptions = stage.failures + (not lost), stage.disruptions + lost
+    exhausted = failures >= terms.attempts or disruptions > retries.MAX_DISRUPTIONS
+    over = answer.turn is Turn.GIVE_UP or exhausted
+    return _end(stage, job, terms).but(
+        state=StageState.FAILED if over else StageState.WAITING,
+        reason=answer.reason,
+        message=answer.message,
+        failures=failures,
+        disruptions=disruptions,
+    )
+
+
+def _end(stage: StageRecord, job: JobSeen, terms: Terms) -> StageRecord:
+    finished = job.finished or terms.now
+    worked = max(0.0, (finished - job.started).total_seconds()) if job.started else 0.0
+    return stage.but(
+        start_time=stage.start_time or job.started,
+        end_time=finished,
+        progress=None,
+        gpu_seconds=stage.gpu_seconds + round(worked * stage.gpus),
+    )
+
+
+def _facts(result: Result, evaluation: Evaluation | None) -> dict[str, Any] | None:
+    """Fields of the stage record that a success fills; None if the stage's summary is missing."""
+    match result:
+        case Result(extract=ExtractSummary(digest=digest)) | Result(import_=ImportSummary(digest=digest)):
+            return {"digest": digest}
+        case Result(prepare=PrepareSummary() as summary):
+            return {"prepare": PrepareFacts.model_validate(dataclasses.asdict(summary))}
+        case Result(train=TrainSummary() as summary):
+            return {"train": TrainFacts.model_validate(dataclasses.asdict(summary))}
+        case Result(merge=MergeSummary() as summary):
+            return {"digest": summary.digest, "merge": MergeFacts.model_validate(dataclasses.asdict(summary))}
+        case Result(evaluate=EvaluateSummary() as summary) if evaluation is not None:
+            return {"digest": summary.candidate, "evaluate": _judged(summary, evaluation)}
+    return None
+
+
+def _judged(summary: EvaluateSummary, evaluation: Evaluation) -> EvaluateFacts:
+    judgements = gates.judge(evaluation, summary.scores)
+    return EvaluateFacts.model_validate(
+        {
+            "incumbent": summary.incumbent,
+            "scores": [dataclasses.asdict(score) for score in summary.scores],
+            "verdicts": [dataclasses.asdict(judgement) for judgement in judgements],
+        }
+    )

@@ -1,0 +1,85 @@
+"""What follows from an attempt that did not succeed.
+
+A table over exit codes and pod conditions: whose turn is it now? Disruptions (eviction,
+preemption, a lost pod) do not use up attempts, but their number is bounded too, so that
+nothing loops for ever (KEP-3329). Knows no cluster and starts nothing.
+"""
+
+import enum
+from dataclasses import dataclass
+from typing import Final
+
+from modelrefresh.api.conditions import Reason
+from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.plan.observed import JobSeen
+
+MAX_DISRUPTIONS: Final = 50
+"""Disruptions of one stage of one run after which it is given up; a person should look at the nodes then."""
+_BACKOFF_SECONDS: Final = (5, 30, 120, 300)
+_KILLED: Final = 137
+"""128 + SIGKILL; without OOMKilled it comes from outside, such as a lost node."""
+
+
+class Turn(enum.StrEnum):
+    """Whose turn it is after an attempt."""
+
+    AGAIN = "again"
+    """Try once more, it counts."""
+    DISRUPTED = "disrupted"
+    """Try once more, it does not count."""
+    GIVE_UP = "give-up"
+    """Nothing changes by trying again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What to do about one failed attempt."""
+
+    turn: Turn
+    reason: Reason
+    message: str
+
+
+_BY_CODE: Final = {
+    ExitCode.BAD_INPUT: (Turn.GIVE_UP, Reason.INPUT_INVALID),
+    ExitCode.DIVERGED: (Turn.GIVE_UP, Reason.TRAINING_DIVERGED),
+    ExitCode.OUT_OF_MEMORY: (Turn.GIVE_UP, Reason.OUT_OF_MEMORY),
+    ExitCode.PREEMPTED: (Turn.DISRUPTED, Reason.PREEMPTED),
+    ExitCode.TRANSIENT: (Turn.AGAIN, Reason.SOURCE_UNAVAILABLE),
+    ExitCode.INTERNAL: (Turn.AGAIN, Reason.INTERNAL_ERROR),
+    ExitCode.OK: (Turn.AGAIN, Reason.POD_LOST),
+}
+
+
+def classify(job: JobSeen) -> Answer:
+    """Read one failed attempt: pod conditions first, since they say why the exit code came about."""
+    said = job.result.message if job.result else job.message
+    if job.deadline_exceeded:
+        return Answer(turn=Turn.GIVE_UP, reason=Reason.DEADLINE_EXCEEDED, message=said or "the stage ran out of time")
+    if job.out_of_memory:
+        return Answer(
+            turn=Turn.GIVE_UP,
+            reason=Reason.OUT_OF_MEMORY,
+            message=f"the container was killed for memory; raise the stage's limit in the profile. {said}".strip(),
+        )
+    if job.disrupted or job.exit_code == _KILLED:
+        return Answer(turn=Turn.DISRUPTED, reason=Reason.PREEMPTED, message=said or "the pod was disrupted")
+    if job.exit_code is None:
+        return Answer(turn=Turn.DISRUPTED, reason=Reason.POD_LOST, message=said or "the pod vanished without a result")
+    if job.exit_code not in tuple(ExitCode):
+        return Answer(
+            turn=Turn.AGAIN, reason=Reason.INTERNAL_ERROR, message=f"exit code {job.exit_code}. {said}".strip()
+        )
+    turn, reason = _BY_CODE[ExitCode(job.exit_code)]
+    return Answer(turn=turn, reason=_stated(job) or reason, message=said)
+
+
+def delay(failures: int) -> int:
+    """Seconds before the next attempt, by how many attempts failed already."""
+    return _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS)) - 1] if failures else 0
+
+
+def _stated(job: JobSeen) -> Reason | None:
+    """The stage's own reason, where it is one of ours."""
+    stated = job.result.reason if job.result else ""
+    return Reason(stated) if stated in tuple(Reason) and stated != Reason.SUCCEEDED else None

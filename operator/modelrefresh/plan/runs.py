@@ -1,0 +1,135 @@
+"""When a run opens, and when a newer one takes its place.
+
+One run at a time. A changed spec supersedes the active run at once, since its result is no
+longer wanted; an annotation token or a schedule tick that comes meanwhile waits until the
+run has ended, so that no GPU hour is thrown away for the same inputs.
+"""
+
+import datetime
+
+from modelrefresh.api import names
+from modelrefresh.api.conditions import Reason
+from modelrefresh.api.records import Outcome, Run, Trigger, TriggerKind
+from modelrefresh.api.status import RefreshStatus
+from modelrefresh.plan import history, lifecycle, schedule, stages
+from modelrefresh.plan.actions import Plan, Word
+from modelrefresh.plan.history import End
+from modelrefresh.plan.observed import Work
+
+_RETRY_SECONDS = 60
+_RETRY_DOUBLINGS = 6
+"""A cheap stage that failed is tried again after 1, 2, 4 ... 64 minutes."""
+
+
+def supersede(work: Work, now: datetime.datetime) -> Plan | None:
+    """The active run works on something the spec no longer says."""
+    run = work.status.run
+    if run is None or run.outcome is not None or run.inputs == work.inputs:
+        return None
+    text = f"run {run.id} worked on an older spec (generation {run.spec_generation})"
+    status = history.close(work.status, run, End(outcome=Outcome.SUPERSEDED, message=text), now).but(candidate=None)
+    return Plan(
+        status=status,
+        word=Word(reason=Reason.SUPERSEDED, message=text, working=True),
+        actions=lifecycle.stop(work.jobs),
+        wake_seconds=0.0,
+    )
+
+
+def clear(work: Work, _: datetime.datetime) -> Plan | None:
+    """Jobs and pods of other runs must be gone before anything new starts."""
+    run = work.status.run
+    active = run.id if run and run.outcome is None else None
+    strays = [job for job in work.jobs if job.run != active]
+    stops = lifecycle.stop(strays)
+    writing = sorted(other for other, _ in work.pods if other != active)
+    if not stops and not writing:
+        return None
+    text = f"waiting until the Jobs of run {', '.join(writing) or strays[0].run} have stopped"
+    word = Word(reason=Reason.SUPERSEDED, message=text, working=True)
+    return Plan(status=work.status, word=word, actions=stops, wake_seconds=5.0)
+
+
+def open_next(work: Work, now: datetime.datetime) -> Plan | None:
+    """Open a run if one is due."""
+    status = _watch_schedule(work, now)
+    if status.run is not None and status.run.outcome is None:
+        return None
+    trigger = _due(work, status, now)
+    if trigger is None:
+        return None
+    known = work.status.stock is not None
+    run = Run(
+        id=names.run_id(uid=work.meta.uid, trigger=f"{trigger.kind}/{trigger.detail}", inputs=work.inputs),
+        trigger=trigger,
+        start_time=now,
+        inputs=work.inputs,
+        spec_generation=work.meta.generation,
+        stages=stages.table(with_import=not known),
+    )
+    status = status.but(
+        run=run,
+        candidate=None,
+        last_handled_refresh=work.meta.refresh_token or status.last_handled_refresh,
+        last_schedule_time=now if status.last_schedule_time else None,
+        retries=status.retries + (trigger.kind is TriggerKind.MENDED),
+    )
+    text = f"run {run.id} opened by {trigger.kind} {trigger.detail}".rstrip()
+    return Plan(status=status, word=Word(reason=Reason.RUNNING, message=text, working=True), wake_seconds=0.0)
+
+
+def idle(work: Work, now: datetime.datetime) -> Plan:
+    """No run is active or due; always answers."""
+    status = _watch_schedule(work, now)
+    run = status.run
+    stalled = run is not None and run.outcome is Outcome.FAILED
+    wakes = [(moment - now).total_seconds() for moment in (status.next_schedule_time, _retry_at(status)) if moment]
+    word = Word(
+        reason=Reason(run.outcome.value) if run and run.outcome else Reason.IDLE,
+        message=run.message if run else "",
+        stalled=stalled,
+    )
+    return Plan(status=status, word=word, wake_seconds=max(0.0, min(wakes)) + 0.1 if wakes else None)
+
+
+def _due(work: Work, status: RefreshStatus, now: datetime.datetime) -> Trigger | None:
+    run, token = status.run, work.meta.refresh_token
+    if run is None:
+        return Trigger(kind=TriggerKind.FIRST_SIGHT, detail=token or "")
+    if run.inputs != work.inputs:
+        return Trigger(kind=TriggerKind.SPEC_CHANGED, detail=f"generation {work.meta.generation}")
+    if token and names.short(token, limit=120) != names.short(status.last_handled_refresh or "", limit=120):
+        return Trigger(kind=TriggerKind.ANNOTATION, detail=token)
+    since = status.last_schedule_time
+    tick = schedule.last_tick(work.spec.triggers, since=since, now=now) if since else None
+    if tick is not None:
+        return Trigger(kind=TriggerKind.SCHEDULE, detail=tick.isoformat())
+    return _mended(work, status, now)
+
+
+def _mended(work: Work, status: RefreshStatus, now: datetime.datetime) -> Trigger | None:
+    run, failure = status.run, status.last_failure
+    if run is None or run.outcome is not Outcome.FAILED or failure is None:
+        return None
+    moment = _retry_at(status)
+    if failure.profile != work.profile_hash or (moment is not None and now >= moment):
+        return Trigger(kind=TriggerKind.MENDED, detail=f"{run.id} {status.retries + 1}")
+    return None
+
+
+def _retry_at(status: RefreshStatus) -> datetime.datetime | None:
+    run, failure = status.run, status.last_failure
+    if run is None or run.outcome is not Outcome.FAILED or run.end_time is None or failure is None:
+        return None
+    if failure.stage not in stages.CHEAP:
+        return None
+    return run.end_time + datetime.timedelta(seconds=_RETRY_SECONDS * 2 ** min(status.retries, _RETRY_DOUBLINGS))
+
+
+def _watch_schedule(work: Work, now: datetime.datetime) -> RefreshStatus:
+    """Remember since when ticks count, and say when the next one comes."""
+    status, triggers = work.status, work.spec.triggers
+    if triggers.schedule is None:
+        return status.but(last_schedule_time=None, next_schedule_time=None)
+    since = status.last_schedule_time or now
+    return status.but(last_schedule_time=since, next_schedule_time=schedule.next_tick(triggers, now=now))
