@@ -92,7 +92,7 @@ def test_the_lease_is_the_only_one_that_can_be_changed() -> None:
     assert role["metadata"]["namespace"] == "platform"
     assert [(rule.get("resourceNames"), rule["verbs"]) for rule in role["rules"]] == [
         (None, ["create"]),
-        (["release-modelrefresh"], ["get", "update"]),
+        (["release-modelrefresh"], ["get", "patch"]),
     ]
 
 
