@@ -44,7 +44,7 @@ def apply(live: dict[str, Any], applied: dict[str, Any], *, owners: Owners, mana
             for owned in others:
                 owned.discard(path)
         _put(result, path, value)
-    for path in sorted(owners.get(manager, set()) - wanted, key=len, reverse=True):
+    for path in sorted(owners.get(manager, set()) - wanted, key=len):
         if not any(other[: len(path)] == path for owned in others for other in owned):
             _drop(result, path)
     owners[manager] = wanted
