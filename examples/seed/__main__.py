@@ -123,6 +123,8 @@ def _save(model: PreTrainedModel, words: PreTrainedTokenizerFast, folder: Path) 
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(folder)
     words.save_pretrained(folder)
+    for file in folder.iterdir():
+        file.chmod(0o644)  # safetensors writes for its owner only; stages may run as another user
 
 
 if __name__ == "__main__":
