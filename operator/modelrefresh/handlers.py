@@ -23,8 +23,10 @@ from modelrefresh.cluster.port import Document
 
 LOGGER = logging.getLogger(__name__)
 
-Changed = Callable[[Kind, Document, bool], None]
+Changed = Callable[[Kind, Document, bool], object]
 """Called in the watcher's thread with a kind, an object and whether it was deleted."""
+Ended = Callable[[], object]
+"""Called in the watcher's thread when it gives up."""
 
 _BACKOFF = (1.0, 30.0)
 _RESTARTS, _WINDOW = 10, 600.0
@@ -45,11 +47,13 @@ class _Backoffs:
 class Watcher:
     """Runs kopf until it is stopped, again after each of its ends."""
 
-    def __init__(self, changed: Changed, *, namespaces: tuple[str, ...]) -> None:
+    def __init__(self, changed: Changed, ended: Ended, *, namespaces: tuple[str, ...]) -> None:
         """Watch these namespaces, or all at none."""
         self._changed = changed
+        self._ended = ended
         self._namespaces = namespaces
         self._stop = threading.Event()
+        self._given_up = False
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
 
     def start(self) -> None:
@@ -60,9 +64,9 @@ class Watcher:
         """Ask the thread to end; it is a daemon, nobody needs to wait for it."""
         self._stop.set()
 
-    def alive(self) -> bool:
-        """Whether changes are watched, or will be again."""
-        return self._thread.is_alive()
+    def given_up(self) -> bool:
+        """Whether kopf ended too often to be started again."""
+        return self._given_up
 
     def _run(self) -> None:
         ends: collections.deque[float] = collections.deque(maxlen=_RESTARTS)
@@ -76,6 +80,8 @@ class Watcher:
             ends.append(now)
             if len(ends) == _RESTARTS and now - ends[0] < _WINDOW:
                 LOGGER.error("the event watcher ended %d times in %.0f s; giving up", _RESTARTS, _WINDOW)
+                self._given_up = True
+                self._ended()
                 return
             metrics.KOPF_RESTARTS.inc()
             backoff = _BACKOFF[0] if now - started > _WINDOW else min(backoff * 2, _BACKOFF[1])

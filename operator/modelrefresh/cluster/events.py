@@ -1,6 +1,6 @@
 """Kubernetes events: what the operator tells people beside an object, once for each transition.
 
-Knows the core/v1 Event. The same event again only raises its count. An event that cannot be
+Knows the core/v1 Event. The same event again only renews its time. An event that cannot be
 written is logged and forgotten: conditions and metrics carry the truth.
 """
 
@@ -53,11 +53,8 @@ async def emit(port: Port, event: Event, *, now: dt.datetime) -> None:
         try:
             await port.create(kinds.EVENT, document)
         except errors.ConflictError:
-            metadata = document["metadata"]
-            known = await port.get(kinds.EVENT, namespace=metadata["namespace"], name=metadata["name"])
-            count = known.get("count", 1) + 1
             envelope = {key: document[key] for key in ("apiVersion", "kind", "metadata", "lastTimestamp")}
-            await port.patch(kinds.EVENT, {**envelope, "count": count})
+            await port.patch(kinds.EVENT, envelope)
     except errors.ApiError as error:
         LOGGER.warning("event %s on %s %s was not written: %s", event.reason, event.kind, event.name, error)
 
@@ -84,5 +81,4 @@ def _document(event: Event, *, now: dt.datetime) -> Document:
         "reportingComponent": names.MANAGER,
         "firstTimestamp": time,
         "lastTimestamp": time,
-        "count": 1,
     }

@@ -60,3 +60,6 @@ ACCESS_REVIEW: Final = Kind(
 )
 
 OWN: Final = (MODEL_REFRESH, INSTRUCTION_RESIDUAL, MODEL_VERSION, REFRESH_PROFILE)
+
+OF: Final = {kind.kind: kind for kind in OWN}
+"""Our kinds by the word in a document."""
