@@ -5,6 +5,7 @@ the Job's failure condition says what survives the pod: exit code or disruption,
 there by the failure policy of `manifests/job.py`.
 """
 
+import dataclasses
 import datetime
 import re
 from collections.abc import Mapping, Sequence
@@ -142,3 +143,8 @@ def _waiting(pod: Document) -> Document:
 def _started(pod: Document) -> datetime.datetime | None:
     state = _container(pod).get("state", {})
     return time_of((state.get("running") or state.get("terminated") or {}).get("startedAt"))
+
+
+def at(job: JobSeen, percent: float, *, step: int) -> JobSeen:
+    """The Job with its progress, rounded down to whole steps."""
+    return dataclasses.replace(job, progress=f"{int(percent) // step * step}%")

@@ -17,6 +17,7 @@ from modelrefresh.contract import env
 MANIFEST = "manifest.json"
 RESULT = "result.json"
 PROVENANCE = "provenance.json"
+VERSIONS = "versions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,7 @@ class Workspace:
 
     def version(self, digest: str) -> pathlib.Path:
         """Folder of one sealed model version."""
-        return self.root / "versions" / digest
+        return self.root / VERSIONS / digest
 
     def hub_cache(self) -> pathlib.Path:
         """HF_HOME of stages that fetch hf:// sources."""

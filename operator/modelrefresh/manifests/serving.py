@@ -18,7 +18,7 @@ def build(serve: Serve, *, meta: Meta) -> dict[str, Any]:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": serve.deployment, "namespace": meta.namespace, "labels": marks},
+        "metadata": {"name": serve.deployment, "namespace": meta.namespace, "uid": serve.uid, "labels": marks},
         "spec": {
             "template": {
                 "metadata": {

@@ -75,6 +75,8 @@ class Serve:
     """Point the target Deployment at a version."""
 
     deployment: str
+    uid: str
+    """Of that Deployment: one that was deleted meanwhile is not created again."""
     container: str
     path: str
     """Where the version lies inside that container."""

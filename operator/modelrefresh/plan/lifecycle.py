@@ -79,7 +79,8 @@ def require_claims(seen: Seen, _: datetime.datetime) -> Plan | None:
     return _blocked(
         seen,
         Reason.CLAIM_NOT_FOUND,
-        f"PersistentVolumeClaim {listed} is not in namespace {seen.meta.namespace}; create it or correct the pvc:// URI",
+        f"PersistentVolumeClaim {listed} is not in namespace {seen.meta.namespace}; create it or correct the "
+        "pvc:// URI",
     )
 
 

@@ -91,6 +91,7 @@ class DeploymentSeen:
     """The target Deployment, as far as a rollout cares."""
 
     name: str
+    uid: str
     containers: tuple[str, ...]
     mounts: Mapping[str, str]
     """Where each container mounts the workspace claim."""

@@ -162,6 +162,7 @@ def _serve(work: Work, target: VersionRef) -> Serve:
     root = work.deployment.mounts[work.container].rstrip("/")
     return Serve(
         deployment=work.deployment.name,
+        uid=work.deployment.uid,
         container=work.container,
         path=f"{root}/{artifacts.VERSIONS}/{target.digest}",
         version=names.short(target.version),

@@ -1,0 +1,220 @@
+"""One look at the cluster: the port in, `plan.observed` records out.
+
+All reads are live. Decides nothing: whatever is absent is absent in the record too.
+"""
+
+import asyncio
+import datetime
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from modelrefresh import errors
+from modelrefresh.api import names, status
+from modelrefresh.api.conditions import ConditionType
+from modelrefresh.api.parts import Part, parse
+from modelrefresh.api.profile import ProfileSpec
+from modelrefresh.api.spec import RefreshSpec, ResidualSpec
+from modelrefresh.api.status import RefreshStatus, ResidualStatus, VersionSpec
+from modelrefresh.cluster import attempts, deployments, kinds, progress
+from modelrefresh.cluster.kinds import Kind
+from modelrefresh.cluster.port import Document, Port
+from modelrefresh.plan.observed import JobSeen, JobState, Meta, ResidualObserved, ResidualSeen, Seen, VersionSeen
+
+S = TypeVar("S", bound=Part)
+_STEP_PERCENT = 10
+"""Progress is recorded in steps of this size, since each one is a write of the whole status."""
+_PASSED = ("Passed", "Stock")
+
+
+async def refresh(port: Port, document: Document) -> Seen:
+    """A ModelRefresh and everything around it."""
+    meta, (spec, faults) = _meta(document), _spec(RefreshSpec, document)
+    children = await _children(port, meta)
+    if spec is None:
+        return Seen(meta=meta, spec=None, faults=faults, status=_status(RefreshStatus, document), **children)
+    profile, residual, deployment, rival, versions = await asyncio.gather(
+        _get(port, kinds.REFRESH_PROFILE, name=spec.profile),
+        _get(port, kinds.INSTRUCTION_RESIDUAL, namespace=meta.namespace, name=spec.residual_ref.name),
+        _get(port, kinds.DEPLOYMENT, namespace=meta.namespace, name=spec.rollout.deployment.name),
+        _rival(port, meta, target=spec.rollout.deployment.name),
+        port.find(kinds.MODEL_VERSION, namespace=meta.namespace, selector=_owned(meta)),
+    )
+    rules = _profile(profile)
+    workspace = rules.workspace_claim if rules else ""
+    uris = [spec.base.uri, spec.data.uri, *(suite.uri for suite in spec.evaluation.suites)]
+    uris += [spec.data.replay.uri] if spec.data.replay else []
+    return Seen(
+        meta=meta,
+        spec=spec,
+        status=_status(RefreshStatus, document),
+        profile=rules,
+        profile_hash=_hash(profile),
+        residual=_residual(residual),
+        versions=tuple(_version(item) for item in versions),
+        deployment=deployments.read(deployment, workspace=workspace) if deployment else None,
+        rival=rival,
+        missing_claims=await _missing(port, meta, uris=uris, workspace=workspace),
+        **children,
+    )
+
+
+async def residual(port: Port, document: Document) -> ResidualObserved:
+    """An InstructionResidual and everything around it."""
+    meta, (spec, faults) = _meta(document), _spec(ResidualSpec, document)
+    children = await _children(port, meta)
+    if spec is None:
+        return ResidualObserved(
+            meta=meta, spec=None, faults=faults, status=_status(ResidualStatus, document), **children
+        )
+    profile = await _get(port, kinds.REFRESH_PROFILE, name=spec.profile)
+    rules = _profile(profile)
+    return ResidualObserved(
+        meta=meta,
+        spec=spec,
+        status=_status(ResidualStatus, document),
+        profile=rules,
+        profile_hash=_hash(profile),
+        missing_claims=await _missing(
+            port,
+            meta,
+            uris=[spec.base.uri, spec.instruct.uri],
+            workspace=rules.workspace_claim if rules else "",
+        ),
+        **children,
+    )
+
+
+async def _children(port: Port, meta: Meta) -> dict[str, Any]:
+    jobs, pods = await asyncio.gather(
+        port.find(kinds.JOB, namespace=meta.namespace, selector=_owned(meta)),
+        port.find(kinds.POD, namespace=meta.namespace, selector=_owned(meta)),
+    )
+    seen = attempts.read(jobs, pods)
+    return {"jobs": await _with_progress(seen, pods), "pods": attempts.busy(pods)}
+
+
+async def _with_progress(seen: Sequence[JobSeen], pods: Sequence[Document]) -> tuple[JobSeen, ...]:
+    """Ask the first pod of each running Job how far it is."""
+    return tuple([await _ask(job, pods) if job.state is JobState.RUNNING else job for job in seen])
+
+
+async def _ask(job: JobSeen, pods: Sequence[Document]) -> JobSeen:
+    addresses = sorted(
+        (pod["metadata"]["name"], pod.get("status", {}).get("podIP", ""))
+        for pod in pods
+        if any(owner.get("uid") == job.uid for owner in pod["metadata"].get("ownerReferences") or ())
+    )
+    page = await progress.probe(addresses[0][1]) if addresses and addresses[0][1] else None
+    percent = page.get("percent") if page else None
+    return attempts.at(job, percent, step=_STEP_PERCENT) if isinstance(percent, int | float) else job
+
+
+async def _get(port: Port, kind: Kind, *, namespace: str | None = None, name: str) -> Document | None:
+    try:
+        return await port.get(kind, namespace=namespace, name=name)
+    except errors.NotFoundError:
+        return None
+
+
+async def _rival(port: Port, meta: Meta, *, target: str) -> str | None:
+    """An older ModelRefresh of this namespace with the same Deployment; the name breaks a tie."""
+    mine = (meta.created, meta.name)
+    older = [
+        (created, other["metadata"]["name"])
+        for other in await port.find(kinds.MODEL_REFRESH, namespace=meta.namespace)
+        if other.get("spec", {}).get("rollout", {}).get("deployment", {}).get("name") == target
+        and (created := _created(other), other["metadata"]["name"]) < mine
+    ]
+    return min(older)[1] if older else None
+
+
+async def _missing(port: Port, meta: Meta, *, uris: Iterable[str], workspace: str) -> tuple[str, ...]:
+    wanted = {uri.removeprefix("pvc://").split("/", 1)[0] for uri in uris if uri.startswith("pvc://")}
+    wanted |= {workspace} if workspace else set()
+    found = await asyncio.gather(
+        *(_get(port, kinds.CLAIM, namespace=meta.namespace, name=claim) for claim in sorted(wanted))
+    )
+    return tuple(claim for claim, document in zip(sorted(wanted), found, strict=True) if document is None)
+
+
+def _owned(meta: Meta) -> str:
+    return f"{names.LABEL_OWNER_UID}={meta.uid}"
+
+
+def _meta(document: Document) -> Meta:
+    metadata = document["metadata"]
+    annotations = metadata.get("annotations") or {}
+    return Meta(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        generation=metadata.get("generation", 1),
+        deleting="deletionTimestamp" in metadata,
+        finalizer=names.FINALIZER in (metadata.get("finalizers") or ()),
+        created=_created(document),
+        refresh_token=annotations.get(names.ANNOTATION_REFRESH),
+        approved=annotations.get(names.ANNOTATION_APPROVE),
+    )
+
+
+def _spec(kind: type[S], document: Document) -> tuple[S | None, tuple[str, ...]]:
+    try:
+        return parse(kind, document.get("spec") or {}), ()
+    except errors.SpecError as error:
+        return None, error.faults
+
+
+def _status(kind: type[status.R], document: Document) -> status.R:
+    return status.read(kind, document.get("status"))
+
+
+def _profile(document: Document | None) -> ProfileSpec | None:
+    return _spec(ProfileSpec, document)[0] if document else None
+
+
+def _hash(profile: Document | None) -> str:
+    return hashlib.sha256(repr(sorted(_flat((profile or {}).get("spec") or {}))).encode()).hexdigest()[:12]
+
+
+def _flat(value: object, path: str = "") -> Iterable[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _flat(item, f"{path}.{key}")
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _flat(item, f"{path}[{number}]")
+    else:
+        yield path, repr(value)
+
+
+def _residual(document: Document | None) -> ResidualSeen | None:
+    if document is None:
+        return None
+    spec, state = document.get("spec") or {}, document.get("status") or {}
+    ready: Document = next((item for item in state.get("conditions") or () if item["type"] == ConditionType.READY), {})
+    return ResidualSeen(
+        name=document["metadata"]["name"],
+        ready=ready.get("status") == "True" and bool(state.get("digest")),
+        digest=state.get("digest"),
+        base=spec.get("base", {}).get("uri", ""),
+        instruct=spec.get("instruct", {}).get("uri", ""),
+        message=f"{ready.get('reason', 'Pending')}: {ready.get('message', 'not looked at yet')}",
+    )
+
+
+def _version(document: Document) -> VersionSeen:
+    spec = status.read(VersionSpec, document["spec"])
+    return VersionSeen(
+        name=document["metadata"]["name"],
+        uid=document["metadata"]["uid"],
+        digest=spec.digest,
+        run=spec.run,
+        passed=spec.verdict in _PASSED,
+        served=bool((document.get("status") or {}).get("served")),
+        created=_created(document),
+    )
+
+
+def _created(document: Document) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(document["metadata"]["creationTimestamp"])

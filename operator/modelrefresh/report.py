@@ -1,0 +1,202 @@
+"""What is said of an object: conditions and phase from the plan, and the events of what changed.
+
+Pure. Conditions follow kstatus; `lastTransitionTime` moves only with the status, so that an
+unchanged world renders to an unchanged document. `phase` is for people, nothing reads it.
+"""
+
+import datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from modelrefresh.api.conditions import ConditionType, Reason
+from modelrefresh.api.records import Condition, Failure, Outcome, Run
+from modelrefresh.api.status import RefreshStatus, ResidualStatus, fit
+from modelrefresh.contract.env import Stage
+from modelrefresh.plan import verdict
+from modelrefresh.plan.actions import Plan, ResidualPlan, Word
+from modelrefresh.plan.observed import Meta, ResidualObserved, Seen
+
+_NOT_READY: Final = (Reason.TARGET_NOT_FOUND, Reason.TARGET_CONFLICT, Reason.INVALID_SPEC)
+"""Words that take Ready away although a version was rolled out: nobody can say what serves."""
+_WARNINGS: Final = (Outcome.REJECTED, Outcome.FAILED, Outcome.ROLLED_BACK)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """Something worth an event."""
+
+    reason: str
+    message: str
+    warning: bool = False
+
+
+def refresh(plan: Plan, seen: Seen, now: datetime.datetime) -> RefreshStatus:
+    """The status to write: what the plan remembers, and what follows from it for readers."""
+    status, word = plan.status, plan.word
+    ready = status.live is not None and word.reason not in _NOT_READY
+    facts = [
+        _fact(ConditionType.READY, ready, word),
+        *_progress(word),
+        _suspended(seen),
+        _gates(status),
+        _rolled_out(status, word),
+    ]
+    run = status.run
+    if run is not None:
+        at_work = run.outcome is None
+        current = next((stage for stage in run.stages if stage.state != "Succeeded"), None) if at_work else None
+        run = run.but(stage=current.name if current else None, progress=current.progress if current else None)
+    return fit(
+        status.but(
+            run=run,
+            observed_generation=seen.meta.generation,
+            phase=word.reason,
+            conditions=_merge(facts, seen.status.conditions, meta=seen.meta, now=now),
+        )
+    )
+
+
+def residual(plan: ResidualPlan, seen: ResidualObserved, now: datetime.datetime) -> ResidualStatus:
+    """The same for an InstructionResidual."""
+    facts = [_fact(ConditionType.READY, plan.status.digest is not None, plan.word), *_progress(plan.word)]
+    return plan.status.but(
+        observed_generation=seen.meta.generation,
+        phase=plan.word.reason,
+        conditions=_merge(facts, seen.status.conditions, meta=seen.meta, now=now),
+    )
+
+
+def happenings(before: RefreshStatus, after: RefreshStatus) -> tuple[Happening, ...]:
+    """What changed between two statuses, in the words of their reasons."""
+    return (
+        *_run_happenings(before.run, after.run),
+        *_failures(before, after),
+        *_served(before, after),
+        *_stalls(before, after),
+    )
+
+
+def residual_happenings(before: ResidualStatus, after: ResidualStatus) -> tuple[Happening, ...]:
+    """The same for an InstructionResidual."""
+    found = [*_failures(before, after), *_stalls(before, after)]
+    if after.digest is not None and before.digest is None:
+        found.append(Happening(reason=Reason.SUCCEEDED, message=f"stored as residuals/{after.digest}"))
+    return tuple(found)
+
+
+def _run_happenings(before: Run | None, after: Run | None) -> Iterator[Happening]:
+    if after is None:
+        return
+    if before is None or before.id != after.id:
+        trigger = f"{after.trigger.kind} {after.trigger.detail}".rstrip()
+        yield Happening(reason="RunOpened", message=f"run {after.id} opened by {trigger}")
+        before = None
+    for stage in after.stages:
+        old = before.record(stage.name) if before else None
+        if stage.state != "Succeeded" or (old and old.state == "Succeeded"):
+            continue
+        yield Happening(
+            reason=Reason.STAGE_SUCCEEDED, message=f"{stage.name} of run {after.id}, attempt {stage.attempt}"
+        )
+        if stage.name is Stage.EVALUATE and stage.evaluate:
+            told = "; ".join(verdict.spell(item) for item in stage.evaluate.verdicts)
+            yield Happening(
+                reason=verdict.reason(stage.evaluate), message=told, warning=not verdict.passed(stage.evaluate)
+            )
+    if after.outcome is not None and (before is None or before.outcome is None):
+        yield Happening(reason=after.outcome, message=after.message, warning=after.outcome in _WARNINGS)
+
+
+def _failures(before: RefreshStatus | ResidualStatus, after: RefreshStatus | ResidualStatus) -> Iterator[Happening]:
+    failure: Failure | None = after.last_failure
+    if failure is not None and failure != before.last_failure:
+        text = f"{failure.stage} attempt {failure.attempt} of run {failure.run}: {failure.message}"
+        yield Happening(reason=failure.reason, message=text, warning=True)
+
+
+def _served(before: RefreshStatus, after: RefreshStatus) -> Iterator[Happening]:
+    if after.rollout is not None and before.rollout is None:
+        yield Happening(reason=Reason.ROLLING_OUT, message=f"rolling out {after.rollout.target.version}")
+    if after.live is not None and (before.live is None or before.live.digest != after.live.digest):
+        yield Happening(reason=Reason.SERVING, message=f"{after.live.version} serves")
+
+
+def _stalls(before: RefreshStatus | ResidualStatus, after: RefreshStatus | ResidualStatus) -> Iterator[Happening]:
+    """A new reason to be stalled; a failed run has its own events."""
+    old, new = _find(before.conditions, ConditionType.STALLED), _find(after.conditions, ConditionType.STALLED)
+    if new is None or new.status != "True" or new.reason == Reason.FAILED:
+        return
+    if old is None or (old.status, old.reason) != (new.status, new.reason):
+        yield Happening(reason=new.reason, message=new.message, warning=True)
+
+
+def _fact(kind: ConditionType, holds: bool | None, word: Word) -> tuple[ConditionType, bool | None, Word]:  # noqa: FBT001
+    return kind, holds, word
+
+
+def _progress(word: Word) -> list[tuple[ConditionType, bool | None, Word]]:
+    return [
+        _fact(ConditionType.RECONCILING, word.working and not word.stalled, word),
+        _fact(ConditionType.STALLED, word.stalled, word),
+    ]
+
+
+def _suspended(seen: Seen) -> tuple[ConditionType, bool | None, Word]:
+    held = seen.spec is not None and seen.spec.suspend
+    reason = Reason.SUSPENDED if held else Reason.IDLE
+    return _fact(ConditionType.SUSPENDED, held, Word(reason=reason, message=""))
+
+
+def _gates(status: RefreshStatus) -> tuple[ConditionType, bool | None, Word]:
+    """The verdict of the current run, else of the last one that came so far."""
+    measured = status.run.record(Stage.EVALUATE) if status.run else None
+    if measured is None or measured.evaluate is None:
+        known = _find(status.conditions, ConditionType.GATES_PASSED)
+        if known is None or known.status == "Unknown":
+            return _fact(
+                ConditionType.GATES_PASSED, None, Word(reason=Reason.NO_VERDICT, message="no run was judged yet")
+            )
+        word = Word(reason=Reason(known.reason), message=known.message)
+        return _fact(ConditionType.GATES_PASSED, known.status == "True", word)
+    told = "; ".join(verdict.spell(item) for item in measured.evaluate.verdicts)
+    word = Word(reason=verdict.reason(measured.evaluate), message=f"run {status.run.id if status.run else ''}: {told}")
+    return _fact(ConditionType.GATES_PASSED, verdict.passed(measured.evaluate), word)
+
+
+def _rolled_out(status: RefreshStatus, word: Word) -> tuple[ConditionType, bool | None, Word]:
+    if status.rollout is not None:
+        return _fact(ConditionType.ROLLED_OUT, False, word)
+    if status.live is None:
+        return _fact(ConditionType.ROLLED_OUT, False, Word(reason=Reason.PENDING, message="nothing was rolled out yet"))
+    served = Word(reason=Reason.SERVING, message=f"{status.live.version} serves")
+    return _fact(ConditionType.ROLLED_OUT, True, served)
+
+
+def _merge(
+    facts: Sequence[tuple[ConditionType, bool | None, Word]],
+    before: Sequence[Condition],
+    *,
+    meta: Meta,
+    now: datetime.datetime,
+) -> tuple[Condition, ...]:
+    return tuple(_condition(fact, _find(before, fact[0]), meta=meta, now=now) for fact in facts)
+
+
+def _condition(
+    fact: tuple[ConditionType, bool | None, Word], old: Condition | None, *, meta: Meta, now: datetime.datetime
+) -> Condition:
+    kind, holds, word = fact
+    value = {True: "True", False: "False", None: "Unknown"}[holds]
+    return Condition(
+        type=kind,
+        status=value,
+        reason=word.reason,
+        message=word.message,
+        last_transition_time=old.last_transition_time if old and old.status == value else now,
+        observed_generation=meta.generation,
+    )
+
+
+def _find(conditions: Sequence[Condition], kind: ConditionType) -> Condition | None:
+    return next((condition for condition in conditions if condition.type == kind), None)
