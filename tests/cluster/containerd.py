@@ -3,6 +3,7 @@
 Everything that it and the kubelet mount lives in that name space and is gone with its
 last process, however that ends: a killed run leaves no mount behind. The usual paths
 of a node are folders of our state there, so a runtime the machine may have is untouched.
+Unpacked images outlive the cluster, containers do not.
 """
 
 import shutil
@@ -11,9 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.cluster import archive, builds, failures, network, packages, processes, settings
+from tests.cluster import archive, builds, failures, network, packages, processes, settings, terminal
 
 SOCKET: Final = settings.STATE / "node" / "containerd" / "containerd.sock"
+_STORE: Final = settings.CACHE / "runtime"
 _CONFIG: Final = settings.STATE / "containerd.toml"
 _HOSTS: Final = settings.STATE / "registries"
 _PAUSE_IMAGE: Final = "localhost/pause:1"
@@ -48,13 +50,21 @@ def daemon() -> processes.Daemon:
 
 
 def start() -> None:
-    """Start the runtime, wait for it and give it the pause image."""
+    """Start the runtime with the images it had and no containers, and give it the pause image."""
     hosts = _HOSTS / settings.REGISTRY / "hosts.toml"
     hosts.parent.mkdir(parents=True, exist_ok=True)
     hosts.write_text(f'server = "http://127.0.0.1:{settings.REGISTRY_PORT}"\n', encoding="utf-8")
     _CONFIG.write_text(_config(), encoding="utf-8")
-    processes.start(daemon())
-    processes.wait(daemon(), lambda: _ctr("version").returncode == 0)
+    if not _store_is_sound():
+        shutil.rmtree(_STORE, ignore_errors=True)
+    try:
+        _launch()
+        _forget_containers()
+    except failures.ClusterError:
+        terminal.say("containerd", f"does not start from the images in {_STORE}; they are thrown away")
+        processes.stop(daemon())
+        shutil.rmtree(_STORE)
+        _launch()
     load(builds.binary(builds.PAUSE), image=_PAUSE_IMAGE)
 
 
@@ -73,6 +83,33 @@ def load(program: Path, *, image: str) -> None:
         raise failures.ClusterError(f"image {image}: the runtime did not take it: {done.stderr}")
 
 
+def _launch() -> None:
+    _STORE.mkdir(parents=True, exist_ok=True)
+    _boot_of_store().write_text(processes.boot(), encoding="utf-8")
+    processes.start(daemon())
+    processes.wait(daemon(), lambda: _ctr("version").returncode == 0)
+
+
+def _store_is_sound() -> bool:
+    """Say whether no restart of the machine lies in between: unpacked files are not synced to the disk."""
+    return _boot_of_store().exists() and _boot_of_store().read_text(encoding="utf-8") == processes.boot()
+
+
+def _boot_of_store() -> Path:
+    return _STORE / "boot"
+
+
+def _forget_containers() -> None:
+    """Remove the containers of a former cluster, and start again without a memory of them."""
+    listed = _ctr("containers", "list", "--quiet")
+    if listed.returncode:
+        raise failures.ClusterError(f"containerd: cannot list its containers: {listed.stderr}")
+    if left := listed.stdout.split():
+        _ctr("containers", "delete", *left)
+        processes.stop(daemon())
+        _launch()
+
+
 def _ctr(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [builds.binary(builds.CONTAINERD, "ctr"), "--address", SOCKET, "--namespace", "k8s.io", *arguments]
     return subprocess.run(command, check=False, capture_output=True, text=True)
@@ -81,7 +118,7 @@ def _ctr(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def _config() -> str:
     """Return the configuration; without CAP_SYS_RESOURCE the OOM score of pods cannot be lowered."""
     return f"""version = 3
-root = '{settings.STATE / "images"}'
+root = '{_STORE}'
 state = '/run/containerd/state'
 disabled_plugins = ['io.containerd.nri.v1.nri']
 [grpc]
@@ -94,6 +131,8 @@ options = {{ BinaryName = '{shutil.which("runc")}', SystemdCgroup = false }}
 [plugins.'io.containerd.cri.v1.runtime'.cni]
 bin_dirs = ['{packages.CNI_PLUGINS}']
 conf_dir = '{network.CNI_CONFIG}'
+[plugins.'io.containerd.cri.v1.images']
+discard_unpacked_layers = true
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
 sandbox = '{_PAUSE_IMAGE}'
 [plugins.'io.containerd.cri.v1.images'.registry]

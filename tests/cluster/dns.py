@@ -1,7 +1,7 @@
 """Names in the cluster: CoreDNS as an ordinary deployment under the usual address.
 
-It answers for the cluster's own domain and refuses everything else at once: nothing
-here may need a name from outside, and a test that tries should fail quickly.
+It answers for the cluster's own domain and says at once that nothing else exists:
+nothing here may need a name from outside, and a test that tries should fail quickly.
 """
 
 from typing import Any, Final
@@ -12,15 +12,18 @@ _IMAGE: Final = "localhost/coredns:1"
 _NAME: Final = "coredns"
 _NAMESPACE: Final = "kube-system"
 _PORT: Final = 5353
-_COREFILE: Final = f""".:{_PORT} {{
+_COREFILE: Final = f"""{settings.DNS_DOMAIN}:{_PORT} in-addr.arpa:{_PORT} {{
     errors
-    health
     ready
-    kubernetes {settings.DNS_DOMAIN} in-addr.arpa {{
-        pods insecure
+    kubernetes {{
         ttl 5
     }}
     cache 5
+}}
+.:{_PORT} {{
+    template ANY ANY {{
+        rcode NXDOMAIN
+    }}
 }}
 """
 

@@ -90,6 +90,7 @@ def _kubelet_config() -> dict[str, Any]:
         "failCgroupV1": False,
         "failSwapOn": False,
         "imageGCHighThresholdPercent": 100,
+        "makeIPTablesUtilChains": False,
         "oomScoreAdj": 0,
         "resolvConf": "",
         "serializeImagePulls": False,

@@ -6,6 +6,8 @@ Knows nothing of what the programs do; stopping is the control group's business.
 """
 
 import fcntl
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -77,6 +79,13 @@ def pid(daemon: Daemon) -> int | None:
     return int(number) if started != "-" and _started(int(number)) == started else None
 
 
+def stop(daemon: Daemon) -> None:
+    """Kill the running daemon itself, not what it started."""
+    while number := pid(daemon):
+        os.kill(number, signal.SIGKILL)
+        time.sleep(0.05)
+
+
 def wait(daemon: Daemon, ready: Callable[[], bool], *, seconds: float = 60) -> None:
     """Return when `ready` says so; say what the log says if it does not, or if the daemon ends."""
     deadline = time.monotonic() + seconds
@@ -86,6 +95,11 @@ def wait(daemon: Daemon, ready: Callable[[], bool], *, seconds: float = 60) -> N
             seen = f"not ready after {seconds:.0f} s" if alive else "ended by itself"
             raise failures.ClusterError(f"{daemon.name}: {seen}. The end of {daemon.log}:\n{tail(daemon.log)}")
         time.sleep(0.1)
+
+
+def boot() -> str:
+    """Return what names this run of the machine."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
 
 
 def tail(path: Path, *, lines: int = 15) -> str:
@@ -103,5 +117,4 @@ def _started(number: int) -> str:
     state, *rest = stat.rpartition(")")[2].split()
     if state in "ZX":
         return "-"
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
-    return f"{boot}:{rest[18]}"
+    return f"{boot()}:{rest[18]}"
