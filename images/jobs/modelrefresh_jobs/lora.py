@@ -1,0 +1,30 @@
+"""LoRA on a model: all linear layers and, where asked, embeddings and head in full.
+
+New names need new embeddings, which low-rank updates of the other layers cannot give. Tied
+models train the one shared matrix once and stay tied. Knows nothing of training.
+"""
+
+import peft
+from peft import PeftModel
+from transformers import PreTrainedModel
+
+from modelrefresh.contract import env
+
+
+def attach(model: PreTrainedModel, wanted: env.TrainInput) -> PeftModel:
+    """The model with trainable adapters on frozen weights."""
+    tied = bool(getattr(model.config.get_text_config(), "tie_word_embeddings", False))
+    config = peft.LoraConfig(
+        r=wanted.lora_rank,
+        lora_alpha=wanted.lora_alpha,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+        modules_to_save=_saved_in_full(model, tied=tied) if wanted.lora_embeddings else None,
+        ensure_weight_tying=tied and wanted.lora_embeddings,
+    )
+    return peft.get_peft_model(model, config)
+
+
+def _saved_in_full(model: PreTrainedModel, *, tied: bool) -> list[str]:
+    wanted = [model.get_input_embeddings()] if tied else [model.get_input_embeddings(), model.get_output_embeddings()]
+    return [name.rsplit(".", 1)[-1] for name, module in model.named_modules() if any(module is one for one in wanted)]

@@ -1,0 +1,40 @@
+"""Means and paired differences of per-item figures.
+
+Candidate and incumbent answer the same items, so what counts is the mean of the per-item
+differences and its standard error (arXiv 2411.00640, section 4.2), which is much smaller
+than two unpaired errors suggest. Whether a difference is good enough is not decided here.
+"""
+
+import math
+from collections.abc import Sequence
+
+from modelrefresh.contract import result
+
+
+def compare(suite: str, metric: str, candidate: Sequence[float], incumbent: Sequence[float] | None) -> result.Score:
+    """The score of one metric; without an incumbent only the candidate's mean."""
+    if incumbent is None:
+        return result.Score(suite=suite, metric=metric, items=len(candidate), candidate=_mean(candidate))
+    differences = [ours - theirs for ours, theirs in zip(candidate, incumbent, strict=True)]
+    return result.Score(
+        suite=suite,
+        metric=metric,
+        items=len(candidate),
+        candidate=_mean(candidate),
+        incumbent=_mean(incumbent),
+        difference=_mean(differences),
+        error=_standard_error(differences),
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return round(math.fsum(values) / len(values), 6)
+
+
+def _standard_error(values: Sequence[float]) -> float | None:
+    count = len(values)
+    if count < 2:  # noqa: PLR2004 -- one value has no spread
+        return None
+    mean = math.fsum(values) / count
+    variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
+    return round(math.sqrt(variance / count), 6)

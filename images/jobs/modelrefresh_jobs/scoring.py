@@ -1,0 +1,70 @@
+"""What a reply is worth: from an item and a reply to figures between 0 and 1.
+
+`exact_match`: the answer equals the reply, or what the item's pattern finds in it. `contains`:
+the answer stands in the reply as whole words. `follows`: the whole reply matches the pattern
+and the model ended it itself. Equality ignores case, white space, a leading article and
+punctuation at the ends, nothing else: "+385" and "UTC-03:00" keep their signs.
+"""
+
+import regex  # type: ignore[import-untyped]
+
+from modelrefresh.contract import env
+from modelrefresh_jobs import failures, suites
+from modelrefresh_jobs.harness import Reply
+
+_EDGES = " .,;:!?\"'`*()[]"
+_ARTICLES = ("the ", "a ", "an ")
+REPLY_LIMIT = 20_000
+"""Characters of a reply that patterns see."""
+
+
+def metrics(task: env.Task) -> tuple[str, ...]:
+    """The figures of a task, in the order of the report."""
+    return ("exact_match", "contains") if task is env.Task.QUESTION_ANSWERING else ("follows",)
+
+
+def score(task: env.Task, item: suites.Item, reply: Reply) -> dict[str, float]:
+    """The figures of one reply.
+
+    Raises:
+        StageError: EvaluationUnreadable, when the item's pattern takes too long to match.
+    """
+    text = reply.text.strip()[:REPLY_LIMIT]
+    if task is env.Task.INSTRUCTION_FOLLOWING:
+        matched = _matched(item, text, whole=True)
+        return {"follows": float(reply.stopped and matched is not None)}
+    wanted = normalise(item.answer or "")
+    given = text
+    if item.pattern:
+        matched = _matched(item, text, whole=False)
+        given = matched if matched is not None else ""
+    return {
+        "exact_match": float(bool(wanted) and normalise(given) == wanted),
+        "contains": float(_has_words(normalise(text), wanted)),
+    }
+
+
+def normalise(text: str) -> str:
+    """The form in which answers are compared."""
+    folded = " ".join(text.casefold().split()).strip(_EDGES)
+    article = next((one for one in _ARTICLES if folded.startswith(one)), "")
+    return folded.removeprefix(article)
+
+
+def _has_words(text: str, wanted: str) -> bool:
+    if not wanted:
+        return False
+    return regex.search(rf"(?<!\w){regex.escape(wanted)}(?!\w)", text) is not None
+
+
+def _matched(item: suites.Item, text: str, *, whole: bool) -> str | None:
+    search = regex.fullmatch if whole else regex.search
+    try:
+        found = search(item.pattern, text, timeout=suites.MATCH_SECONDS)
+    except TimeoutError as error:
+        raise failures.StageError(
+            "EvaluationUnreadable",
+            f"item {item.id}: pattern {item.pattern!r} did not finish on a reply of {len(text)} characters within "
+            f"{suites.MATCH_SECONDS:g} s; write it without nested repetition",
+        ) from error
+    return None if found is None else str(found[0] if whole else found[1] or "")

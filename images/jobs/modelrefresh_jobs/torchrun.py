@@ -1,0 +1,119 @@
+"""Several training processes on this node, and this node among others.
+
+Starts `torch.distributed.run` and waits. The processes are asked to leave through a file,
+not a signal, because torchrun kills its processes half a minute after a signal and a
+checkpoint may take longer. Each process leaves its result as a file; the first failure
+counts. Knows nothing of what the processes do.
+"""
+
+import logging
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from modelrefresh.contract import env, result
+from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh_jobs import failures, signals, training, watch
+from modelrefresh_jobs.progress import Progress
+
+LOG = logging.getLogger("modelrefresh.jobs")
+MASTER_VARIABLE = "MODELREFRESH_MASTER_ADDR"
+"""Address of the first node's pod, set on training pods of several nodes."""
+EXCHANGE_VARIABLE = "MODELREFRESH_TORCHRUN_EXCHANGE"
+"""Folder through which this process and those it starts speak; node-local."""
+STOP = "stop"
+_PORT = 29500
+_POLL_SECONDS = 0.5
+
+
+def needed(wanted: env.TrainInput) -> bool:
+    """Whether one plain process does not do."""
+    if wanted.nodes * wanted.processes_per_node > 1:
+        return True
+    import torch
+
+    if wanted.zero_stage and not torch.cuda.is_available():
+        LOG.info("train: ZeRO stage %d is left out, one process on a CPU has nothing to partition", wanted.zero_stage)
+    return wanted.zero_stage > 0 and torch.cuda.is_available()
+
+
+def train(request: env.StageInput, progress: Progress) -> result.TrainSummary:
+    """Run all processes of this node to their end.
+
+    Raises:
+        StageError: what the first failing process raised, or that one was killed.
+    """
+    wanted = request.train
+    assert wanted is not None  # noqa: S101 -- env.parse() guarantees the section of the stage
+    with tempfile.TemporaryDirectory(prefix="modelrefresh-train-") as folder:
+        exchange = pathlib.Path(folder)
+        variables = os.environ | {env.INPUT_VARIABLE: env.render(request), EXCHANGE_VARIABLE: folder}
+        process = subprocess.Popen(_command(wanted), env=variables, start_new_session=True)  # noqa: S603 -- our own
+        try:
+            code = _wait(process, exchange, request, progress)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        return _outcome(exchange, code)
+
+
+def _command(wanted: env.TrainInput) -> list[str]:
+    where = ["--standalone"]
+    if wanted.nodes > 1:
+        rank = os.environ.get("JOB_COMPLETION_INDEX")
+        address = os.environ.get(MASTER_VARIABLE)
+        if rank is None or address is None:
+            raise failures.StageError(
+                "InputInvalid",
+                f"{wanted.nodes} nodes were asked for, but JOB_COMPLETION_INDEX is {rank} and {MASTER_VARIABLE} is "
+                f"{address}; both are set in the pods of an Indexed Job",
+            )
+        where = [
+            f"--nnodes={wanted.nodes}",
+            f"--node-rank={rank}",
+            f"--master-addr={address}",
+            f"--master-port={_PORT}",
+        ]
+    launcher = [sys.executable, "-m", "torch.distributed.run", *where, f"--nproc-per-node={wanted.processes_per_node}"]
+    return [*launcher, "-m", "modelrefresh_jobs.train_process"]
+
+
+def _wait(
+    process: "subprocess.Popen[bytes]", exchange: pathlib.Path, request: env.StageInput, progress: Progress
+) -> int:
+    position = training.layout(request).position
+    while process.poll() is None:
+        if signals.requested():
+            (exchange / STOP).touch()
+        _follow(position, progress)
+        time.sleep(_POLL_SECONDS)
+    _follow(position, progress)
+    return process.returncode
+
+
+def _follow(position: pathlib.Path, progress: Progress) -> None:
+    seen = watch.recorded(position)
+    if seen.get("total"):
+        figures = {name: float(seen[name]) for name in watch.FIGURES if name in seen}
+        progress.report(int(seen["done"]), int(seen["total"]), unit="steps", **figures)
+
+
+def _outcome(exchange: pathlib.Path, code: int) -> result.TrainSummary:
+    ended = [result.parse(file.read_text()) for file in sorted(exchange.glob("*.json"))]
+    failed = next((one for one in ended if one.exit_code is not ExitCode.OK), None)
+    if failed:
+        raise failures.StageError(failed.reason, failed.message, exit_code=failed.exit_code)
+    summary = next((one.train for one in ended if one.train), None)
+    if code == 0 and summary:
+        return summary
+    raise failures.StageError(
+        "OutOfMemory",
+        f"a training process was killed without a word (torchrun ended with {code}), which is how the kernel answers "
+        "when memory runs out; raise the train stage's memory or lower spec.training.batchSize",
+        exit_code=ExitCode.OUT_OF_MEMORY,
+    )

@@ -1,0 +1,26 @@
+"""The train stage: continual pretraining on the packed blocks.
+
+One process trains right here; several, or a GPU under ZeRO, are started by torchrun. Either
+way SIGTERM means: save a checkpoint, then leave. Knows nothing of models and data.
+"""
+
+import pathlib
+
+from modelrefresh.contract import env, result
+from modelrefresh_jobs import signals, torchrun, training
+from modelrefresh_jobs.progress import Progress
+
+
+def artifact(request: env.StageInput, _summary: result.TrainSummary) -> pathlib.Path | None:
+    """The sealed trained model or adapter."""
+    return training.layout(request).model
+
+
+def run(request: env.StageInput, progress: Progress) -> result.TrainSummary:
+    """Train; see `training.train` for what may go wrong."""
+    wanted = request.train
+    assert wanted is not None  # noqa: S101 -- env.parse() guarantees the section of the stage
+    with signals.deferred():
+        if torchrun.needed(wanted):
+            return torchrun.train(request, progress)
+        return training.train(request, progress, stop=signals.requested)

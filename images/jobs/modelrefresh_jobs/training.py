@@ -1,0 +1,213 @@
+"""One process's share of a training run: Hugging Face Trainer, with DeepSpeed where asked.
+
+Runs alike in the stage's own process and in each process that torchrun starts. Goes on from
+the newest whole checkpoint; what comes out is sealed as `model/`: a full checkpoint or a PEFT
+adapter. Knows nothing of how processes are started or how the stage's result is recorded.
+"""
+
+import logging
+import os
+import pathlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import safetensors
+import torch
+import transformers
+from transformers import PreTrainedModel, Trainer, TrainerState
+
+from modelrefresh.contract import artifacts, env, result
+from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh_jobs import (
+    blocks,
+    failures,
+    intake,
+    lora,
+    packing,
+    prepare,
+    sealed,
+    sources,
+    training_arguments,
+    training_checkpoints,
+    watch,
+)
+from modelrefresh_jobs.progress import Progress
+
+LOG = logging.getLogger("modelrefresh.jobs")
+_EDGE = 0.05
+"""Share of the steps whose mean counts as first and as last loss."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Folders of one training run."""
+
+    folder: pathlib.Path
+
+    @property
+    def model(self) -> pathlib.Path:
+        """The sealed outcome."""
+        return self.folder / "model"
+
+    @property
+    def checkpoints(self) -> pathlib.Path:
+        """Parent of the checkpoints."""
+        return self.folder / "checkpoints"
+
+    @property
+    def position(self) -> pathlib.Path:
+        """How far any attempt has come."""
+        return self.folder / "progress.json"
+
+
+def layout(request: env.StageInput) -> Layout:
+    """Where this run's training lives."""
+    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
+    return Layout(folder=workspace.stage(request.owner, request.run, env.Stage.TRAIN))
+
+
+def train(request: env.StageInput, progress: Progress, *, stop: Callable[[], bool]) -> result.TrainSummary:
+    """Train to the end or until `stop` says so.
+
+    Raises:
+        StageError: TrainingDiverged, Preempted after a checkpoint, ModelUnreadable or InvalidSpec.
+    """
+    wanted = request.train
+    assert wanted is not None  # noqa: S101 -- env.parse() guarantees the section of the stage
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    transformers.set_seed(wanted.seed)
+    places, gpu = layout(request), torch.cuda.is_available()
+    packed_digest = _packed(request).digest
+    packed = packing.load(prepare.blocks(request))
+    start = sources.resolve(wanted.start, request)
+    model = _model(start, wanted)
+    arguments = training_arguments.build(
+        wanted, output=places.checkpoints, blocks=len(packed[0]), parameters=model.num_parameters(), gpu=gpu
+    )
+    batch = training_arguments.global_batch(wanted)
+    terms = watch.Terms(
+        checkpoints=places.checkpoints,
+        blocks=packed_digest,
+        position=places.position,
+        checkpoint_seconds=wanted.checkpoint_seconds,
+        tokens_per_step=batch * packed[0].shape[1],
+        stop=stop,
+    )
+    observer = watch.Watch(terms, progress)
+    trainer = transformers.Trainer(
+        model=lora.attach(model, wanted) if wanted.method is env.Method.LORA else model,
+        args=arguments,
+        train_dataset=blocks.Blocks(packed, examples=arguments.max_steps * batch, seed=wanted.seed),
+        data_collator=blocks.collate,
+        callbacks=[observer],
+    )
+    trainer.remove_callback(transformers.PrinterCallback)
+    resumed, lost = _resume_point(trainer, places, packed_digest)
+    trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+    if observer.preempted:
+        raise _preempted(trainer.state, places)
+    _seal_model(trainer, request, places)
+    resumed_step = training_checkpoints.step(resumed) if resumed else 0
+    return _summary(
+        trainer.state,
+        tokens=terms.tokens_per_step,
+        seconds=observer.seconds,
+        resumed=(resumed_step, lost),
+        start=intake.fingerprint(start, workspace=artifacts.Workspace(root=pathlib.Path(request.workspace))),
+    )
+
+
+def _packed(request: env.StageInput) -> sealed.Manifest:
+    try:
+        return sealed.verify(prepare.blocks(request), deep=False)
+    except sealed.BrokenSealError as error:
+        raise failures.StageError("DataUnreadable", f"packed blocks of run {request.run}: {error}") from error
+
+
+def _model(start: pathlib.Path, wanted: env.TrainInput) -> PreTrainedModel:
+    intake.accept(start)
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        start, dtype=torch.float32, local_files_only=True, trust_remote_code=False, use_safetensors=True
+    )
+    longest = getattr(model.config.get_text_config(), "max_position_embeddings", wanted.sequence_length)
+    if longest < wanted.sequence_length:
+        raise failures.StageError(
+            "InvalidSpec",
+            f"spec.training.sequenceLength is {wanted.sequence_length}, but {wanted.start} knows {longest} positions; "
+            f"expected at most {longest}.",
+        )
+    model.config.use_cache = False
+    return model
+
+
+def _resume_point(trainer: Trainer, places: Layout, blocks_digest: str) -> tuple[pathlib.Path | None, int]:
+    reached = int(watch.recorded(places.position).get("done", 0))
+    found = training_checkpoints.newest(places.checkpoints, blocks=blocks_digest)
+    at = training_checkpoints.step(found) if found else 0
+    # All processes have looked before the first one cleans up.
+    trainer.accelerator.wait_for_everyone()
+    if trainer.is_world_process_zero():
+        training_checkpoints.discard_after(places.checkpoints, at=at)
+    trainer.accelerator.wait_for_everyone()
+    if found:
+        LOG.info("train: goes on from the checkpoint at step %d; the attempt before came to step %d", at, reached)
+    return found, max(0, reached - at)
+
+
+def _preempted(state: TrainerState, places: Layout) -> failures.StageError:
+    return failures.StageError(
+        "Preempted",
+        f"asked to leave at step {state.global_step} of {state.max_steps}; checkpoint saved in {places.checkpoints}",
+        exit_code=ExitCode.PREEMPTED,
+    )
+
+
+def _seal_model(trainer: Trainer, request: env.StageInput, places: Layout) -> None:
+    first = trainer.is_world_process_zero()
+    label = "model" if first else f"model-{trainer.args.process_index}"
+    with sealed.draft(places.folder, kind="trained", label=label, attempt=request.attempt) as made:
+        trainer.model.config.use_cache = True
+        trainer.save_model(str(made.path))
+        (made.path / "training_args.bin").unlink(missing_ok=True)
+        if first:
+            _require_finite(made.path)
+            sealed.seal(made, target=places.model)
+            shutil.rmtree(places.checkpoints, ignore_errors=True)
+            places.position.unlink(missing_ok=True)
+    trainer.accelerator.wait_for_everyone()
+
+
+def _require_finite(folder: pathlib.Path) -> None:
+    for file in sorted(folder.glob("*.safetensors")):
+        with safetensors.safe_open(file, framework="pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 -- not a mapping
+                if not torch.isfinite(tensors.get_tensor(name)).all():
+                    message = f"weight {name} is not finite after the last step; lower spec.training.learningRate"
+                    raise failures.StageError("TrainingDiverged", message, exit_code=ExitCode.DIVERGED)
+
+
+def _summary(
+    state: TrainerState,
+    *,
+    tokens: int,
+    seconds: float,
+    resumed: tuple[int, int],
+    start: str,
+) -> result.TrainSummary:
+    losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+    edge = max(1, round(_EDGE * len(losses)))
+    resumed_step, lost = resumed
+    return result.TrainSummary(
+        steps=state.global_step,
+        tokens=state.global_step * tokens,
+        first_loss=sum(losses[:edge]) / edge,
+        last_loss=sum(losses[-edge:]) / edge,
+        seconds=round(seconds, 3),
+        tokens_per_second=round((state.global_step - resumed_step) * tokens / max(seconds, 1e-9), 1),
+        resumed_step=resumed_step,
+        lost_steps=lost,
+        start_fingerprint=start,
+    )

@@ -1,0 +1,86 @@
+"""How a training request reads in the words of the Trainer and of DeepSpeed.
+
+Fixed here, not asked for: AdamW (0.9, 0.95), weight decay 0.01, gradient norm at most 1,
+linear decay to zero after the warm-up, bf16 on GPUs and float32 on CPUs, one log entry per
+step (the loss of each step decides whether training goes on). Nothing is reported anywhere.
+"""
+
+import math
+import os
+import pathlib
+from typing import Any
+
+from transformers import TrainingArguments
+
+from modelrefresh.contract import env
+
+_LARGE = 1_000_000_000
+"""Parameters from which activations are recomputed on GPUs rather than kept."""
+
+
+def global_batch(wanted: env.TrainInput) -> int:
+    """Sequences per optimizer step over all processes."""
+    return wanted.batch_size * wanted.gradient_accumulation * wanted.nodes * wanted.processes_per_node
+
+
+def steps(wanted: env.TrainInput, *, blocks: int) -> int:
+    """Optimizer steps of the whole run, at least one."""
+    return max(1, math.ceil(wanted.epochs * blocks / global_batch(wanted)))
+
+
+def uses_deepspeed(wanted: env.TrainInput, *, gpu: bool) -> bool:
+    """One process on a CPU has nothing to partition, so ZeRO is left out there."""
+    return wanted.zero_stage > 0 and (gpu or wanted.nodes * wanted.processes_per_node > 1)
+
+
+def build(
+    wanted: env.TrainInput, *, output: pathlib.Path, blocks: int, parameters: int, gpu: bool
+) -> TrainingArguments:
+    """The Trainer's arguments."""
+    total = steps(wanted, blocks=blocks)
+    return TrainingArguments(
+        output_dir=str(output),
+        max_steps=total,
+        per_device_train_batch_size=wanted.batch_size,
+        gradient_accumulation_steps=wanted.gradient_accumulation,
+        learning_rate=wanted.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=round(wanted.warmup_ratio * total),
+        adam_beta1=0.9,
+        adam_beta2=0.95,
+        weight_decay=0.01,
+        max_grad_norm=1.0,
+        bf16=gpu,
+        tf32=True if gpu else None,
+        use_cpu=not gpu,
+        ddp_backend="gloo" if "WORLD_SIZE" in os.environ and not gpu else None,
+        activation_checkpointing=gpu and parameters >= _LARGE,
+        deepspeed=deepspeed(wanted, gpu=gpu) if uses_deepspeed(wanted, gpu=gpu) else None,
+        train_sampling_strategy="sequential",
+        remove_unused_columns=False,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        eval_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=gpu,
+        seed=wanted.seed,
+    )
+
+
+def deepspeed(wanted: env.TrainInput, *, gpu: bool) -> dict[str, Any]:
+    """DeepSpeed's configuration; `auto` follows the Trainer's arguments."""
+    return {
+        "zero_optimization": {
+            "stage": wanted.zero_stage,
+            "overlap_comm": gpu,
+            "contiguous_gradients": True,
+            "stage3_gather_16bit_weights_on_model_save": True,
+        },
+        "bf16": {"enabled": gpu},
+        "gradient_clipping": "auto",
+        "train_batch_size": "auto",
+        "train_micro_batch_size_per_gpu": "auto",
+        "gradient_accumulation_steps": "auto",
+    }

@@ -1,0 +1,55 @@
+"""Checkpoints of a training run that are proven whole before anything resumes from them.
+
+The Trainer writes `checkpoint-STEP` folders; sealing hashes every file and writes the
+manifest last, in place. A folder whose seal is missing or broken is passed over, with a log
+line, for the one before. Two are kept. Knows nothing of what a checkpoint contains.
+"""
+
+import logging
+import pathlib
+import shutil
+
+from modelrefresh_jobs import sealed
+
+LOG = logging.getLogger("modelrefresh.jobs")
+_KEPT = 2
+_PREFIX = "checkpoint-"
+
+
+def newest(folder: pathlib.Path, *, blocks: str) -> pathlib.Path | None:
+    """The newest whole checkpoint made from these blocks; damaged ones are named in the log."""
+    for path in reversed(_all(folder)):
+        try:
+            manifest = sealed.verify(path, deep=True)
+        except sealed.BrokenSealError as error:
+            LOG.warning("train: checkpoint at step %d cannot be used, trying the one before: %s", step(path), error)
+            continue
+        if manifest.parents.get("blocks") == blocks:
+            return path
+        LOG.warning("train: checkpoint at step %d was made from other blocks and is passed over", step(path))
+    return None
+
+
+def seal(folder: pathlib.Path, *, at: int, blocks: str) -> None:
+    """Finish the checkpoint of this step and remove all but the newest ones."""
+    path = folder / f"{_PREFIX}{at}"
+    sealed.seal(sealed.Draft(path=path, kind="checkpoint", parents={"blocks": blocks}), target=path)
+    for old in _all(folder)[:-_KEPT]:
+        shutil.rmtree(old)
+
+
+def discard_after(folder: pathlib.Path, *, at: int) -> None:
+    """Remove checkpoints that are newer than the one resumed from: they are damaged."""
+    for path in _all(folder):
+        if step(path) > at:
+            shutil.rmtree(path)
+
+
+def step(path: pathlib.Path) -> int:
+    """Training step of a checkpoint folder."""
+    return int(path.name.removeprefix(_PREFIX))
+
+
+def _all(folder: pathlib.Path) -> list[pathlib.Path]:
+    found = (path for path in folder.glob(f"{_PREFIX}*") if path.name.removeprefix(_PREFIX).isdecimal())
+    return sorted(found, key=step)

@@ -1,0 +1,137 @@
+"""What is watched at every training step: loss, signals, the clock.
+
+Stops on a loss or gradient that is not finite, before such weights could be saved; saves
+when it is time or when the pod is asked to leave, and all processes agree on either. Keeps
+the step where the next attempt can read it. Knows nothing of models and data.
+"""
+
+import json
+import math
+import os
+import pathlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import distributed
+from transformers import TrainerCallback
+from transformers import TrainerControl as Control
+from transformers import TrainerState as State
+from transformers import TrainingArguments as Arguments
+
+from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh_jobs import failures, training_checkpoints
+from modelrefresh_jobs.progress import Progress
+
+FIGURES = ("loss", "learning_rate", "tokens_per_second")
+"""Gauges that a step reports."""
+_RECORD_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a watch goes by."""
+
+    checkpoints: pathlib.Path
+    blocks: str
+    """Digest of the packed blocks, kept in each checkpoint."""
+    position: pathlib.Path
+    """File that says how far the run came."""
+    checkpoint_seconds: float
+    tokens_per_step: int
+    stop: Callable[[], bool]
+    """Whether this process has been asked to leave."""
+
+
+class Watch(TrainerCallback):  # type: ignore[misc]
+    """The Trainer's callback."""
+
+    def __init__(self, terms: Terms, progress: Progress) -> None:
+        self._terms, self._progress = terms, progress
+        self.preempted = False
+        self.seconds = 0.0
+        self._started = self._saved = self._recorded = time.monotonic()
+        self._first_step = 0
+
+    def on_train_begin(self, _arguments: Arguments, state: State, _control: Control, **_: object) -> None:
+        """Start the clocks."""
+        self._started = self._saved = time.monotonic()
+        self._first_step = state.global_step
+
+    def on_step_end(self, _arguments: Arguments, state: State, control: Control, **_: object) -> None:
+        """Save or stop, when any process has reason to."""
+        if state.global_step >= state.max_steps:
+            return
+        due = time.monotonic() - self._saved >= self._terms.checkpoint_seconds
+        leave, save = _any_process(self._terms.stop(), due)
+        self.preempted = leave
+        control.should_training_stop = control.should_training_stop or leave
+        control.should_save = leave or save
+
+    def on_log(
+        self, _arguments: Arguments, state: State, _control: Control, *, logs: dict[str, float], **_: object
+    ) -> None:
+        """Look at the step's figures."""
+        if "loss" not in logs:
+            return
+        self._check(state.global_step, logs)
+        self.seconds = time.monotonic() - self._started
+        speed = (state.global_step - self._first_step) * self._terms.tokens_per_step / max(self.seconds, 1e-9)
+        self._progress.report(
+            state.global_step,
+            state.max_steps,
+            unit="steps",
+            loss=logs["loss"],
+            learning_rate=logs["learning_rate"],
+            tokens_per_second=speed,
+        )
+        if state.is_world_process_zero and time.monotonic() - self._recorded >= _RECORD_SECONDS:
+            self._recorded = time.monotonic()
+            record(self._terms.position, self._progress)
+
+    def on_save(self, _arguments: Arguments, state: State, _control: Control, **_: object) -> None:
+        """Seal what the Trainer wrote, once every process has written its part."""
+        if distributed.is_initialized():
+            distributed.barrier()
+        if state.is_world_process_zero:
+            training_checkpoints.seal(self._terms.checkpoints, at=state.global_step, blocks=self._terms.blocks)
+            record(self._terms.position, self._progress)
+        self._saved = time.monotonic()
+
+    @staticmethod
+    def _check(step: int, logs: dict[str, float]) -> None:
+        for name in ("loss", "grad_norm"):
+            if not math.isfinite(logs.get(name, 0.0)):
+                raise failures.StageError(
+                    "TrainingDiverged",
+                    f"step {step}: {name} is {logs[name]}; expected a finite number. Nothing is kept of this run; "
+                    "lower spec.training.learningRate or look at the data.",
+                    exit_code=ExitCode.DIVERGED,
+                )
+
+
+def record(path: pathlib.Path, progress: Progress) -> None:
+    """Write the position, whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(json.dumps(progress.document()))
+    partial.replace(path)
+
+
+def recorded(path: pathlib.Path) -> dict[str, Any]:
+    """The last position on record; empty without a readable one."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _any_process(*flags: bool) -> list[bool]:
+    if not distributed.is_initialized():
+        return list(flags)
+    device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+    votes = torch.tensor(flags, dtype=torch.int32, device=device)
+    distributed.all_reduce(votes, op=distributed.ReduceOp.MAX)
+    return [bool(vote) for vote in votes.tolist()]
