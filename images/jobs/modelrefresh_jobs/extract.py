@@ -1,0 +1,160 @@
+"""Stage `extract`: cut the instruction residual of a base and its instruct model.
+
+One pass reads both, fingerprints both and writes `residuals/<digest>/`: the residual's shards,
+the instruct model's donor files and a card that says from which base it was cut.
+"""
+
+import hashlib
+import json
+import pathlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from modelrefresh.contract import artifacts, codec, env, result
+from modelrefresh_jobs import donor, floats, intake, pair, residual, sealed, shards, sources, tensors
+from modelrefresh_jobs.failures import StageError
+from modelrefresh_jobs.intake import Model
+from modelrefresh_jobs.progress import Progress
+from modelrefresh_jobs.residual import Gauges
+from modelrefresh_jobs.shards import Planned
+from modelrefresh_jobs.tensors import Reader, Tensor
+
+KIND = "residual"
+STEM = "residual"
+CARD = "residual.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What a stored residual says of itself."""
+
+    architecture: str
+    base_fingerprint: str
+    instruct_fingerprint: str
+    encoding: str = "xor"
+    """How the shards hold it, see `residual`."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Pass:
+    """State of the one pass over both models."""
+
+    base: Model
+    instruct: Model
+    reader: Reader
+    progress: Progress
+    gauges: Gauges = field(default_factory=Gauges)
+    base_hashes: dict[str, str] = field(default_factory=dict)
+    instruct_hashes: dict[str, str] = field(default_factory=dict)
+
+
+def run(request: env.StageInput, progress: Progress) -> result.ExtractSummary:
+    """Store the residual of the requested pair on the workspace."""
+    assert request.extract is not None  # noqa: S101 -- env.parse guarantees it
+    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
+    base = intake.accept(sources.resolve(request.extract.base, request))
+    instruct = intake.accept(sources.resolve(request.extract.instruct, request))
+    parents = {"base": request.extract.base, "instruct": request.extract.instruct}
+    label, parent = f"{request.owner}.{request.run}", workspace.residual("any").parent
+    with sealed.draft(parent, kind=KIND, label=label, attempt=request.attempt, parents=parents) as made:
+        summary = store(base, instruct, made, progress=progress)
+    intake.remember(base, summary.base_fingerprint, workspace=workspace)
+    intake.remember(instruct, summary.instruct_fingerprint, workspace=workspace)
+    return summary
+
+
+def artifact(request: env.StageInput, summary: result.ExtractSummary) -> pathlib.Path:
+    """The stored residual."""
+    return artifacts.Workspace(root=pathlib.Path(request.workspace)).residual(summary.digest)
+
+
+def store(
+    base: Model, instruct: Model, made: sealed.Draft, *, progress: Progress, target: pathlib.Path | None = None
+) -> result.ExtractSummary:
+    """Write and seal the residual of an accepted pair, as `target` or under its digest."""
+    pair.check_pair(base, instruct)
+    donor.copy(instruct.folder, made.path / donor.FOLDER)
+    donor.write_configuration(made.path / donor.FOLDER, instruct.config)
+    planned = [Planned(name=one.name, dtype=one.form.bits_name, shape=one.shape) for one in instruct.tensors.values()]
+    layout = shards.plan(planned, stem=STEM)
+    with Reader() as reader:
+        work = _Pass(base=base, instruct=instruct, reader=reader, progress=progress)
+        for shard in layout:
+            made.known[shard.file] = _write_shard(work, shard, made.path)
+        shards.write_index(made.path, layout, stem=STEM)
+        _verify(work, made.path)
+    card = Card(
+        architecture=base.architecture,
+        base_fingerprint=intake.combine(work.base_hashes, base),
+        instruct_fingerprint=intake.combine(work.instruct_hashes, instruct),
+    )
+    (made.path / CARD).write_text(json.dumps(codec.to_document(card), indent=1, sort_keys=True) + "\n")
+    return result.ExtractSummary(
+        digest=sealed.seal(made, target=target).digest,
+        base_fingerprint=card.base_fingerprint,
+        instruct_fingerprint=card.instruct_fingerprint,
+        architecture=card.architecture,
+        parameters=base.parameters,
+        bytes=shards.total(layout),
+        relative_norm=work.gauges.relative_residual,
+    )
+
+
+def read_card(folder: pathlib.Path) -> Card:
+    """The card of a stored residual.
+
+    Raises:
+        StageError: not a sealed residual, or of an encoding that this version does not know.
+    """
+    try:
+        sealed.verify(folder, deep=False)
+        card = codec.from_document(Card, json.loads((folder / CARD).read_text()))
+    except (sealed.BrokenSealError, OSError, ValueError) as error:
+        message = f"{folder}: not a whole residual: {error}; extract it again"
+        raise StageError("ResidualIncompatible", message) from error
+    if card.encoding != "xor":
+        message = f"{folder}: encoding {card.encoding!r}; this version reads 'xor': extract it again"
+        raise StageError("ResidualIncompatible", message)
+    return card
+
+
+def open_shards(folder: pathlib.Path) -> Mapping[str, Tensor]:
+    """The stored residual's tensors."""
+    return tensors.open_folder(folder, stem=STEM)
+
+
+def _write_shard(work: _Pass, shard: shards.Shard, folder: pathlib.Path) -> str:
+    with shards.Writer(folder, shard, metadata={"format": "modelrefresh.residual", "encoding": "xor"}) as writer:
+        for planned in shard.tensors:
+            _write_tensor(work, planned.name, writer)
+            work.progress.report(len(work.base_hashes), len(work.base.tensors), unit="tensors")
+        return writer.finish()
+
+
+def _write_tensor(work: _Pass, name: str, writer: shards.Writer) -> None:
+    ours, theirs = work.base.tensors[name], work.instruct.tensors[name]
+    hashes = hashlib.sha256(), hashlib.sha256()
+    for span in tensors.slices(ours):
+        raw = work.reader.raw(ours, *span), work.reader.raw(theirs, *span)
+        for digest, data in zip(hashes, raw, strict=True):
+            digest.update(data)
+        base, instruct = (np.frombuffer(data, dtype=ours.pattern) for data in raw)
+        before = floats.widen(base, ours.form)
+        difference = floats.widen(instruct, ours.form) - before
+        work.gauges.measure(before, difference, difference)
+        writer.write(residual.cut(base, instruct))
+    if not work.gauges.finite:
+        message = f"{name}: infinite or not a number in {work.base.folder} or {work.instruct.folder}"
+        raise StageError("ModelUnreadable", f"{message}; the checkpoint is damaged, fetch it again")
+    work.base_hashes[name], work.instruct_hashes[name] = (digest.hexdigest() for digest in hashes)
+
+
+def _verify(work: _Pass, folder: pathlib.Path) -> None:
+    # Read back what is on disk: the first and last slice of every tensor must give the instruct model again.
+    for name, stored in open_shards(folder).items():
+        for span in tensors.ends(stored):
+            base, instruct = (work.reader.bits(model.tensors[name], *span) for model in (work.base, work.instruct))
+            if not np.array_equal(residual.restore(base, work.reader.bits(stored, *span)), instruct):
+                raise ValueError(f"{folder}: {name} {span} does not give the instruct model back; the disk lies")

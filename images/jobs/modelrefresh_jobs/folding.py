@@ -1,0 +1,182 @@
+"""PEFT LoRA adapters as trained weights: `W + (alpha / r) B A`, slice by slice in float64.
+
+Understands plain and rank-stabilised LoRA on linear layers, patterns of rank and alpha, and
+layers saved in full (embeddings, head). Refuses every other setting by name rather than fold
+it wrongly. Writes nothing.
+"""
+
+import math
+import pathlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from modelrefresh_jobs import floats, intake, tensors
+from modelrefresh_jobs.failures import StageError
+from modelrefresh_jobs.floats import Values
+from modelrefresh_jobs.intake import Model
+from modelrefresh_jobs.tensors import Reader, Tensor
+
+CONFIG = "adapter_config.json"
+STEM = "adapter_model"
+_PREFIX = "base_model.model."
+_UNDERSTOOD = frozenset(
+    {
+        *("peft_type", "peft_version", "task_type", "base_model_name_or_path", "revision", "inference_mode"),
+        *("r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "lora_dropout", "auto_mapping"),
+        *("target_modules", "exclude_modules", "modules_to_save", "layers_to_transform", "layers_pattern"),
+        *("bias", "init_lora_weights", "ensure_weight_tying", "megatron_core", "loftq_config"),
+    }
+)
+_PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal")
+"""Ways to initialise adapters that leave the base weights alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Factors:
+    """The low-rank change of one weight."""
+
+    a: Tensor
+    b: Tensor
+    scaling: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapter:
+    """What an adapter changes, by the start model's tensor names."""
+
+    folded: Mapping[str, Factors]
+    replaced: Mapping[str, Tensor]
+    """Weights that were trained in full."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LowRank:
+    """The adapter's part of one weight, in memory: two thin matrices."""
+
+    a: npt.NDArray[np.float64]
+    b: npt.NDArray[np.float64]
+
+    def values(self, start: int, stop: int) -> Values:
+        """Weights start to stop; slices end between rows."""
+        width = self.a.shape[1]
+        return (self.b[start // width : stop // width] @ self.a).reshape(-1)
+
+
+def is_adapter(folder: pathlib.Path) -> bool:
+    """Whether a trained folder holds an adapter rather than a checkpoint."""
+    return (folder / CONFIG).is_file()
+
+
+def accept(folder: pathlib.Path, start: Model) -> Adapter:
+    """Look at an adapter and fit it to the model it was trained on.
+
+    Raises:
+        StageError: a setting that this folding does not reproduce, or tensors that do not fit.
+    """
+    intake.refuse_code(folder)
+    config = intake.read_json(folder / CONFIG)
+    _refuse_settings(folder, config)
+    pairs, replaced = _sort(tensors.open_folder(folder, stem=STEM))
+    if start.tied:
+        _drop_tied_head(folder, replaced)
+    faults = [*_misfits(pairs, start), *_misplaced(replaced, start)]
+    if faults:
+        raise StageError("ResidualIncompatible", f"{folder}: does not fit {start.folder}: {'; '.join(faults)}")
+    folded = {
+        name: Factors(a=pair["A"], b=pair["B"], scaling=_scaling(config, name.removesuffix(".weight"), pair["A"]))
+        for name, pair in pairs.items()
+    }
+    return Adapter(folded=folded, replaced=replaced)
+
+
+def load(factors: Factors, reader: Reader) -> LowRank:
+    """Read the two matrices; the scaling goes into the thinner of the two."""
+    a, b = _whole(reader, factors.a).reshape(factors.a.shape), _whole(reader, factors.b).reshape(factors.b.shape)
+    return LowRank(a=a, b=b * factors.scaling)
+
+
+def _sort(stored: Mapping[str, Tensor]) -> tuple[dict[str, dict[str, Tensor]], dict[str, Tensor]]:
+    pairs: dict[str, dict[str, Tensor]] = {}
+    replaced: dict[str, Tensor] = {}
+    for name, tensor in stored.items():
+        target = name.removeprefix(_PREFIX)
+        matched = re.fullmatch(r"(?P<module>.+)\.lora_(?P<part>[AB])\.weight", target)
+        if matched:
+            pairs.setdefault(f"{matched['module']}.weight", {})[matched["part"]] = tensor
+        else:
+            replaced[target] = tensor
+    return pairs, replaced
+
+
+def _whole(reader: Reader, tensor: Tensor) -> Values:
+    return floats.widen(reader.bits(tensor, 0, tensor.count), tensor.form)
+
+
+def _refuse_settings(folder: pathlib.Path, config: Mapping[str, object]) -> None:
+    faults = [f"{key}={value!r}" for key, value in sorted(config.items()) if key not in _UNDERSTOOD and value]
+    if config.get("peft_type") != "LORA":
+        faults.append(f"peft_type={config.get('peft_type')!r}")
+    if config.get("bias", "none") != "none":
+        faults.append(f"bias={config['bias']!r}")
+    if config.get("init_lora_weights", True) not in _PLAIN_STARTS:
+        faults.append(f"init_lora_weights={config['init_lora_weights']!r}")
+    if faults:
+        message = f"{folder / CONFIG}: settings that cannot be folded exactly: {', '.join(faults)}; use plain LoRA"
+        raise StageError("ResidualIncompatible", message)
+
+
+def _scaling(config: Mapping[str, object], module: str, a: Tensor) -> float:
+    rank = a.shape[0]
+    alpha = _patterned(config.get("alpha_pattern"), module, config.get("lora_alpha"))
+    return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
+
+
+def _patterned(patterns: object, module: str, default: object) -> float:
+    # The same rule as peft's: a key is a regular expression for the end of the module's name.
+    for key, value in (patterns if isinstance(patterns, dict) else {}).items():
+        if re.match(rf"(.*\.)?({key})$", module):
+            return float(value)
+    return float(str(default))
+
+
+def _drop_tied_head(folder: pathlib.Path, replaced: dict[str, Tensor]) -> None:
+    head, embedding = replaced.pop(intake.HEAD, None), replaced.get(intake.EMBEDDING)
+    if head is None:
+        return
+    with Reader() as reader:
+        if embedding is not None and np.array_equal(_whole(reader, head), _whole(reader, embedding)):
+            return
+    message = f"{folder}: training untied {intake.HEAD} from {intake.EMBEDDING}, but the start ties them"
+    raise StageError("ResidualIncompatible", f"{message}; train with ensure_weight_tying or without the head")
+
+
+def _misfits(pairs: Mapping[str, Mapping[str, Tensor]], start: Model) -> list[str]:
+    faults = []
+    for name, pair in sorted(pairs.items()):
+        if set(pair) != {"A", "B"}:
+            faults.append(f"{name}: only lora_{next(iter(pair))}")
+        elif name not in start.tensors:
+            faults.append(f"{name}: not in the start model")
+        elif [pair["B"].shape[0], pair["A"].shape[1]] != list(start.tensors[name].shape):
+            seen = f"B {list(pair['B'].shape)} A {list(pair['A'].shape)}"
+            faults.append(f"{name}: {seen} against {list(start.tensors[name].shape)}")
+        elif pair["B"].shape[1] != pair["A"].shape[0]:
+            faults.append(f"{name}: ranks {pair['B'].shape[1]} and {pair['A'].shape[0]} of B and A differ")
+        faults += [f"{name}: {one.dtype}" for one in pair.values() if one.dtype not in floats.FORMATS]
+    return faults
+
+
+def _misplaced(replaced: Mapping[str, Tensor], start: Model) -> list[str]:
+    faults = []
+    for name, tensor in sorted(replaced.items()):
+        if name not in start.tensors:
+            faults.append(f"{name}: not in the start model")
+        elif tensor.shape != start.tensors[name].shape:
+            faults.append(f"{name}: {list(tensor.shape)} against {list(start.tensors[name].shape)}")
+        elif tensor.dtype not in (start.tensors[name].dtype, "F32"):
+            faults.append(f"{name}: {tensor.dtype} against {start.tensors[name].dtype}")
+    return faults

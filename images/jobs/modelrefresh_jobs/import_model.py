@@ -1,0 +1,68 @@
+"""Stage `import`: register the stock instruct model as a version, so that there is something to beat.
+
+Copies the accepted files, and only those, into `versions/<digest>/`; hashes while it copies.
+"""
+
+import hashlib
+import json
+import pathlib
+
+from modelrefresh.contract import artifacts, env, result
+from modelrefresh_jobs import donor, intake, sealed, sources, tensors
+from modelrefresh_jobs.intake import Model
+from modelrefresh_jobs.progress import Progress
+
+KIND = "version"
+_BLOCK = 4 << 20
+
+
+def run(request: env.StageInput, progress: Progress) -> result.ImportSummary:
+    """Copy the requested model into the workspace."""
+    assert request.import_ is not None  # noqa: S101 -- env.parse guarantees it
+    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
+    model = intake.accept(sources.resolve(request.import_.instruct, request))
+    parents = {"instruct": request.import_.instruct}
+    label, parent = f"{request.owner}.{request.run}.import", workspace.version("any").parent
+    with sealed.draft(parent, kind=KIND, label=label, attempt=request.attempt, parents=parents) as made:
+        return store(model, made, progress=progress)
+
+
+def artifact(request: env.StageInput, summary: result.ImportSummary) -> pathlib.Path:
+    """The registered version."""
+    return artifacts.Workspace(root=pathlib.Path(request.workspace)).version(summary.digest)
+
+
+def store(
+    model: Model, made: sealed.Draft, *, progress: Progress, target: pathlib.Path | None = None
+) -> result.ImportSummary:
+    """Copy and seal an accepted model, as `target` or under its digest."""
+    donor.copy(model.folder, made.path)
+    donor.write_configuration(made.path, model.config)
+    files = sorted({tensor.file for tensor in model.tensors.values()})
+    total = sum(file.stat().st_size for file in files)
+    done = 0
+    for file in files:
+        made.known[file.name] = _copy(file, made.path / file.name)
+        done += file.stat().st_size
+        progress.report(done, total, unit="bytes")
+    index = model.folder / tensors.index_name(tensors.MODEL)
+    if index.is_file():
+        (made.path / index.name).write_bytes(index.read_bytes())
+    tensors.open_folder(made.path)  # the copy must be as whole as the original
+    provenance = json.dumps({"stage": "import", "parents": dict(made.parents)}, indent=1, sort_keys=True)
+    (made.path / artifacts.PROVENANCE).write_text(provenance + "\n")
+    return result.ImportSummary(
+        digest=sealed.seal(made, target=target).digest,
+        architecture=model.architecture,
+        parameters=model.parameters,
+        bytes=total,
+    )
+
+
+def _copy(source: pathlib.Path, target: pathlib.Path) -> str:
+    digest = hashlib.sha256()
+    with source.open("rb") as reading, target.open("wb") as writing:
+        while data := reading.read(_BLOCK):
+            digest.update(data)
+            writing.write(data)
+    return digest.hexdigest()

@@ -1,0 +1,179 @@
+"""Which model folders are accepted, and how a model is told from another.
+
+Safetensors of known architectures in a plain floating point format; nothing that loads code.
+A fingerprint names the weights whatever their sharding. Does not compare models (`pair`).
+"""
+
+import hashlib
+import json
+import logging
+import pathlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from modelrefresh.contract import artifacts
+from modelrefresh_jobs import floats, tensors
+from modelrefresh_jobs.failures import StageError
+from modelrefresh_jobs.tensors import Reader, Tensor
+
+LOG = logging.getLogger("modelrefresh.jobs")
+
+ARCHITECTURES = frozenset({"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"})
+EMBEDDING = "model.embed_tokens.weight"
+HEAD = "lm_head.weight"
+_CODE_KEYS = frozenset({"auto_map", "trust_remote_code", "custom_pipelines"})
+_CONFIGS = ("config.json", "generation_config.json", "tokenizer_config.json", "processor_config.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """An accepted model folder."""
+
+    folder: pathlib.Path
+    architecture: str
+    tied: bool
+    """The head is the embedding; then no head is stored."""
+    config: Mapping[str, object]
+    tensors: Mapping[str, Tensor]
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return sum(tensor.count for tensor in self.tensors.values())
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Formats of its tensors."""
+        return tuple(sorted({tensor.dtype for tensor in self.tensors.values()}))
+
+
+def accept(folder: pathlib.Path) -> Model:
+    """Look at a model folder and everything in it that could do harm.
+
+    Raises:
+        StageError: it loads code, is quantised, of an unknown architecture or not whole.
+    """
+    refuse_code(folder)
+    config = read_json(folder / "config.json")
+    if "quantization_config" in config:
+        seen = config["quantization_config"]
+        raise StageError("ModelUnreadable", f"{folder}: quantised ({seen}); expected the bf16, fp16 or fp32 original")
+    architectures = config.get("architectures")
+    name = architectures[0] if isinstance(architectures, list) and len(architectures) == 1 else None
+    if name not in ARCHITECTURES:
+        message = f"{folder}: architecture {architectures}; supported are {sorted(ARCHITECTURES)}"
+        raise StageError("ModelUnreadable", message)
+    tied = config.get("tie_word_embeddings", False) is True
+    stored = dict(tensors.open_folder(folder))
+    if odd := sorted(f"{one.name} ({one.dtype})" for one in stored.values() if one.dtype not in floats.FORMATS):
+        raise StageError("ModelUnreadable", f"{folder}: expected {sorted(floats.FORMATS)} weights, saw {odd}")
+    if tied and HEAD in stored:
+        _drop_copied_head(folder, stored)
+    return Model(folder=folder, architecture=str(name), tied=tied, config=config, tensors=stored)
+
+
+def refuse_code(folder: pathlib.Path) -> None:
+    """Refuse a folder whose files could make a loader run code.
+
+    Raises:
+        StageError: Python files, or keys that name code in one of the configurations.
+    """
+    found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.py"))
+    for name in _CONFIGS:
+        if (folder / name).is_file():
+            found += [f"{name}: {key}" for key in sorted(set(_code_keys(read_json(folder / name))))]
+    if found:
+        message = f"{folder}: would load code: {', '.join(found)}; use a model that transformers supports itself"
+        raise StageError("ModelUnreadable", message)
+
+
+def read_json(path: pathlib.Path) -> dict[str, object]:
+    """A JSON object from a model folder.
+
+    Raises:
+        StageError: missing, not JSON or not an object.
+    """
+    try:
+        document = json.loads(path.read_text())
+    except FileNotFoundError:
+        names = sorted(entry.name for entry in path.parent.iterdir()) if path.parent.is_dir() else "no folder"
+        message = f"{path}: missing; the folder holds {names}, expected a Hugging Face checkpoint"
+        raise StageError("ModelUnreadable", message) from None
+    except ValueError as error:
+        raise StageError("ModelUnreadable", f"{path}: not JSON ({error})") from error
+    if not isinstance(document, dict):
+        raise StageError("ModelUnreadable", f"{path}: expected an object, saw {type(document).__name__}")
+    return document
+
+
+def fingerprint(folder: pathlib.Path, *, workspace: artifacts.Workspace | None = None) -> str:
+    """Name the weights: sha256 over sorted (name, dtype, shape, sha256 of the bytes).
+
+    Equal for equal weights in any sharding. With a workspace the answer is remembered there
+    for as long as sizes and times of the weight files stay.
+    """
+    model = accept(folder)
+    remembered = workspace and workspace.root / "cache" / "fingerprints" / _stat_key(model)
+    if remembered and remembered.is_file():
+        return remembered.read_text()
+    named = combine({name: _hash(model, tensor) for name, tensor in model.tensors.items()}, model)
+    if workspace:
+        remember(model, named, workspace=workspace)
+    return named
+
+
+def combine(hashes: Mapping[str, str], model: Model) -> str:
+    """The fingerprint from the hashes of all tensors, for a pass that reads them anyway."""
+    lines = [
+        f"{name} {model.tensors[name].dtype} {list(model.tensors[name].shape)} {hashes[name]}\n"
+        for name in sorted(model.tensors)
+    ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def remember(model: Model, named: str, *, workspace: artifacts.Workspace) -> None:
+    """Keep a fingerprint for the stages that follow."""
+    target = workspace.root / "cache" / "fingerprints" / _stat_key(model)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"{target.name}.{named[:8]}.partial")
+    partial.write_text(named)
+    partial.replace(target)
+
+
+def _hash(model: Model, tensor: Tensor) -> str:
+    LOG.debug("hashing %s of %s", tensor.name, model.folder)
+    digest = hashlib.sha256()
+    with Reader() as reader:
+        for start, stop in tensors.slices(tensor):
+            digest.update(reader.raw(tensor, start, stop))
+    return digest.hexdigest()
+
+
+def _stat_key(model: Model) -> str:
+    files = sorted({tensor.file.resolve() for tensor in model.tensors.values()})
+    lines = [f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}\n" for file in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _drop_copied_head(folder: pathlib.Path, stored: dict[str, Tensor]) -> None:
+    head, embedding = stored.pop(HEAD), stored.get(EMBEDDING)
+    with Reader() as reader:
+        if (
+            embedding is not None
+            and (head.dtype, head.shape) == (embedding.dtype, embedding.shape)
+            and all(reader.raw(head, *span) == reader.raw(embedding, *span) for span in tensors.slices(head))
+        ):
+            return
+    message = f"{folder}: config.json ties head and embedding, but {HEAD} differs from {EMBEDDING}; correct the config"
+    raise StageError("ModelUnreadable", message)
+
+
+def _code_keys(document: object) -> Iterator[str]:
+    if isinstance(document, dict):
+        for key, value in document.items():
+            if key in _CODE_KEYS and value not in (False, None):
+                yield key
+            yield from _code_keys(value)
+    elif isinstance(document, list):
+        for value in document:
+            yield from _code_keys(value)

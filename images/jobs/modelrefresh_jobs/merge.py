@@ -1,0 +1,158 @@
+"""Stage `merge`: add the residual to the trained weights and seal the candidate.
+
+Finds the parts (start, trained checkpoint or adapter, residual), refuses any that do not belong
+together, and writes `versions/<digest>/`. With strategy Direct the trained instruct model is
+itself the candidate. The pass over the weights is `combine`'s.
+"""
+
+import importlib.metadata
+import json
+import pathlib
+from dataclasses import dataclass
+
+from modelrefresh.contract import artifacts, codec, env, result
+from modelrefresh_jobs import combine, donor, extract, folding, intake, pair, sealed, shards, sources
+from modelrefresh_jobs.combine import Parts, Trained
+from modelrefresh_jobs.failures import StageError
+from modelrefresh_jobs.intake import Model
+from modelrefresh_jobs.progress import Progress
+
+KIND = "version"
+TRAINED = "model"
+"""Sealed folder that `train` leaves in its stage's folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Lineage of a version, beside its weights."""
+
+    start: str
+    start_fingerprint: str
+    trained: str
+    """Digest of the trained folder, or its path where it was not sealed."""
+    residual: str
+    """Digest of the residual, which also gave tokenizer and stop tokens."""
+    instruct_fingerprint: str
+    strategy: str
+    scale: float
+    formats: str
+    """Formats of start and trained weights, of the sums, and of what was written."""
+    tool: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ingredients:
+    """What goes into one merge, as folders."""
+
+    start: pathlib.Path
+    trained: pathlib.Path
+    residual: pathlib.Path
+    strategy: env.Strategy = env.Strategy.RESIDUAL
+    scale: float = 1.0
+    workspace: artifacts.Workspace | None = None
+    """Where fingerprints are remembered, if anywhere."""
+
+
+def run(request: env.StageInput, progress: Progress) -> result.MergeSummary:
+    """Merge what this run has trained."""
+    asked = request.merge
+    assert asked is not None  # noqa: S101 -- env.parse guarantees it
+    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
+    ingredients = Ingredients(
+        start=sources.resolve(asked.start, request),
+        trained=workspace.stage(request.owner, request.run, env.Stage.TRAIN) / TRAINED,
+        residual=workspace.residual(asked.residual),
+        strategy=asked.strategy,
+        scale=asked.scale,
+        workspace=workspace,
+    )
+    try:
+        trained = sealed.verify(ingredients.trained, deep=True)
+    except sealed.BrokenSealError as error:
+        raise StageError("ModelUnreadable", f"trained weights: {error}; run the train stage again") from error
+    parents = {"start": asked.start, "residual": asked.residual, "trained": trained.digest}
+    label, parent = f"{request.owner}.{request.run}.merge", workspace.version("any").parent
+    with sealed.draft(parent, kind=KIND, label=label, attempt=request.attempt, parents=parents) as made:
+        return store(ingredients, made, progress=progress)
+
+
+def artifact(request: env.StageInput, summary: result.MergeSummary) -> pathlib.Path:
+    """The candidate."""
+    return artifacts.Workspace(root=pathlib.Path(request.workspace)).version(summary.digest)
+
+
+def store(
+    ingredients: Ingredients, made: sealed.Draft, *, progress: Progress, target: pathlib.Path | None = None
+) -> result.MergeSummary:
+    """Write and seal the candidate, as `target` or under its digest."""
+    start = intake.accept(ingredients.start)
+    card = extract.read_card(ingredients.residual)
+    known = _check_lineage(ingredients, card)
+    parts = Parts(
+        start=start,
+        trained=_open_trained(ingredients.trained, start),
+        residual=extract.open_shards(ingredients.residual),
+        scale=ingredients.scale if ingredients.strategy is env.Strategy.RESIDUAL else None,
+    )
+    combine.check(parts, ingredients.residual)
+    gauges, layout = combine.write(parts, made, progress=progress)
+    _write_manners(ingredients, start, made.path)
+    lineage = Provenance(
+        start=made.parents.get("start", str(ingredients.start)),
+        start_fingerprint=known,
+        trained=made.parents.get("trained", str(ingredients.trained)),
+        residual=sealed.read(ingredients.residual).digest,
+        instruct_fingerprint=card.instruct_fingerprint,
+        strategy=ingredients.strategy.value,
+        scale=ingredients.scale,
+        formats=f"{'+'.join(start.formats)} and {'+'.join(parts.trained.formats)}, F64, {'+'.join(start.formats)}",
+        tool=f"modelrefresh {_version()}",
+    )
+    text = json.dumps(codec.to_document(lineage), indent=1, sort_keys=True)
+    (made.path / artifacts.PROVENANCE).write_text(text + "\n")
+    return result.MergeSummary(
+        digest=sealed.seal(made, target=target).digest,
+        parameters=start.parameters,
+        bytes=shards.total(layout),
+        drift=gauges.relative_drift,
+        residual_norm=gauges.relative_residual,
+        alignment=gauges.alignment,
+    )
+
+
+def _check_lineage(ingredients: Ingredients, card: extract.Card) -> str:
+    known = intake.fingerprint(ingredients.start, workspace=ingredients.workspace)
+    direct = ingredients.strategy is env.Strategy.DIRECT
+    expected = card.instruct_fingerprint if direct else card.base_fingerprint
+    if known != expected:
+        role = "instruct model" if direct else "base"
+        raise StageError(
+            "BaseMismatch",
+            f"{ingredients.start} has fingerprint {known}, but residual {ingredients.residual.name} was cut from "
+            f"{role} {expected}; compare spec.base.uri of the refresh with base and instruct of the residual",
+        )
+    return known
+
+
+def _open_trained(folder: pathlib.Path, start: Model) -> Trained:
+    if folding.is_adapter(folder):
+        return combine.Adapted(start=start, adapter=folding.accept(folder, start))
+    trained = intake.accept(folder)
+    pair.check_trained(start, trained)
+    return combine.Full(model=trained)
+
+
+def _write_manners(ingredients: Ingredients, start: Model, target: pathlib.Path) -> None:
+    donor.copy(ingredients.residual / donor.FOLDER, target)
+    donor.copy_licences(start.folder, target)
+    # Formats agree within a pair and are told of the first tensor where a model mixes them.
+    dtype = next(iter(start.tensors.values())).form.torch_name
+    instruct = donor.read_configuration(ingredients.residual)
+    donor.write_configuration(target, donor.configuration(start.config, instruct, dtype=dtype))
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("modelrefresh")
+    except importlib.metadata.PackageNotFoundError:
+        return "from a checkout"

@@ -1,0 +1,124 @@
+"""How an attempt ends: from an exception to exit code and reason, and the record of it on disk.
+
+Knows the result file, the termination message and when a finished stage need not run again.
+Refuses to know what a stage does. Success is written in an order that survives a kill: the
+request first, the result last.
+"""
+
+import errno
+import json
+import os
+import pathlib
+from dataclasses import dataclass
+
+from modelrefresh.contract import artifacts, codec, env, result
+from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh_jobs import signals
+from modelrefresh_jobs.failures import StageError
+
+TERMINATION_VARIABLE = "MODELREFRESH_TERMINATION_LOG"
+REQUEST = "request.json"
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+_OUTSIDE = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET, errno.ECONNREFUSED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why an attempt gave up."""
+
+    exit_code: ExitCode
+    reason: str
+    message: str
+    expected: bool
+    """False for faults of this software, which deserve a traceback."""
+
+
+def classify(error: BaseException) -> Failure:
+    """Exit code, reason and message of whatever ended a stage; the only such table."""
+    text = f"{error}" or type(error).__name__
+    if isinstance(error, StageError):
+        return _failure(error.exit_code, error.reason, text)
+    if isinstance(error, codec.CodecError):
+        return _failure(ExitCode.BAD_INPUT, "InputInvalid", text)
+    if isinstance(error, signals.Preempted | KeyboardInterrupt):
+        return _failure(ExitCode.PREEMPTED, "Preempted", text)
+    if _is_out_of_memory(error):
+        return _failure(ExitCode.OUT_OF_MEMORY, "OutOfMemory", f"memory did not suffice: {text}")
+    if isinstance(error, OSError) and (known := _outside(error, text)):
+        return known
+    detail = f"{type(error).__name__}: {text}"
+    return Failure(exit_code=ExitCode.INTERNAL, reason="InternalError", message=detail, expected=False)
+
+
+def earlier(request: env.StageInput) -> result.Result | None:
+    """The successful result of this very request, if an attempt of it finished before."""
+    folder = _folder(request)
+    try:
+        if (folder / REQUEST).read_text() != _identity(request):
+            return None
+        found = result.parse((folder / artifacts.RESULT).read_text())
+    except (FileNotFoundError, codec.CodecError):
+        return None
+    return found if found.exit_code is ExitCode.OK else None
+
+
+def begin(request: env.StageInput) -> None:
+    """Make the stage's folder and forget the result of an attempt before."""
+    folder = _folder(request)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / artifacts.RESULT).unlink(missing_ok=True)
+
+
+def record(request: env.StageInput, ended: result.Result) -> None:
+    """Write result.json; a success also remembers its request so that it need not run again."""
+    folder = _folder(request)
+    if ended.exit_code is ExitCode.OK:
+        _write(folder / REQUEST, _identity(request))
+    _write(folder / artifacts.RESULT, result.render(ended))
+
+
+def announce(ended: result.Result) -> None:
+    """Leave the termination message, where there is a kubelet that reads it."""
+    target = pathlib.Path(os.environ.get(TERMINATION_VARIABLE, "/dev/termination-log"))
+    if target.parent.is_dir() and (target.exists() or TERMINATION_VARIABLE in os.environ):
+        target.write_text(result.render_short(ended))
+
+
+def _failure(exit_code: ExitCode, reason: str, message: str) -> Failure:
+    return Failure(exit_code=exit_code, reason=reason, message=message, expected=True)
+
+
+def _outside(error: OSError, text: str) -> Failure | None:
+    if error.errno in _NO_SPACE:
+        hint = "the workspace is full or read-only; free space, enlarge the claim or lower spec.retain.versions"
+        return _failure(ExitCode.TRANSIENT, "InsufficientStorage", f"{text}: {hint}")
+    if isinstance(error, ConnectionError | TimeoutError) or error.errno in _OUTSIDE:
+        return _failure(ExitCode.TRANSIENT, "SourceUnavailable", text)
+    return None
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    # torch's class is told by name: this module must not import torch to say that a file is missing.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate" in str(error)
+
+
+def _folder(request: env.StageInput) -> pathlib.Path:
+    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
+    return workspace.stage(request.owner, request.run, request.stage)
+
+
+def _identity(request: env.StageInput) -> str:
+    document = codec.to_document(request)
+    del document["attempt"]
+    return json.dumps(document, sort_keys=True, indent=1)
+
+
+def _write(target: pathlib.Path, text: str) -> None:
+    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    with partial.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(target)

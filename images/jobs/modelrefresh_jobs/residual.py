@@ -1,0 +1,88 @@
+"""The arithmetic: what an instruction residual is and how it is added.
+
+Stored is the exclusive or of the two bit patterns: as large as the model, exact for every
+format (a difference in the model's own format loses bits, in fp32 it doubles the size), and
+whoever adds it has the base at hand anyway, since any other base is refused. Sums are float64
+with one rounding at the end. Knows slices of weights, no files and no models.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from modelrefresh_jobs import floats
+from modelrefresh_jobs.floats import Bits, Format, Values
+
+
+@dataclass(slots=True)
+class Gauges:
+    """Sums of squares and products over all weights seen so far."""
+
+    start: float = 0.0
+    drift: float = 0.0
+    residual: float = 0.0
+    product: float = 0.0
+    """Of drift and residual."""
+
+    def measure(self, start: Values, drift: Values, residual: Values) -> None:
+        """Take one slice into account."""
+        self.start += float(start @ start)
+        self.drift += float(drift @ drift)
+        self.residual += float(residual @ residual)
+        self.product += float(drift @ residual)
+
+    @property
+    def finite(self) -> bool:
+        """False as soon as one weight was infinite or not a number: squares of fp32 never overflow float64."""
+        return math.isfinite(self.start + self.drift + self.residual)
+
+    @property
+    def relative_drift(self) -> float:
+        """`||trained - start|| / ||start||`."""
+        return _ratio(self.drift, self.start)
+
+    @property
+    def relative_residual(self) -> float:
+        """`||residual|| / ||start||`."""
+        return _ratio(self.residual, self.start)
+
+    @property
+    def alignment(self) -> float:
+        """Cosine between drift and residual; 0 where one of them is nothing."""
+        scale = math.sqrt(self.drift) * math.sqrt(self.residual)
+        return self.product / scale if scale else 0.0
+
+
+def cut(base: Bits, instruct: Bits) -> Bits:
+    """The residual as it is stored."""
+    return np.bitwise_xor(base, instruct)
+
+
+def restore(base: Bits, stored: Bits) -> Bits:
+    """The instruct weights, bit for bit."""
+    return np.bitwise_xor(base, stored)
+
+
+def add(start: Bits, trained: Values, stored: Bits, *, form: Format, scale: float) -> tuple[Bits, Values]:
+    """`trained + scale * (instruct - start)`, and the residual's values for the gauges.
+
+    Where training changed nothing the instruct weight is taken as it is, and where the residual
+    is nothing the trained one: so both identities hold bit for bit even for signed zeros and for
+    weights so far apart that float64 cannot hold their difference.
+    """
+    instruct = restore(start, stored)
+    before = floats.widen(start, form)
+    residual = floats.widen(instruct, form) - before
+    plain = floats.narrow(trained, form)
+    if scale == 0:
+        return plain, residual
+    merged = floats.narrow(trained + scale * residual, form)
+    if scale == 1:
+        np.copyto(merged, instruct, where=trained == before)
+    np.copyto(merged, plain, where=stored == 0)
+    return merged, residual
+
+
+def _ratio(part: float, whole: float) -> float:
+    return math.sqrt(part / whole) if whole else 0.0

@@ -1,0 +1,203 @@
+"""Folders that exist completely or not at all.
+
+A draft is a hidden sibling; sealing hashes and flushes every file, writes `manifest.json` as
+the last file and renames the folder to its final name in one step. The digest is the content's:
+sha256 over the sorted (name, sha256) list, so equal content has one name however often it is
+written. Knows no model, residual or stage.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from modelrefresh.contract import artifacts, codec
+
+_OUTSIDE_DIGEST = frozenset({artifacts.PROVENANCE, artifacts.MANIFEST})
+_BLOCK = 1 << 20
+
+
+class BrokenSealError(Exception):
+    """A sealed folder is missing, incomplete or damaged; the message lists every fault."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedFile:
+    """One file of a sealed folder."""
+
+    name: str
+    """Path below the folder, with slashes."""
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a sealed folder holds; written last."""
+
+    kind: str
+    digest: str
+    files: tuple[SealedFile, ...]
+    parents: Mapping[str, str] = field(default_factory=dict)
+    """What it was made from: role to digest, fingerprint or URI."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Draft:
+    """A folder being written; `path` is where the files go."""
+
+    path: pathlib.Path
+    kind: str
+    parents: Mapping[str, str]
+    known: dict[str, str] = field(default_factory=dict)
+    """sha256 by name of files that were hashed while they were written."""
+
+
+@contextlib.contextmanager
+def draft(
+    parent: pathlib.Path, *, kind: str, label: str, attempt: int = 1, parents: Mapping[str, str] | None = None
+) -> Iterator[Draft]:
+    """Open a draft under `parent`; what is not sealed by the end of the block is removed.
+
+    Leftovers of earlier attempts with the same label are removed first: their pods are gone.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    for left in sorted(parent.glob(f".{label}.*.partial")):
+        number = left.name.removeprefix(f".{label}.").split(".")[0]
+        if number.isdecimal() and int(number) < attempt:
+            shutil.rmtree(left, ignore_errors=True)
+    path = parent / f".{label}.{attempt}.{secrets.token_hex(6)}.partial"
+    path.mkdir()
+    try:
+        yield Draft(path=path, kind=kind, parents=parents or {})
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def seal(made: Draft, *, target: pathlib.Path | None = None) -> Manifest:
+    """Publish the draft as `target`, or under its digest beside the draft; an equal folder there is success."""
+    files = tuple(_seal_file(made, path) for path in _files(made.path))
+    manifest = Manifest(kind=made.kind, digest=digest(files), files=files, parents=made.parents)
+    final = target or made.path.parent / manifest.digest
+    text = json.dumps(codec.to_document(manifest), indent=1, sort_keys=True)
+    _write_flushed(made.path / artifacts.MANIFEST, text)
+    for folder in (*sorted(path for path in made.path.rglob("*") if path.is_dir()), made.path):
+        _flush(folder)
+    _rename(made.path, final, content=manifest.digest)
+    _flush(final.parent)
+    return manifest
+
+
+def digest(files: tuple[SealedFile, ...]) -> str:
+    """The content's name: 64 hexadecimal characters."""
+    lines = sorted(f"{file.name} {file.sha256}\n" for file in files if file.name not in _OUTSIDE_DIGEST)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def read(folder: pathlib.Path) -> Manifest:
+    """The manifest of a sealed folder.
+
+    Raises:
+        BrokenSealError: no manifest, a damaged one, or it does not fit its own digest.
+    """
+    path = folder / artifacts.MANIFEST
+    try:
+        manifest = codec.from_document(Manifest, json.loads(path.read_text()))
+    except (FileNotFoundError, NotADirectoryError):
+        raise BrokenSealError(f"{folder}: no {artifacts.MANIFEST}, so nothing was finished here") from None
+    except (ValueError, codec.CodecError) as error:
+        raise BrokenSealError(f"{path}: damaged: {error}") from error
+    if digest(manifest.files) != manifest.digest:
+        raise BrokenSealError(f"{path}: its file list does not give its digest {manifest.digest}")
+    return manifest
+
+
+def verify(folder: pathlib.Path, *, deep: bool) -> Manifest:
+    """Check names and sizes, and with `deep` every byte.
+
+    Raises:
+        BrokenSealError: something is missing, surplus, cut short or changed; all faults are listed.
+    """
+    manifest = read(folder)
+    faults = []
+    for file in manifest.files:
+        path = folder / file.name
+        if not path.is_file():
+            faults.append(f"{file.name} is missing")
+        elif path.stat().st_size != file.size:
+            faults.append(f"{file.name} has {path.stat().st_size} bytes, sealed with {file.size}")
+        elif deep and sha256(path) != file.sha256:
+            faults.append(f"{file.name} has changed since it was sealed")
+    listed = {file.name for file in manifest.files} | {artifacts.MANIFEST}
+    faults += [f"{name} is not in the manifest" for name in map(str, _names(folder)) if name not in listed]
+    if faults:
+        raise BrokenSealError(f"{folder}: {'; '.join(faults)}; remove the folder and run the stage again")
+    return manifest
+
+
+def is_sealed(folder: pathlib.Path) -> bool:
+    """Whether the folder exists in the sense of the contract: manifest, names and sizes fit."""
+    try:
+        verify(folder, deep=False)
+    except BrokenSealError:
+        return False
+    return True
+
+
+def sha256(path: pathlib.Path) -> str:
+    """Content hash of one file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _seal_file(made: Draft, path: pathlib.Path) -> SealedFile:
+    name = path.relative_to(made.path).as_posix()
+    _flush(path)
+    return SealedFile(name=name, size=path.stat().st_size, sha256=made.known.get(name) or sha256(path))
+
+
+def _files(folder: pathlib.Path) -> list[pathlib.Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _names(folder: pathlib.Path) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in _files(folder)]
+
+
+def _rename(source: pathlib.Path, final: pathlib.Path, *, content: str) -> None:
+    # A sealed folder is never replaced by another content under a digest's name, and an unsealed one
+    # does not exist: it is moved aside, not merged with. The loop covers a writer that comes between.
+    while True:
+        if is_sealed(final) and read(final).digest == content:
+            return
+        try:
+            source.rename(final)
+        except OSError:
+            if not final.exists():
+                raise
+            aside = final.with_name(f".{final.name}.0.{secrets.token_hex(6)}.partial")
+            with contextlib.suppress(FileNotFoundError):
+                final.rename(aside)
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            return
+
+
+def _write_flushed(path: pathlib.Path, text: str) -> None:
+    with path.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush(path: pathlib.Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

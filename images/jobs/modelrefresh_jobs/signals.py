@@ -1,0 +1,61 @@
+"""SIGTERM, the way Kubernetes asks a stage to leave.
+
+By default the main thread is interrupted with `Preempted`, so that `finally` blocks clean up.
+A stage that has something to save first says so with `deferred()`: inside it the signal only
+raises a flag and calls back. Knows nothing of what a stage saves or how the exit is reported.
+"""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+
+class Preempted(BaseException):
+    """SIGTERM arrived; no `except Exception` on the way may swallow it."""
+
+
+@dataclass(slots=True)
+class _State:
+    requested: threading.Event = field(default_factory=threading.Event)
+    deferrals: list[Callable[[], None]] = field(default_factory=list)
+
+
+_STATE = _State()
+
+
+def install() -> None:
+    """Take over SIGTERM; call once from the main thread."""
+    _STATE.requested.clear()
+    signal.signal(signal.SIGTERM, _on_sigterm)
+
+
+def requested() -> bool:
+    """Whether SIGTERM has arrived."""
+    return _STATE.requested.is_set()
+
+
+@contextlib.contextmanager
+def deferred(callback: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold `Preempted` back: SIGTERM sets the flag and calls back (in the main thread) instead.
+
+    The block decides itself when it leaves, and raises `Preempted` if it stopped short.
+    """
+    _STATE.deferrals.append(callback or _nothing)
+    try:
+        yield
+    finally:
+        _STATE.deferrals.pop()
+
+
+def _on_sigterm(_number: int, _frame: object) -> None:
+    _STATE.requested.set()
+    if not _STATE.deferrals:
+        raise Preempted("SIGTERM arrived; the pod is asked to leave")
+    for callback in tuple(_STATE.deferrals):
+        callback()
+
+
+def _nothing() -> None:
+    """The flag is enough."""

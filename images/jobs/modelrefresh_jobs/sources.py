@@ -1,0 +1,102 @@
+"""From a URI to a local path.
+
+`pvc://CLAIM/PATH` lies under the read-only mounts, `hf://ORG/NAME@COMMIT` is fetched into the
+workspace's cache, `file:///PATH` is for people at a shell. Refuses paths that leave their
+claim, revisions that can move, and formats that can carry code. Does not look inside files.
+"""
+
+import logging
+import os
+import pathlib
+import re
+
+from modelrefresh.contract import artifacts, env
+from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh_jobs.failures import StageError
+
+LOG = logging.getLogger("modelrefresh.jobs")
+
+_HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[^/@]+)")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_PATTERNS = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.jinja", "tokenizer.model", "LICENSE*")
+_LISTED = 20
+
+
+def resolve(uri: str, request: env.StageInput, *, reason: str = "ModelUnreadable") -> pathlib.Path:
+    """The local path behind a URI.
+
+    Raises:
+        StageError: with `reason` when nothing usable is there; the message lists what is.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        raise StageError(reason, f"{uri}: not a URI; expected pvc://CLAIM/PATH, hf://ORG/NAME@COMMIT or file:///PATH")
+    if scheme == "pvc":
+        return _below_claim(uri, rest, pathlib.Path(request.sources), reason)
+    if scheme == "file":
+        return _existing(uri, pathlib.Path(rest), reason)
+    if scheme == "hf":
+        return _from_hub(uri, request, reason)
+    hint = "copy the bucket to a volume and name it as pvc://CLAIM/PATH" if scheme == "s3" else "use pvc, hf or file"
+    raise StageError(reason, f"{uri}: {scheme}:// sources are not supported; {hint}")
+
+
+def _below_claim(uri: str, rest: str, sources: pathlib.Path, reason: str) -> pathlib.Path:
+    claim, _, path = rest.partition("/")
+    if not claim or ".." in pathlib.PurePosixPath(rest).parts:
+        raise StageError(reason, f"{uri}: expected pvc://CLAIM/PATH without '..'")
+    mount = pathlib.Path(artifacts.claim_path(str(sources), claim, "")).resolve()
+    found = _existing(uri, mount / path, reason)
+    if not found.resolve().is_relative_to(mount):
+        raise StageError(reason, f"{uri}: a link leads out of the claim to {found.resolve()}; copy the files instead")
+    return found
+
+
+def _existing(uri: str, path: pathlib.Path, reason: str) -> pathlib.Path:
+    if path.exists():
+        return path
+    nearest = next((parent for parent in path.parents if parent.is_dir()), pathlib.Path("/"))
+    names = sorted(entry.name + "/" * entry.is_dir() for entry in nearest.iterdir())
+    shown = ", ".join(names[:_LISTED]) or "nothing"
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    raise StageError(reason, f"{uri}: {path} does not exist; {nearest} holds: {shown}{more}")
+
+
+def _from_hub(uri: str, request: env.StageInput, reason: str) -> pathlib.Path:
+    matched = _HUB.fullmatch(uri)
+    if matched is None or not _COMMIT.fullmatch(matched["revision"]):
+        seen = matched["revision"] if matched else "no revision"
+        raise StageError(
+            reason,
+            f"{uri}: expected hf://ORG/NAME@COMMIT with the 40 hexadecimal digits of a commit, saw {seen!r}; "
+            "branches and tags can move, take the commit from the repository's history",
+        )
+    home = artifacts.Workspace(root=pathlib.Path(request.workspace)).hub_cache()
+    # The hub reads HF_TOKEN_PATH and HF_HOME when it is imported; only this function imports it.
+    os.environ.setdefault("HF_HOME", str(home))
+    return _snapshot(uri, matched["repo"], matched["revision"], home=home, reason=reason)
+
+
+def _snapshot(uri: str, repo: str, revision: str, *, home: pathlib.Path, reason: str) -> pathlib.Path:
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    complete = home / "complete" / f"{repo.replace('/', '--')}@{revision}"
+    try:
+        folder = huggingface_hub.snapshot_download(
+            repo,
+            revision=revision,
+            cache_dir=home / "hub",
+            allow_patterns=list(_PATTERNS),
+            local_files_only=complete.exists(),
+        )
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
+        hint = "check the name and commit, and the token in HF_TOKEN_PATH if the repository is gated or private"
+        raise StageError(reason, f"{uri}: the hub does not show it to us ({type(error).__name__}); {hint}") from error
+    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
+        message = f"{uri}: the hub cannot be reached ({error}); it is tried again, or copy the model to a volume"
+        raise StageError("SourceUnavailable", message, exit_code=ExitCode.TRANSIENT) from error
+    # Without the marker a snapshot may be half a download; with it the network is not needed again.
+    complete.parent.mkdir(parents=True, exist_ok=True)
+    complete.touch()
+    return pathlib.Path(folder)

@@ -1,0 +1,166 @@
+"""Reading safetensors checkpoints strictly, slice by slice.
+
+One file or shards with an index. The library's own parser vouches for every header (offsets,
+sizes, no gaps); the bytes are then read in slices into reused memory, so a model of any size
+needs a few megabytes. Refuses pickles: they are never opened. Knows no architecture.
+"""
+
+import errno
+import json
+import os
+import pathlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+import safetensors
+
+from modelrefresh_jobs import floats
+from modelrefresh_jobs.failures import StageError
+from modelrefresh_jobs.floats import Bits, Format
+
+MODEL = "model"
+"""Stem of a model's weight files, as transformers writes them."""
+SLICE = 1 << 16
+"""Weights per slice: the float64 copies of a slice stay in the processor's cache."""
+_PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tensor:
+    """Where one tensor lies."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    file: pathlib.Path
+    offset: int
+
+    @property
+    def count(self) -> int:
+        """Number of weights."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def row(self) -> int:
+        """Weights per row of the first dimension."""
+        return self.count // self.shape[0] if len(self.shape) > 1 and self.shape[0] else 1
+
+    @property
+    def form(self) -> Format:
+        """The floating point format; intake has made sure that it is one."""
+        return floats.FORMATS[self.dtype]
+
+    @property
+    def pattern(self) -> np.dtype[np.unsignedinteger[Any]]:
+        """Unsigned integers of its width."""
+        return np.dtype(floats.BITS[self.dtype])
+
+
+def index_name(stem: str) -> str:
+    """File that says which shard holds which tensor."""
+    return f"{stem}.safetensors.index.json"
+
+
+def open_folder(folder: pathlib.Path, *, stem: str = MODEL) -> Mapping[str, Tensor]:
+    """All tensors of a folder by name.
+
+    Raises:
+        StageError: no safetensors, or files, index and headers do not fit together.
+    """
+    index, single = folder / index_name(stem), folder / f"{stem}.safetensors"
+    if index.is_file():
+        return _open_sharded(folder, index)
+    if single.is_file():
+        return open_file(single)
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    pickles = [name for name in names if name.endswith(_PICKLES)]
+    hint = f"; {', '.join(pickles)} are pickles, which can run code: convert them to safetensors" if pickles else ""
+    seen = names or "no folder"
+    raise StageError("ModelUnreadable", f"{folder}: expected {single.name} or {index.name}, saw {seen}{hint}")
+
+
+def open_file(path: pathlib.Path) -> Mapping[str, Tensor]:
+    """All tensors of one safetensors file by name."""
+    try:
+        with safetensors.safe_open(path, framework="numpy"):  # validates the header against the file's length
+            pass
+    except (safetensors.SafetensorError, OSError) as error:
+        raise StageError("ModelUnreadable", f"{path}: not a whole safetensors file ({error}); copy it again") from error
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    return {
+        name: Tensor(
+            name=name,
+            dtype=entry["dtype"],
+            shape=tuple(entry["shape"]),
+            file=path,
+            offset=8 + length + entry["data_offsets"][0],
+        )
+        for name, entry in header.items()
+        if name != "__metadata__"
+    }
+
+
+def slices(tensor: Tensor) -> Iterator[tuple[int, int]]:
+    """First and last+1 weight of each slice; slices end between rows."""
+    step = max(1, SLICE // tensor.row) * tensor.row
+    for start in range(0, tensor.count, step):
+        yield start, min(start + step, tensor.count)
+
+
+def ends(tensor: Tensor) -> list[tuple[int, int]]:
+    """The first and the last slice."""
+    spans = list(slices(tensor))
+    return sorted({*spans[:1], *spans[-1:]})
+
+
+class Reader:
+    """Open files of some checkpoints; reads slices of tensors."""
+
+    def __init__(self) -> None:
+        self._files: dict[pathlib.Path, BinaryIO] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def raw(self, tensor: Tensor, start: int, stop: int) -> bytes:
+        """Weights start to stop (counted in row-major order) as bytes."""
+        file = self._files.get(tensor.file)
+        if file is None:
+            file = self._files[tensor.file] = tensor.file.open("rb", buffering=0)
+        size = tensor.pattern.itemsize
+        # Not a memory map: a file that shrinks under it would kill the process without a word.
+        data = os.pread(file.fileno(), (stop - start) * size, tensor.offset + start * size)
+        if len(data) != (stop - start) * size:
+            raise OSError(errno.EIO, f"{tensor.file} became shorter while {tensor.name} was read")
+        return data
+
+    def bits(self, tensor: Tensor, start: int, stop: int) -> Bits:
+        """The same as bit patterns, read-only."""
+        return np.frombuffer(self.raw(tensor, start, stop), dtype=tensor.pattern)
+
+
+def _open_sharded(folder: pathlib.Path, index: pathlib.Path) -> Mapping[str, Tensor]:
+    try:
+        weight_map: dict[str, str] = json.loads(index.read_text())["weight_map"]
+        shards = sorted(set(weight_map.values()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StageError("ModelUnreadable", f"{index}: not an index with a weight_map ({error!r})") from error
+    if strange := [name for name in shards if pathlib.PurePosixPath(name).name != name]:
+        raise StageError("ModelUnreadable", f"{index}: names files outside its folder: {strange}")
+    if missing := [name for name in shards if not (folder / name).is_file()]:
+        raise StageError("ModelUnreadable", f"{folder}: shards named by {index.name} are missing: {missing}; copy them")
+    found = {name: tensor for shard in shards for name, tensor in open_file(folder / shard).items()}
+    wrong = sorted(name for name, shard in weight_map.items() if name not in found or found[name].file.name != shard)
+    surplus = sorted(set(found) - set(weight_map))
+    if wrong or surplus:
+        message = f"{index}: tensors not where it says: {wrong}; tensors it does not name: {surplus}"
+        raise StageError("ModelUnreadable", message)
+    return found
