@@ -1,0 +1,1 @@
+"""The operator's machinery: queue, Lease, workers, resync, watcher, pages and settings."""
