@@ -1,0 +1,83 @@
+"""What the documents claim of the code: commands, paths, reasons, metrics, links, the first example."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client.metrics import MetricWrapperBase
+
+from modelrefresh import metrics
+from modelrefresh.api import spec
+from modelrefresh.api.conditions import Reason
+from tests.policy import checkout
+
+README = checkout.ROOT / "README.md"
+README_LINES = 120
+PAGES = tuple(path for path in checkout.files() if path.suffix == ".md")
+TARGET = re.compile(r"^([a-z][a-z-]*):", flags=re.MULTILINE)
+MAKE = re.compile(r"(?:^ {4}|`)make ([a-z-]+)", flags=re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)\s]*)?\)")
+CELL = re.compile(r"^\| `([A-Za-z_]+)`", flags=re.MULTILINE)
+
+
+def _text(name: str) -> str:
+    return (checkout.ROOT / name).read_text(encoding="utf-8")
+
+
+def _blocks(text: str, language: str) -> list[str]:
+    fenced = re.finditer(r"^```(\w*)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    return [block[2] for block in fenced if block[1] == language]
+
+
+def test_the_readme_is_short() -> None:
+    assert len(_text("README.md").splitlines()) <= README_LINES
+
+
+def test_the_makefile_has_few_short_recipes() -> None:
+    text = _text("Makefile")
+    assert len(set(TARGET.findall(text))) <= 10
+    assert (
+        max(len(recipe.strip().splitlines()) for recipe in re.findall(r"(?:^\t.*\n?)+", text, flags=re.MULTILINE)) <= 6
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=checkout.name)
+def test_every_make_command_exists(page: Path) -> None:
+    assert set(MAKE.findall(page.read_text(encoding="utf-8"))) - set(TARGET.findall(_text("Makefile"))) == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=checkout.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    assert [link for link in LINK.findall(page.read_text(encoding="utf-8")) if not (page.parent / link).exists()] == []
+
+
+def test_the_readmes_tree_is_true() -> None:
+    [tree] = [block for block in _blocks(_text("README.md"), "") if "operator/modelrefresh/" in block]
+    paths = [word for line in tree.splitlines() for word in re.split(r" {2,}", line)[0].split()]
+    assert len(paths) > 8
+    assert [path for path in paths if not (checkout.ROOT / path).is_dir()] == []
+
+
+def test_the_readmes_first_example_is_a_refresh_that_the_operator_understands() -> None:
+    [example] = _blocks(_text("README.md"), "yaml")
+    parsed = spec.parse(spec.RefreshSpec, yaml.safe_load(example)["spec"])
+    assert parsed.rollout.deployment.name == "chat"
+
+
+def test_every_reason_is_explained_once_and_no_other() -> None:
+    explained = CELL.findall(_text("docs/troubleshooting.md"))
+    assert sorted(explained) == sorted(reason.value for reason in Reason)
+
+
+def test_every_metric_is_listed_once_and_no_other() -> None:
+    families = [metric.describe()[0] for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase)]
+    exposed = [f"{family.name}_total" if family.type == "counter" else family.name for family in families]
+    assert sorted(CELL.findall(_text("docs/metrics.md"))) == sorted(exposed)
+
+
+def test_every_file_that_the_architecture_names_exists() -> None:
+    text = _text("docs/architecture.md")
+    named = set(re.findall(r"`((?:operator|images|charts|crds|tests|examples|docs)/[^`*\s]*)`", text))
+    assert len(named) > 15
+    assert sorted(path for path in named if not (checkout.ROOT / path).exists()) == []
