@@ -1,0 +1,1 @@
+"""Whole refreshes, pass by pass, on the API server in memory."""

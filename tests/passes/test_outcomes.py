@@ -1,0 +1,130 @@
+"""How a run ends, seen from outside: objects in, passes, objects out."""
+
+from modelrefresh.api.records import Outcome
+from modelrefresh.cluster import kinds
+from modelrefresh.contract.env import Stage
+from modelrefresh.contract.exit_codes import ExitCode
+from tests.passes import world
+from tests.passes.world import NAMESPACE, STOCK, World
+
+
+def test_a_candidate_that_passes_every_gate_serves() -> None:
+    place = World()
+    status = place.settle()
+    assert status.run is not None
+    assert status.run.outcome is Outcome.PROMOTED
+    assert status.live is not None
+    assert place.served() == status.live.digest != STOCK
+
+
+def test_version_zero_serves_before_anything_is_trained() -> None:
+    place = World()
+    place.answers[Stage.PREPARE] = world.failing(ExitCode.BAD_INPUT, "DataUnreadable", "line 3 is not JSON")
+    status = place.settle()
+    assert place.served() == STOCK
+    assert status.run is not None
+    assert status.run.outcome is Outcome.FAILED
+
+
+def test_a_candidate_below_a_gate_is_not_served() -> None:
+    place = World()
+    place.answers[Stage.EVALUATE] = world.scoring(-0.2)
+    status = place.settle()
+    assert status.run is not None
+    assert status.run.outcome is Outcome.REJECTED
+    assert place.served() == STOCK
+
+
+def test_a_rejected_candidate_leaves_ready_true() -> None:
+    place = World()
+    place.answers[Stage.EVALUATE] = world.scoring(-0.2)
+    ready = next(item for item in place.settle().conditions if item.type == "Ready")
+    assert (ready.status, ready.reason) == ("True", "Rejected")
+
+
+def test_a_candidate_whose_rollout_never_settles_gives_way_to_the_previous_version() -> None:
+    place = World()
+    place.answers[Stage.PREPARE] = world.failing(ExitCode.BAD_INPUT, "DataUnreadable")
+    place.settle()
+    place.answers[Stage.PREPARE] = world.preparing("c" * 64)
+    place.rollouts = False
+    place.edit(lambda refresh: refresh["spec"]["data"].update(uri="pvc://corpus/other"))
+    place.settle()
+    place.wait(1300)
+    place.rollouts = True
+    status = place.settle()
+    assert status.run is not None
+    assert status.run.outcome is Outcome.ROLLED_BACK
+    assert place.served() == STOCK
+
+
+def test_unchanged_data_is_skipped_without_a_train_job() -> None:
+    place = World()
+    place.settle()
+    trained = len(place.jobs(Stage.TRAIN))
+    place.answers[Stage.PREPARE] = world.preparing("f" * 64, unchanged=True)
+    place.edit(lambda refresh: refresh["metadata"].setdefault("annotations", {}).update({"modelrefresh.dev/refresh": "1"}))
+    status = place.settle()
+    assert status.run is not None
+    assert status.run.outcome is Outcome.SKIPPED
+    assert len(place.jobs(Stage.TRAIN)) == trained
+
+
+def test_a_settled_refresh_causes_no_write() -> None:
+    place = World()
+    place.settle()
+    before = len(place.cluster.writes)
+    for _ in range(20):
+        place.one_pass(world.REFRESH)
+        place.one_pass(world.RESIDUAL)
+    assert len(place.cluster.writes) == before
+
+
+def test_a_preempted_attempt_does_not_use_up_the_limit() -> None:
+    place = World()
+    place.answers[Stage.TRAIN] = world.failing(ExitCode.PREEMPTED, "Preempted", "saved at step 40")
+    for _ in range(60):
+        place.one_pass(world.RESIDUAL)
+        place.one_pass(world.REFRESH)
+        place.play()
+    assert len(place.jobs(Stage.TRAIN)) > 3
+    status = place.status()
+    assert status.run is not None
+    assert status.run.outcome is None
+
+
+def test_an_attempt_that_fails_by_its_own_fault_is_given_up_at_the_limit() -> None:
+    place = World()
+    place.answers[Stage.TRAIN] = world.failing(ExitCode.INTERNAL)
+    place.settle()
+    status = place.wait(600)
+    status = place.wait(600)
+    assert status.run is not None
+    assert status.run.outcome is Outcome.FAILED
+    assert len(place.jobs(Stage.TRAIN)) == 3
+
+
+def test_a_changed_spec_supersedes_the_active_run() -> None:
+    place = World()
+    place.answers[Stage.TRAIN] = world.failing(ExitCode.TRANSIENT, "SourceUnavailable", "hub is away")
+    place.settle()
+    first = place.status().run
+    place.answers[Stage.TRAIN] = world._train
+    place.edit(lambda refresh: refresh["spec"]["data"].update(uri="pvc://corpus/other"))
+    status = place.settle()
+    assert first is not None
+    assert (first.id, Outcome.SUPERSEDED) in [(line.run, line.outcome) for line in status.history]
+    assert status.run is not None
+    assert status.run.outcome is Outcome.PROMOTED
+
+
+def test_deletion_takes_the_jobs_and_leaves_what_serves() -> None:
+    place = World()
+    digest = place.settle().live
+    place.edit(lambda refresh: refresh["metadata"].update(deletionTimestamp="2026-11-23T00:00:00Z"))
+    for _ in range(5):
+        place.one_pass(world.REFRESH)
+    assert place.cluster.peek(kinds.MODEL_REFRESH, namespace=NAMESPACE, name="news") is None
+    assert not [job for job in place.jobs() if world.request_of(job).owner == "news"]
+    assert digest is not None
+    assert place.served() == digest.digest

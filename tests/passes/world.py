@@ -1,0 +1,272 @@
+"""A small world for passes: one refresh with everything it needs, a clock, and stages that answer at once.
+
+`World.settle()` makes passes and plays the Job and Deployment controllers until nothing
+changes any more; the answers of stages can be replaced one by one. It checks after each
+pass that no impossible world was made: two live Jobs of one stage, or an ungated model served.
+"""
+
+import asyncio
+import dataclasses
+import datetime
+from collections.abc import Callable
+from typing import Any, Final
+
+from modelrefresh import reconcile
+from modelrefresh.api import names, status
+from modelrefresh.api.status import RefreshStatus
+from modelrefresh.cluster import kinds
+from modelrefresh.cluster.queue import Key
+from modelrefresh.contract import env, result
+from modelrefresh.contract.env import Stage
+from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.result import Result, Score
+from tests import builders
+from tests.fakes import controllers
+from tests.fakes.cluster import START, CrashError, FakeCluster
+
+NAMESPACE: Final = "team-a"
+REFRESH: Final = Key(kind=names.REFRESH, namespace=NAMESPACE, name="news")
+RESIDUAL: Final = Key(kind=names.RESIDUAL, namespace=NAMESPACE, name="instruct")
+STOCK: Final = "5" * 64
+Answer = Callable[[env.StageInput], Result]
+
+
+class World:
+    """The cluster, the clock and what stages answer."""
+
+    def __init__(self, edits: dict[str, object] | None = None) -> None:
+        self.now = START
+        self.cluster = FakeCluster(now=lambda: self.now)
+        self.answers: dict[Stage, Answer] = dict(_ANSWERS)
+        self.rollouts = True
+        """Whether the target Deployment becomes available."""
+        self.passes = 0
+        for claim in ("workspace", "models", "corpus", "evals"):
+            self.cluster.add(kinds.CLAIM, {"metadata": {"name": claim, "namespace": NAMESPACE}})
+        self.cluster.add(kinds.REFRESH_PROFILE, builders.profile())
+        self.cluster.add(kinds.DEPLOYMENT, deployment())
+        self.cluster.add(kinds.INSTRUCTION_RESIDUAL, builders.residual())
+        self.cluster.add(kinds.MODEL_REFRESH, builders.refresh(edits))
+
+    def one_pass(self, key: Key) -> float | None:
+        """One pass, and the check that follows it."""
+        self.passes += 1
+        wake = asyncio.run(reconcile.one_pass(self.cluster, key, now=self.now))
+        self.check()
+        return wake
+
+    def settle(self, *, limit: int = 120) -> RefreshStatus:
+        """Passes and controllers in turn until the world stands still."""
+        for _ in range(limit):
+            before = self.snapshot()
+            wakes = [self._survive(key) for key in (RESIDUAL, REFRESH)]
+            self.play()
+            if self.snapshot() == before and all(wake is None or wake > 0 for wake in wakes):
+                return self.status()
+            self.now += datetime.timedelta(seconds=1)
+        raise AssertionError(f"the world did not come to rest: {self.status()}")
+
+    def wait(self, seconds: float) -> RefreshStatus:
+        """Let time go by, then settle."""
+        self.now += datetime.timedelta(seconds=seconds)
+        return self.settle()
+
+    def edit(self, change: Callable[[dict[str, Any]], object]) -> None:
+        """A user edits the ModelRefresh."""
+        self.cluster.edit(kinds.MODEL_REFRESH, change, namespace=NAMESPACE, name=REFRESH.name)
+
+    def play(self) -> None:
+        """What the controllers and the stages do meanwhile."""
+        for job in self.cluster.all(kinds.JOB, namespace=NAMESPACE):
+            if "completionTime" in job.get("status", {}) or _ended(job) or _held(job):
+                continue
+            request = request_of(job)
+            answer = self.answers[request.stage](request)
+            text = result.render_short(answer)
+            name = job["metadata"]["name"]
+            controllers.finish_job(self.cluster, NAMESPACE, name, exit_code=answer.exit_code, message=text)
+        if self.rollouts and self.cluster.peek(kinds.DEPLOYMENT, namespace=NAMESPACE, name="chat"):
+            controllers.deployment_available(self.cluster, NAMESPACE, "chat")
+        else:
+            controllers.deployment_progressing(self.cluster, NAMESPACE, "chat")
+
+    def status(self) -> RefreshStatus:
+        """The refresh's status as it stands in the API."""
+        document = self.cluster.peek(kinds.MODEL_REFRESH, namespace=NAMESPACE, name=REFRESH.name)
+        assert document is not None
+        return status.read(RefreshStatus, document.get("status"))
+
+    def jobs(self, stage: Stage | None = None) -> list[dict[str, Any]]:
+        """Jobs in the namespace, of one stage or all."""
+        found = self.cluster.all(kinds.JOB, namespace=NAMESPACE)
+        return [job for job in found if stage is None or request_of(job).stage is stage]
+
+    def served(self) -> str | None:
+        """Digest that the Deployment names."""
+        chat = self.cluster.peek(kinds.DEPLOYMENT, namespace=NAMESPACE, name="chat")
+        assert chat is not None
+        annotations = chat["spec"]["template"].get("metadata", {}).get("annotations") or {}
+        digest: str | None = annotations.get(names.ANNOTATION_DIGEST)
+        return digest
+
+    def snapshot(self) -> list[str]:
+        """Everything but events, as text."""
+        watched = (*kinds.OWN, kinds.JOB, kinds.DEPLOYMENT)
+        return [str(document) for kind in watched for document in self.cluster.all(kind)]
+
+    def check(self) -> None:
+        """No impossible world: one live Job per stage, only judged models served."""
+        live = [(r.owner, r.stage) for job in self.jobs() if not _ended(job) and (r := request_of(job))]
+        assert len(live) == len(set(live)), f"two live Jobs of one stage: {live}"
+        served = self.served()
+        passed = [
+            version["spec"]["digest"]
+            for version in self.cluster.all(kinds.MODEL_VERSION, namespace=NAMESPACE)
+            if version["spec"]["verdict"] in ("Passed", "Stock")
+        ]
+        assert served is None or served in passed, f"an ungated model is served: {served}"
+
+    def _survive(self, key: Key) -> float | None:
+        """A pass that may die; the next one goes on."""
+        try:
+            return self.one_pass(key)
+        except CrashError:
+            self.cluster.heal()
+            return 0.0
+
+
+def deployment() -> dict[str, Any]:
+    """A user's Deployment that mounts the workspace."""
+    server = {"name": "server", "image": "server", "volumeMounts": [{"name": "models", "mountPath": "/models"}]}
+    volume = {"name": "models", "persistentVolumeClaim": {"claimName": "workspace"}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "chat", "namespace": NAMESPACE},
+        "spec": {"replicas": 1, "template": {"metadata": {}, "spec": {"containers": [server], "volumes": [volume]}}},
+    }
+
+
+def request_of(job: dict[str, Any]) -> env.StageInput:
+    """What a Job was asked."""
+    variables = job["spec"]["template"]["spec"]["containers"][0]["env"]
+    return env.parse(next(item["value"] for item in variables if item["name"] == env.INPUT_VARIABLE))
+
+
+def answer(request: env.StageInput, **section: object) -> Result:
+    """A success of this stage."""
+    base = Result(stage=request.stage, run=request.run, attempt=request.attempt, exit_code=ExitCode.OK)
+    return dataclasses.replace(base, **section)  # type: ignore[arg-type]
+
+
+def failing(exit_code: ExitCode, reason: str = "InternalError", message: str = "broken") -> Answer:
+    """A stage that fails this way."""
+
+    def fail(request: env.StageInput) -> Result:
+        return Result(
+            stage=request.stage,
+            run=request.run,
+            attempt=request.attempt,
+            exit_code=exit_code,
+            reason=reason,
+            message=message,
+        )
+
+    return fail
+
+
+def preparing(fingerprint: str, *, unchanged: bool = False) -> Answer:
+    """Intake that finds this data."""
+
+    def prepare(request: env.StageInput) -> Result:
+        summary = result.PrepareSummary(
+            fingerprint=fingerprint,
+            unchanged=unchanged,
+            documents=100,
+            kept=90,
+            tokens=5000,
+            replay_tokens=250,
+            blocks=10,
+        )
+        return answer(request, prepare=summary)
+
+    return prepare
+
+
+def scoring(difference: float, *, error: float = 0.001) -> Answer:
+    """An evaluation whose candidate differs by this much in everything."""
+
+    def evaluate(request: env.StageInput) -> Result:
+        assert request.evaluate is not None
+        score = Score(
+            suite="knowledge",
+            metric="exact_match",
+            items=200,
+            candidate=0.5 + difference,
+            incumbent=0.5,
+            difference=difference,
+            error=error,
+        )
+        summary = result.EvaluateSummary(
+            candidate=request.evaluate.candidate, incumbent=request.evaluate.incumbent, scores=(score,)
+        )
+        return answer(request, evaluate=summary)
+
+    return evaluate
+
+
+def _extract(request: env.StageInput) -> Result:
+    summary = result.ExtractSummary(
+        digest="e" * 64,
+        base_fingerprint="b" * 64,
+        instruct_fingerprint="a" * 64,
+        architecture="LlamaForCausalLM",
+        parameters=1000,
+        bytes=4000,
+        relative_norm=0.1,
+    )
+    return answer(request, extract=summary)
+
+
+def _import(request: env.StageInput) -> Result:
+    summary = result.ImportSummary(digest=STOCK, architecture="LlamaForCausalLM", parameters=1000, bytes=4000)
+    return answer(request, import_=summary)
+
+
+def _train(request: env.StageInput) -> Result:
+    summary = result.TrainSummary(
+        steps=10,
+        tokens=5000,
+        first_loss=3.0,
+        last_loss=1.0,
+        seconds=9.0,
+        tokens_per_second=555.0,
+        start_fingerprint="b" * 64,
+    )
+    return answer(request, train=summary)
+
+
+def _merge(request: env.StageInput) -> Result:
+    digest = (request.run * 7)[:64]
+    summary = result.MergeSummary(
+        digest=digest, parameters=1000, bytes=4000, drift=0.1, residual_norm=0.1, alignment=0.01
+    )
+    return answer(request, merge=summary)
+
+
+_ANSWERS: Final[dict[Stage, Answer]] = {
+    Stage.EXTRACT: _extract,
+    Stage.IMPORT: _import,
+    Stage.PREPARE: preparing("f" * 64),
+    Stage.TRAIN: _train,
+    Stage.MERGE: _merge,
+    Stage.EVALUATE: scoring(0.2),
+}
+
+
+def _ended(job: dict[str, Any]) -> bool:
+    return any(item["type"] in ("Complete", "Failed") for item in job.get("status", {}).get("conditions") or ())
+
+
+def _held(job: dict[str, Any]) -> bool:
+    return bool(job["metadata"].get("annotations", {}).get("test/held"))
