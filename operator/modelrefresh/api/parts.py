@@ -151,7 +151,17 @@ def parse(kind: type[S], document: object) -> S:
     try:
         return kind.model_validate_json(json.dumps(document), strict=True)
     except pydantic.ValidationError as error:
-        raise errors.SpecError(tuple(fault for item in error.errors() for fault in _faults(item))) from error
+        items = error.errors()
+        faults = (fault for item in items if not _is_echo(item, items) for fault in _faults(item))
+        raise errors.SpecError(tuple(faults)) from error
+
+
+def _is_echo(item: ErrorDetails, items: list[ErrorDetails]) -> bool:
+    """A list counts as too short when its items were refused; that says nothing new."""
+    here = item["loc"]
+    return item["type"] == "too_short" and any(
+        len(other["loc"]) > len(here) and other["loc"][: len(here)] == here for other in items
+    )
 
 
 def _faults(item: ErrorDetails) -> list[str]:

@@ -72,7 +72,9 @@ class Toleration(Part):
     key: Annotated[str, pydantic.Field(min_length=1, max_length=253)] | None = None
     """Key of the taint; every taint if absent (operator Exists only)."""
     operator: TolerationOperator = TolerationOperator.EQUAL
+    """Equal compares the value, Exists takes any."""
     value: LabelValue | None = None
+    """Value of the taint; only with operator Equal."""
     effect: TaintEffect | None = None
     """Every effect if absent."""
     toleration_seconds: Annotated[int, pydantic.Field(ge=0, le=2_592_000)] | None = None

@@ -73,7 +73,7 @@ class Condition(Record):
     """True, False or Unknown."""
     reason: Annotated[str, pydantic.Field(min_length=1, max_length=64)]
     """CamelCase word; docs/troubleshooting.md explains each."""
-    message: Message = ""
+    message: Annotated[str, _head(768), pydantic.Field(max_length=768)] = ""
     """For people: the object, what was seen, what was expected, what to do."""
     last_transition_time: Time
     """When `status` last changed."""
@@ -144,10 +144,15 @@ class ScoreFacts(Record):
     """One metric of one suite, candidate and incumbent on the same items."""
 
     suite: Word
+    """Name of the suite."""
     metric: Word
+    """Name of the metric."""
     items: Count
+    """Items that both models were asked."""
     candidate: Measure
+    """Score of the candidate."""
     incumbent: Measure | None = None
+    """Score of the incumbent; absent if nothing served."""
     difference: Measure | None = None
     """Candidate minus incumbent, mean over the items."""
     error: Measure | None = None
@@ -158,16 +163,23 @@ class VerdictFacts(Record):
     """What one gate said."""
 
     suite: Word
+    """Name of the suite."""
     metric: Word
+    """Name of the metric."""
     versus: Word
+    """Incumbent or Absolute."""
     needed: Measure
+    """What the gate asks for."""
     seen: Measure | None = None
+    """What was measured: the difference, or versus Absolute the score."""
     low: Measure | None = None
-    """Bounds of `seen` at the declared confidence."""
+    """Lower bound of `seen` at the declared confidence."""
     high: Measure | None = None
+    """Upper bound of `seen` at the declared confidence."""
     verdict: Word
     """Pass, Fail, Inconclusive or Error."""
     message: Note = ""
+    """Why, where the gate did not pass."""
 
 
 class EvaluateFacts(Record):
@@ -176,7 +188,9 @@ class EvaluateFacts(Record):
     incumbent: Digest | None = None
     """Digest that the candidate was compared with."""
     scores: Annotated[tuple[ScoreFacts, ...], pydantic.Field(max_length=16)] = ()
+    """What was measured, one entry per suite and metric."""
     verdicts: Annotated[tuple[VerdictFacts, ...], pydantic.Field(max_length=12)] = ()
+    """What each gate said, in the order of the spec."""
 
 
 class StageRecord(Record):

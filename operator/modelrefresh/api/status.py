@@ -24,6 +24,7 @@ from modelrefresh.api.records import (
     Outcome,
     Record,
     Run,
+    StageRecord,
     Time,
     TriggerKind,
     Word,
@@ -32,6 +33,10 @@ from modelrefresh.contract.env import Stage
 
 SIZE_LIMIT = 16 * 1024
 """Bytes that the status of a ModelRefresh may take as JSON."""
+_SHORT_TAIL = 512
+"""Characters of the last failure's message that stay in a status that would be too big."""
+_SHORT_MESSAGE = 256
+"""The same of a condition's message."""
 
 
 class VersionRef(Record):
@@ -138,8 +143,8 @@ class ResidualStatus(Record):
     bytes: Count | None = None
     relative_norm: Measure | None = None
     """Size of the residual, relative to the base."""
-    run: Run | None = None
-    """Its one stage, extract."""
+    extract: StageRecord | None = None
+    """Its one stage."""
     last_failure: Failure | None = None
 
 
@@ -149,14 +154,21 @@ class Lineage(Record):
     strategy: Word
     """Residual, Direct, or Stock for the imported instruct model."""
     method: Word | None = None
+    """LoRA or Full."""
     base: Annotated[str, pydantic.Field(max_length=512)] | None = None
+    """URI of the model that training started from."""
     residual: Label | None = None
     """Name of the InstructionResidual."""
     residual_digest: Digest | None = None
+    """Of that residual."""
     scale: Word | None = None
+    """Factor of the residual."""
     data: Annotated[str, pydantic.Field(max_length=512)] | None = None
+    """URI of the text that was learned."""
     data_fingerprint: Digest | None = None
+    """Content fingerprint of that text."""
     tokens: Count = 0
+    """Tokens trained on."""
     image: Annotated[str, pydantic.Field(max_length=512)] | None = None
     """Jobs image, by digest."""
     config: Digest | None = None
@@ -176,12 +188,15 @@ class VersionSpec(Record):
     refresh: Label
     """The ModelRefresh that made it."""
     run: Word
+    """The run that made it."""
     digest: Digest
     """Content digest, versions/DIGEST on the workspace."""
     path: Annotated[str, pydantic.Field(max_length=512)]
     """Where it lies on the workspace claim."""
     lineage: Lineage
+    """What it was made of."""
     evaluation: EvaluateFacts = EvaluateFacts()
+    """What was measured and what the gates said of it."""
     verdict: Word
     """Passed, Rejected, or Stock for the imported instruct model."""
     summary: Note = ""
@@ -215,17 +230,38 @@ def read(kind: type[R], document: Mapping[str, Any] | None) -> R:
 
 
 def render(record: Record) -> dict[str, Any]:
-    """The record as an API document; what is absent is left out."""
-    return record.model_dump(mode="json", by_alias=True, exclude_none=True)
+    """The record as an API document; what is absent is left out, a RefreshStatus is brought within `SIZE_LIMIT`."""
+    return _document(fit(record) if isinstance(record, RefreshStatus) else record)
 
 
 def fit(status: RefreshStatus) -> RefreshStatus:
-    """The status within `SIZE_LIMIT`: the oldest runs leave the history first, then scores and long messages go."""
+    """The status within `SIZE_LIMIT`: what only people read goes first, the oldest runs before all else."""
     while size(status) > SIZE_LIMIT and status.history:
-        status = status.model_copy(update={"history": status.history[:-1]})
+        status = status.but(history=status.history[:-1])
+    if size(status) > SIZE_LIMIT and status.last_failure:
+        failure = status.last_failure.but(message=status.last_failure.message[-_SHORT_TAIL:])
+        status = status.but(last_failure=failure)
+    if size(status) > SIZE_LIMIT and status.run:
+        stages = tuple(_without_remarks(stage) for stage in status.run.stages)
+        status = status.but(run=status.run.but(stages=stages))
+    if size(status) > SIZE_LIMIT:
+        conditions = tuple(item.but(message=item.message[:_SHORT_MESSAGE]) for item in status.conditions)
+        status = status.but(conditions=conditions)
     return status
 
 
 def size(record: Record) -> int:
     """Bytes of the record as compact JSON."""
-    return len(json.dumps(render(record), ensure_ascii=False, separators=(",", ":")).encode())
+    return len(json.dumps(_document(record), ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def _document(record: Record) -> dict[str, Any]:
+    return record.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _without_remarks(stage: StageRecord) -> StageRecord:
+    """The stage without the words of its verdicts; their numbers stay, and so does all that later stages need."""
+    if stage.evaluate is None:
+        return stage
+    verdicts = tuple(verdict.but(message="") for verdict in stage.evaluate.verdicts)
+    return stage.but(evaluate=stage.evaluate.but(verdicts=verdicts))

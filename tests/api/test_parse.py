@@ -1,0 +1,69 @@
+"""What parse() says of good and of bad objects."""
+
+import pytest
+
+from modelrefresh import errors
+from modelrefresh.api import names, parts
+from modelrefresh.api.spec import ProfileSpec, RefreshSpec, ResidualSpec
+from modelrefresh.contract.env import Method, Strategy
+from tests import builders
+from tests.api.refusals import REFUSALS, Refusal
+
+_SPECS = {names.REFRESH: RefreshSpec, names.RESIDUAL: ResidualSpec, names.PROFILE: ProfileSpec}
+
+
+def test_the_smallest_useful_refresh_gets_the_defaults_of_the_design() -> None:
+    spec = builders.refresh_spec()
+    assert (spec.profile, spec.training.strategy, spec.training.method) == ("default", Strategy.RESIDUAL, Method.LORA)
+    assert (spec.residual.scale, spec.evaluation.confidence, spec.rollout.approval) == ("1.0", "0.95", "Automatic")
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.id)
+def test_parse_refuses_a_bad_object_and_names_the_field(refusal: Refusal) -> None:
+    with pytest.raises(errors.SpecError) as caught:
+        parts.parse(_SPECS[refusal.kind], refusal.document()["spec"])
+    assert any(fault.startswith(refusal.names) and refusal.says in fault for fault in caught.value.faults)
+
+
+def test_parse_tells_every_fault_at_once() -> None:
+    document = builders.refresh(
+        {"spec.base.uri": "s3://b/x", "spec.training.nodes": 0, "spec.evaluation.gates[0].minScore": "0.5"}
+    )
+    with pytest.raises(errors.SpecError) as caught:
+        parts.parse(RefreshSpec, document["spec"])
+    fields = {fault.split(":")[0] for fault in caught.value.faults}
+    assert fields == {"spec.base.uri", "spec.training.nodes", "spec.evaluation.gates[0].minScore"}
+
+
+def test_parse_reads_cron_expressions_to_the_end() -> None:
+    with pytest.raises(errors.SpecError, match=r'spec\.triggers\.schedule: .*"61 3 \* \* 0" is not a cron expression'):
+        builders.refresh_spec({"spec.triggers.schedule": "61 3 * * 0"})
+
+
+def test_parse_knows_the_time_zones() -> None:
+    with pytest.raises(errors.SpecError, match=r'spec\.triggers\.timeZone: .*"Asia/Tokio" is not a time zone'):
+        builders.refresh_spec({"spec.triggers.timeZone": "Asia/Tokio"})
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "pvc://models/",
+        "pvc://models/llama-3.1-8b/",
+        "pvc://my.claim/date=2026-11-01/part-0.jsonl",
+        "pvc://corpus/..hidden/a...b",
+        "hf://meta-llama/Llama-3.1-8B@0123456789abcdef0123456789abcdef01234567",
+    ],
+)
+def test_parse_takes_every_form_of_source(uri: str) -> None:
+    assert builders.refresh_spec({"spec.base.uri": uri}).base.uri == uri
+
+
+@pytest.mark.parametrize("text", ["1", "0.5", "2e-5", "1e0"])
+def test_parse_takes_every_form_of_decimal(text: str) -> None:
+    assert builders.refresh_spec({"spec.training.learningRate": text}).training.learning_rate == text
+
+
+def test_parse_refuses_what_is_no_object() -> None:
+    with pytest.raises(errors.SpecError, match="spec: Input should be an object"):
+        parts.parse(RefreshSpec, None)
