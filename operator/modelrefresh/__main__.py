@@ -124,11 +124,9 @@ async def _work(operator: Operator, chosen: settings.Settings) -> None:
     """Do all duties; ends only by cancellation or a failure of this software."""
     try:
         await access.await_kinds(operator.unfenced, namespaces=chosen.namespaces)
-        with contextlib.suppress(errors.ApiError):
-            for lack in await access.missing(operator.unfenced, namespaces=chosen.namespaces):
-                LOGGER.error("permission is missing: %s; grant it with the chart's roles (rbac.create)", lack)
         operator.watcher.start()
         async with asyncio.TaskGroup() as duties:
+            duties.create_task(access.report(operator.unfenced, namespaces=chosen.namespaces))
             duties.create_task(operator.elector.run())
             duties.create_task(operator.resync.run(period=chosen.resync_seconds))
             duties.create_task(operator.workers.run(count=chosen.workers))

@@ -7,7 +7,10 @@ means is for `reconcile.py`, which calls the functions here with plain values.
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+
+# A second series for each counter, saying when it was made, helps nobody here.
+disable_created_metrics()
 
 REGISTRY = CollectorRegistry()
 

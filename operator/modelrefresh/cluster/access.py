@@ -56,6 +56,15 @@ async def missing(port: Port, *, namespaces: tuple[str, ...]) -> list[str]:
     return found
 
 
+async def report(port: Port, *, namespaces: tuple[str, ...]) -> None:
+    """Log every permission that is missing."""
+    try:
+        for lack in await missing(port, namespaces=namespaces):
+            LOGGER.error("permission is missing: %s; grant it, with the chart by rbac.create", lack)
+    except errors.ApiError as error:
+        LOGGER.warning("permissions could not be checked: %s", error)
+
+
 async def _lack(port: Port, kind: Kind, namespaces: tuple[str, ...]) -> errors.ApiError | None:
     namespace = namespaces[0] if namespaces and kind.namespaced else None
     try:
