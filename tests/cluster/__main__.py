@@ -36,8 +36,7 @@ def main() -> int:
 
 def _up() -> int:
     with processes.exclusive(settings.CACHE / "cluster.lock"):
-        chosen = _chosen()
-        found = _UP[chosen]()
+        found = _UP[chosen()]()
         facts.write(found)
     terminal.say("cluster", f"{found.kind}, Kubernetes {found.kubernetes}; export KUBECONFIG={found.kubeconfig}")
     return 0
@@ -46,12 +45,12 @@ def _up() -> int:
 def _down() -> int:
     with processes.exclusive(settings.CACHE / "cluster.lock"):
         try:
-            chosen = facts.read().kind
+            started = facts.read().kind
         except failures.ClusterError:  # a start that was killed leaves no facts, but something to remove
-            chosen = "source" if source.possible() else "kind"
-        _DOWN[chosen]()
+            started = "source" if source.possible() else "kind"
+        _DOWN[started]()
         facts.forget()
-    terminal.say("cluster", f"{chosen}: removed")
+    terminal.say("cluster", f"{started}: removed")
     return 0
 
 
@@ -62,7 +61,8 @@ def _status() -> int:
     return 0 if healthy else 1
 
 
-def _chosen() -> str:
+def chosen() -> str:
+    """Return the kind of cluster that CLUSTER asks for, or the first one possible."""
     wanted = os.environ.get("CLUSTER") or "auto"
     if wanted in _UP:
         return wanted

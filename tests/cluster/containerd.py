@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.cluster import archive, builds, failures, network, packages, processes, settings, terminal
+from tests.cluster import archive, builds, failures, network, packages, processes, rubbish, settings, terminal
 
 SOCKET: Final = settings.STATE / "node" / "containerd" / "containerd.sock"
 _STORE: Final = settings.CACHE / "runtime"
@@ -56,14 +56,14 @@ def start() -> None:
     hosts.write_text(f'server = "http://127.0.0.1:{settings.REGISTRY_PORT}"\n', encoding="utf-8")
     _CONFIG.write_text(_config(), encoding="utf-8")
     if not _store_is_sound():
-        shutil.rmtree(_STORE, ignore_errors=True)
+        rubbish.discard(_STORE)
     try:
         _launch()
         _forget_containers()
     except failures.ClusterError:
         terminal.say("containerd", f"does not start from the images in {_STORE}; they are thrown away")
         processes.stop(daemon())
-        shutil.rmtree(_STORE)
+        rubbish.discard(_STORE)
         _launch()
     load(builds.binary(builds.PAUSE), image=_PAUSE_IMAGE)
 

@@ -1,7 +1,7 @@
 """Somebody else's cluster: the one of the current kubectl context, taken as it is.
 
 Only asked for by name (CLUSTER=current). Nothing is installed, changed or removed here;
-whether it is reachable is all that is looked at. CLUSTER_REGISTRY names a registry that
+whether it is reachable is all that is looked at. MODELREFRESH_REGISTRY names a registry that
 its nodes can pull from and that this machine can push to.
 """
 
@@ -26,7 +26,7 @@ def up() -> facts.Facts:
         kubectl=client.program,
         helm=tools.helm(),
         promtool=tools.promtool(),
-        registry=os.environ.get("CLUSTER_REGISTRY", settings.REGISTRY),
+        registry=os.environ.get("MODELREFRESH_REGISTRY") or settings.REGISTRY,
         volumes=None,
         audit_log=None,
     )

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.cluster import cgroups, failures
 
-_JOIN = 'echo 0 > "$1" && shift && exec "$@"'
+_LAUNCH = 'echo 0 >"$1" && log=$2 && shift 2 && { "$@" </dev/null >>"$log" 2>&1 & echo $!; }'
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -56,18 +56,13 @@ def start(daemon: Daemon) -> None:
     """Start `daemon` detached from this process."""
     for path in (daemon.log, daemon.record):
         path.parent.mkdir(parents=True, exist_ok=True)
-    command = ["/bin/sh", "-c", _JOIN, "join", cgroups.entrance(daemon.group), *daemon.command]
-    with daemon.log.open("ab") as log:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd="/",
-            env={"PATH": f"{daemon.programs}:{_PATH}", "HOME": str(daemon.folder), **daemon.environment},
-            start_new_session=True,
-        )
-    daemon.record.write_text(f"{process.pid} {_started(process.pid)}", encoding="utf-8")
+    shell = ["/bin/sh", "-c", _LAUNCH, "launch", cgroups.entrance(daemon.group), daemon.log, *daemon.command]
+    environment = {"PATH": f"{daemon.programs}:{_PATH}", "HOME": str(daemon.folder), **daemon.environment}
+    launched = subprocess.run(
+        shell, cwd="/", env=environment, start_new_session=True, check=True, stdout=subprocess.PIPE, text=True
+    )
+    number = int(launched.stdout)
+    daemon.record.write_text(f"{number} {_started(number)}", encoding="utf-8")
 
 
 def pid(daemon: Daemon) -> int | None:

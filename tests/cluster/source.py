@@ -7,7 +7,6 @@ moment, the machine included.
 
 import json
 import os
-import shutil
 import sys
 import time
 from typing import Final
@@ -27,6 +26,7 @@ from tests.cluster import (
     packages,
     processes,
     registry,
+    rubbish,
     settings,
     terminal,
     tools,
@@ -107,8 +107,7 @@ def _reset() -> None:
         cgroups.kill(group)
         cgroups.remove(group)
     network.remove()
-    if settings.STATE.exists():
-        shutil.rmtree(settings.STATE)
+    rubbish.discard(settings.STATE)
 
 
 def _facts() -> facts.Facts:
