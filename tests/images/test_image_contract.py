@@ -55,8 +55,7 @@ def test_the_entrypoint_is_the_module_itself_and_no_shell(image: str, module: st
 def test_nothing_is_fetched_around_the_lock(image: str) -> None:
     dockerfile = (cache.CHECKOUT / "images" / image / "Dockerfile").read_text()
     steps = [step.strip() for run in instructions(image, "RUN") for step in run.split(";")]
-    by_pip = re.compile(r"(?!apt-get|install=).*(\binstall --|\$install )")
-    installs = [step for step in steps if by_pip.match(step)]
+    installs = [step for step in steps if " install --" in step]
     assert installs
     assert [step for step in installs if "--require-hashes" not in step and "--no-index" not in step] == []
     assert instructions(image, "ADD") == []
