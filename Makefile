@@ -3,20 +3,21 @@
 export OMP_NUM_THREADS ?= 1
 PYTHON = $(shell python3 -m tests.environment where)/bin/python
 BIN = $(dir $(PYTHON))
-SLOW = tests/jobs tests/chart tests/bench tests/cluster tests/images
+SLOW = tests/jobs tests/chart tests/bench
+PARALLEL = -n 2 --dist worksteal
 LOCK = $(PYTHON) -m uv pip compile --quiet --generate-hashes --no-header --no-annotate pyproject.toml --extra
 
 .PHONY: check test demo cluster cluster-down crds images bench lock environment
 
 check: environment # lint, types, layers, policies and pure tests: two minutes, no cluster
 	$(BIN)ruff format --check . && $(BIN)ruff check . && $(BIN)mypy && PYTHONPATH=operator:images/jobs $(BIN)lint-imports --no-cache
-	$(PYTHON) -m pytest -m "not cluster and not gpu" $(addprefix --ignore=,$(SLOW))
+	$(PYTHON) -m pytest $(PARALLEL) -m "not cluster and not gpu" $(addprefix --ignore=,$(SLOW))
 
 test: check # everything: check, jobs on CPU, a real cluster, images, chart and the end-to-end suite
-	$(PYTHON) -m pytest -m "not cluster" $(wildcard tests/jobs)
+	$(PYTHON) -m pytest $(PARALLEL) -m "not cluster" tests/jobs
 	$(MAKE) cluster images
-	$(PYTHON) -m pytest $(wildcard tests/chart) -m "not cluster"
-	$(PYTHON) -m pytest -m cluster
+	$(PYTHON) -m pytest -m "not cluster" tests/chart
+	$(PYTHON) -m pytest -m cluster --ignore=tests/bench
 
 demo: environment cluster images # the main job on a real cluster: a refresh that is promoted and one that is rejected
 	$(PYTHON) -m examples.demo
