@@ -109,6 +109,8 @@ _SHAPES: Final = (
     _row("container name too long", {"spec.rollout.deployment.container": "c" * 64}, server="Too long"),
     _row("suspend as text", {"spec.suspend": "yes"}, server="must be of type boolean"),
     _row("text field empty", {"spec.data.textField": ""}, server="at least 1 chars"),
+    _row("text field that expands", {"spec.data.textField": "$(HF_TOKEN)"}, server="should match"),
+    _row("profile with empty label", {"spec.profile": "gpu..large"}, server="should match"),
     _row("replay above half", {"spec.data.replay": {"uri": "pvc://c/x", "percent": 51}},
          server="less than or equal to 50", at="spec.data.replay.percent"),
     _row("replay of nothing", {"spec.data.replay": {"uri": "pvc://c/x", "percent": 0}},

@@ -15,8 +15,9 @@ from typing import Any, Protocol
 import kubernetes
 import pytest
 
-from modelrefresh.api import names, schema
+from modelrefresh.api import names, schema, status
 from tests import builders
+from tests.api import fullest
 from tests.api.refusals import REFUSALS, Refusal
 from tests.cluster import facts
 
@@ -59,6 +60,11 @@ class Server:
             return dict(self.objects.create_cluster_custom_object(**where, **how))
         document["metadata"]["namespace"] = self.namespace
         return dict(self.objects.create_namespaced_custom_object(namespace=self.namespace, **where, **how))
+
+    def read(self, kind: str, name: str) -> dict[str, Any]:
+        """A stored object."""
+        where = {"group": names.GROUP, "version": names.VERSION, "plural": names.PLURALS[kind]}
+        return dict(self.objects.get_namespaced_custom_object(namespace=self.namespace, name=name, **where))
 
     def refusal(self, document: dict[str, Any]) -> str:
         """What the server says against creating the object; empty if it takes it."""
@@ -109,6 +115,16 @@ def test_the_server_refuses_a_bad_object_and_names_the_field(server: Server, ref
 def test_the_server_fills_in_the_same_defaults_as_the_models(server: Server) -> None:
     spec = builders.refresh_spec().model_dump(mode="json", by_alias=True, exclude_none=True)
     assert server.create(builders.refresh())["spec"] == spec
+
+
+def test_the_server_stores_the_fullest_status_as_it_was_rendered(server: Server) -> None:
+    server.create(builders.refresh(name="full"), dry=False)
+    rendered = status.render(fullest.refresh_status())
+    stored = server.objects.replace_namespaced_custom_object_status(
+        group=names.GROUP, version=names.VERSION, plural=names.PLURALS[names.REFRESH], namespace=server.namespace,
+        name="full", body=server.read(names.REFRESH, "full") | {"status": rendered}, field_validation="Strict",
+    )  # fmt: skip
+    assert dict(stored)["status"] == rendered
 
 
 def test_the_spec_of_a_residual_never_changes(server: Server) -> None:

@@ -1,6 +1,11 @@
 """What parse() says of good and of bad objects."""
 
+from collections.abc import Mapping
+from typing import Any
+
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from modelrefresh import errors
 from modelrefresh.api import names, parts
@@ -67,3 +72,24 @@ def test_parse_takes_every_form_of_decimal(text: str) -> None:
 def test_parse_refuses_what_is_no_object() -> None:
     with pytest.raises(errors.SpecError, match="spec: Input should be an object"):
         parts.parse(RefreshSpec, None)
+
+
+def _faults(document: Mapping[str, Any]) -> tuple[str, ...]:
+    try:
+        parts.parse(RefreshSpec, document["spec"])
+    except errors.SpecError as error:
+        return error.faults
+    return ()
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=9,
+)
+_places = st.sampled_from(sorted({refusal.names for refusal in REFUSALS if refusal.kind == names.REFRESH}))
+
+
+@hypothesis.given(place=_places, value=_json)
+def test_parse_answers_any_value_anywhere_with_a_spec_or_with_faults(place: str, value: object) -> None:
+    assert all(fault.startswith("spec") for fault in _faults(builders.refresh({place: value})))

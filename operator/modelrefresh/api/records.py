@@ -1,57 +1,17 @@
-"""Building blocks of status: times, cut texts, numbers as text, conditions, stages, runs.
+"""Building blocks of status: conditions, stages with what they found, runs, failures.
 
-Status is written by the operator alone, so nothing here refuses a value that is merely too
-long: texts are cut to their bound, times lose their fractions, numbers become text of four
-decimals. Reading ignores fields of newer operators.
+Everything here is written by the operator alone and read by its next pass. Reading ignores
+fields of newer operators; nothing here knows what a value means for a decision.
 """
 
-import datetime
 import enum
 from typing import Annotated, Any, Self
 
 import pydantic
 
 from modelrefresh.api.parts import ListMap, Part
+from modelrefresh.api.texts import Count, Digest, LogTail, Measure, Message, Note, Time, Word, head
 from modelrefresh.contract.env import Stage
-
-_DECIMALS = 4
-
-
-def _head(limit: int) -> pydantic.BeforeValidator:
-    return pydantic.BeforeValidator(
-        lambda text: f"{text[: limit - 1]}…" if isinstance(text, str) and len(text) > limit else text
-    )
-
-
-def _tail(limit: int) -> pydantic.BeforeValidator:
-    return pydantic.BeforeValidator(
-        lambda text: f"…{text[1 - limit :]}" if isinstance(text, str) and len(text) > limit else text
-    )
-
-
-def _as_text(value: object) -> object:
-    return f"{value:.{_DECIMALS}f}" if isinstance(value, int | float) else value
-
-
-def _whole_seconds(moment: datetime.datetime) -> datetime.datetime:
-    return moment.astimezone(datetime.UTC).replace(microsecond=0)
-
-
-def _rfc3339(moment: datetime.datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-Time = Annotated[
-    datetime.datetime, pydantic.AfterValidator(_whole_seconds), pydantic.PlainSerializer(_rfc3339, when_used="json")
-]
-Word = Annotated[str, _head(64), pydantic.Field(max_length=64)]
-Message = Annotated[str, _head(256), pydantic.Field(max_length=256)]
-Note = Annotated[str, _head(128), pydantic.Field(max_length=128)]
-LogTail = Annotated[str, _tail(2048), pydantic.Field(max_length=2048)]
-Label = Annotated[str, pydantic.Field(max_length=253)]
-Digest = Annotated[str, pydantic.Field(max_length=80)]
-Measure = Annotated[str, pydantic.BeforeValidator(_as_text), pydantic.Field(max_length=24)]
-Count = Annotated[int, pydantic.Field(ge=0)]
 
 
 class Record(Part):
@@ -73,7 +33,7 @@ class Condition(Record):
     """True, False or Unknown."""
     reason: Annotated[str, pydantic.Field(min_length=1, max_length=64)]
     """CamelCase word; docs/troubleshooting.md explains each."""
-    message: Annotated[str, _head(768), pydantic.Field(max_length=768)] = ""
+    message: Annotated[str, head(768), pydantic.Field(max_length=768)] = ""
     """For people: the object, what was seen, what was expected, what to do."""
     last_transition_time: Time
     """When `status` last changed."""

@@ -10,8 +10,9 @@ from typing import Annotated
 import pydantic
 
 from modelrefresh.api.parts import Claim, Part
+from modelrefresh.api.values import SUBDOMAIN
 
-_CLAIM_FORM = r"pvc://[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/([^/\s$]+(/[^/\s$]+)*/?)?"
+_CLAIM_FORM = rf"pvc://{SUBDOMAIN}/([^/\s$]+(/[^/\s$]+)*/?)?"
 _DOTS = r"/\.\.?(/|$)"
 _HUB_FORM = r"hf://[A-Za-z0-9][-A-Za-z0-9._]{0,95}/[A-Za-z0-9][-A-Za-z0-9._]{0,95}@[0-9a-f]{40}"
 _CLAIM_SAYS = (

@@ -65,8 +65,8 @@ class Replay(Source):
 class Data(Source):
     """New text to learn: jsonl, parquet or plain text files below the path."""
 
-    text_field: str = pydantic.Field(default="text", min_length=1, max_length=63)
-    """Field of a record that holds the text."""
+    text_field: str = pydantic.Field(default="text", min_length=1, max_length=63, pattern="^[^$]+$")
+    """Field of a record that holds the text; no $, which Kubernetes would expand on the way to the Job."""
     replay: Replay | None = None
     """General text mixed in against forgetting; none if absent."""
 

@@ -13,22 +13,15 @@ import pydantic
 from modelrefresh.api.parts import Claim, ListMap
 from modelrefresh.api.records import (
     Conditions,
-    Count,
-    Digest,
     EvaluateFacts,
     Failure,
-    Label,
-    Measure,
-    Message,
-    Note,
     Outcome,
     Record,
     Run,
     StageRecord,
-    Time,
     TriggerKind,
-    Word,
 )
+from modelrefresh.api.texts import Count, Digest, Label, Measure, Message, Note, Time, Word
 from modelrefresh.contract.env import Stage
 
 SIZE_LIMIT = 16 * 1024

@@ -6,15 +6,18 @@ bounded, because the API server refuses rules over values without a bound.
 
 import datetime
 import zoneinfo
-from typing import Annotated
+from typing import Annotated, Final
 
 import cronsim
 import pydantic
+from pydantic_core import PydanticCustomError
 
 from modelrefresh.api.parts import between
 
 Name = Annotated[str, pydantic.Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
-ObjectName = Annotated[str, pydantic.Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+SUBDOMAIN: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+"""Name of most Kubernetes objects (RFC 1123)."""
+ObjectName = Annotated[str, pydantic.Field(min_length=1, max_length=253, pattern=f"^{SUBDOMAIN}$")]
 
 _Number = Annotated[str, pydantic.Field(min_length=1, max_length=16)]
 LearningRate = Annotated[_Number, between("0", "1", open_low=True)]
@@ -35,7 +38,8 @@ def _readable(schedule: str) -> str:
     try:
         cronsim.CronSim(schedule, _SOME_TIME)
     except cronsim.CronSimError as error:
-        raise ValueError(f'"{schedule}" is not a cron expression: {error}; e.g. "0 3 * * 0" is Sundays at 3') from error
+        message = f'"{schedule}" is not a cron expression: {error}; e.g. "0 3 * * 0" is Sundays at 3'
+        raise PydanticCustomError("schedule", "{message}", {"message": message}) from error
     return schedule
 
 
@@ -43,7 +47,8 @@ def _known(zone: str) -> str:
     try:
         zoneinfo.ZoneInfo(zone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f'"{zone}" is not a time zone of the IANA database, such as Etc/UTC or Asia/Tokyo') from error
+        message = f'"{zone}" is not a time zone of the IANA database, such as Etc/UTC or Asia/Tokyo'
+        raise PydanticCustomError("time_zone", "{message}", {"message": message}) from error
     return zone
 
 

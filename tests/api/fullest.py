@@ -1,0 +1,96 @@
+"""The fullest status that a ModelRefresh can have: every list full, every text at its bound."""
+
+import datetime
+
+from modelrefresh.api.conditions import ConditionType
+from modelrefresh.api.records import (
+    Condition,
+    EvaluateFacts,
+    Failure,
+    MergeFacts,
+    Outcome,
+    PrepareFacts,
+    Run,
+    ScoreFacts,
+    StageRecord,
+    StageState,
+    TrainFacts,
+    Trigger,
+    TriggerKind,
+    VerdictFacts,
+)
+from modelrefresh.api.status import Cost, HistoryEntry, RefreshStatus, StageCost, VersionRef
+from modelrefresh.contract.env import Stage
+from tests import builders
+
+NOW = datetime.datetime(2026, 11, 22, 12, 30, 15, 999_999, tzinfo=datetime.UTC)
+LONG = "x" * 10_000
+DIGEST = f"sha256:{builders.DIGEST}"
+_NAME = "v" * 63
+
+
+def _stage(stage: Stage) -> StageRecord:
+    scores = ScoreFacts(
+        suite=_NAME, metric="exact_match", items=100_000, candidate=-0.1, incumbent=-0.1, difference=-0.5, error=0.1
+    )  # fmt: skip
+    verdict = VerdictFacts(
+        suite=_NAME, metric="exact_match", versus="Incumbent", needed=-0.1, seen=-0.1, low=-0.1, high=-0.1,
+        verdict="Inconclusive", message=LONG,
+    )  # fmt: skip
+    merge = MergeFacts(digest=DIGEST, drift=0.1, residual_norm=0.1, alignment=-0.1)
+    return StageRecord(
+        name=stage,
+        state=StageState.SUCCEEDED,
+        attempt=10,
+        disruptions=50,
+        start_time=NOW,
+        end_time=NOW,
+        reason="EvaluationUnreadable",
+        message=LONG,
+        progress="100%",
+        digest=DIGEST,
+        prepare=PrepareFacts(fingerprint=DIGEST, newest="2026-11-22T00:00:00Z") if stage is Stage.PREPARE else None,
+        train=TrainFacts(steps=10**6, tokens=10**11, seconds=1e6, last_loss=1.5) if stage is Stage.TRAIN else None,
+        merge=merge if stage is Stage.MERGE else None,
+        evaluate=EvaluateFacts(scores=(scores,) * 16, verdicts=(verdict,) * 12) if stage is Stage.EVALUATE else None,
+    )
+
+
+def refresh_status() -> RefreshStatus:
+    """A status beyond the limit, before it is fitted."""
+    entry = HistoryEntry(
+        run="0a1b2c3d4e", outcome=Outcome.ROLLED_BACK, version=_NAME, trigger=TriggerKind.ANNOTATION, start_time=NOW,
+        end_time=NOW, reason="ProgressDeadlineExceeded", message=LONG,
+    )  # fmt: skip
+    conditions = tuple(
+        Condition(
+            type=kind, status="Unknown", reason="ProgressDeadlineExceeded", message=LONG, last_transition_time=NOW
+        )
+        for kind in ConditionType
+    )
+    stages = tuple(_stage(stage) for stage in Stage if stage is not Stage.EXTRACT)
+    version = VersionRef(version=_NAME, digest=DIGEST, since=NOW)
+    return RefreshStatus(
+        observed_generation=10**6,
+        phase="AwaitingApproval",
+        conditions=conditions,
+        run=Run(
+            id="0a1b2c3d4e", trigger=Trigger(kind=TriggerKind.ANNOTATION, detail=LONG), start_time=NOW, end_time=NOW,
+            inputs=DIGEST, outcome=Outcome.ROLLED_BACK, stage=Stage.EVALUATE, progress="100%", stages=stages,
+        ),
+        live=version,
+        previous=version,
+        candidate=version,
+        stock=version,
+        held=(DIGEST,) * 10,
+        data_fingerprint=DIGEST,
+        freshness="2026-11-22T00:00:00Z",
+        last_handled_refresh=LONG,
+        last_schedule_time=NOW,
+        next_schedule_time=NOW,
+        history=(entry,) * 10,
+        cost=Cost(stages=tuple(StageCost(stage=stage, gpu_seconds=10**9) for stage in Stage), tokens=10**12),
+        last_failure=Failure(
+            run="0a1b2c3d4e", stage=Stage.TRAIN, attempt=9, reason="OOM", exit_code=137, message=LONG, time=NOW
+        ),
+    )  # fmt: skip
