@@ -118,10 +118,14 @@ def disturbed(source: pathlib.Path, target: pathlib.Path, *, seed: int, size: fl
 
 
 def set_weights(folder: pathlib.Path, **changes: torch.Tensor) -> None:
-    """Replace tensors of a single-file checkpoint; `__` in a name stands for a dot."""
-    weights = safetensors.torch.load_file(folder / "model.safetensors")
-    weights |= {name.replace("__", "."): value for name, value in changes.items()}
-    safetensors.torch.save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    """Replace tensors of a single-file checkpoint."""
+    edit_weights(folder / "model.safetensors", **changes)
+
+
+def edit_weights(file: pathlib.Path, **changes: torch.Tensor) -> None:
+    """Replace or add tensors of one safetensors file."""
+    stored = safetensors.torch.load_file(file) | changes
+    safetensors.torch.save_file(stored, file, metadata={"format": "pt"})
 
 
 def resharded(source: pathlib.Path, target: pathlib.Path) -> pathlib.Path:

@@ -28,7 +28,7 @@ _UNDERSTOOD = frozenset(
         *("peft_type", "peft_version", "task_type", "base_model_name_or_path", "revision", "inference_mode"),
         *("r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "lora_dropout", "auto_mapping"),
         *("target_modules", "exclude_modules", "modules_to_save", "layers_to_transform", "layers_pattern"),
-        *("bias", "init_lora_weights", "ensure_weight_tying", "megatron_core", "loftq_config"),
+        *("bias", "init_lora_weights", "ensure_weight_tying", "megatron_core", "loftq_config", "qalora_group_size"),
     }
 )
 _PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal")

@@ -1,0 +1,115 @@
+"""LoRA adapters are folded as peft folds them, and refused where peft would do something else."""
+
+import pathlib
+import shutil
+from typing import Any
+
+import numpy as np
+import peft
+import pytest
+import torch
+import transformers
+
+from modelrefresh_jobs import combine, floats, folding, intake
+from modelrefresh_jobs.failures import StageError
+from modelrefresh_jobs.tensors import Reader
+from tests.jobs import builders
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+
+
+def adapter(start: pathlib.Path, folder: pathlib.Path, **settings: Any) -> Any:  # noqa: ANN401 -- peft is untyped
+    torch.manual_seed(7)
+    config = peft.LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM", **settings)
+    model = peft.get_peft_model(transformers.AutoModelForCausalLM.from_pretrained(start), config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.05 * torch.randn_like(parameter))
+    model.save_pretrained(folder)
+    return model
+
+
+def folded(start: pathlib.Path, folder: pathlib.Path) -> dict[str, np.ndarray[Any, Any]]:
+    model = intake.accept(start)
+    trained = combine.Adapted(start=model, adapter=folding.accept(folder, model))
+    with Reader() as reader:
+        return {
+            name: trained.tensor(name, reader)(0, tensor.count).reshape(tensor.shape)
+            for name, tensor in model.tensors.items()
+        }
+
+
+@pytest.mark.parametrize(
+    ("arch", "settings"),
+    [
+        pytest.param(builders.LLAMA, {}, id="plain"),
+        pytest.param(builders.LLAMA, {"modules_to_save": ["embed_tokens", "lm_head"]}, id="untied-embeddings"),
+        pytest.param(
+            builders.QWEN2, {"modules_to_save": ["embed_tokens"], "ensure_weight_tying": True}, id="tied-embeddings"
+        ),
+        pytest.param(builders.LLAMA, {"use_rslora": True}, id="rank-stabilised"),
+        pytest.param(
+            builders.LLAMA, {"rank_pattern": {"q_proj": 2}, "alpha_pattern": {"layers.1.mlp.up_proj": 3}}, id="patterns"
+        ),
+    ],
+)
+def test_folding_gives_what_peft_merges(tmp_path: pathlib.Path, arch: str, settings: dict[str, Any]) -> None:
+    start = builders.tiny_model(tmp_path / "start", arch=arch)
+    model = adapter(start, tmp_path / "adapter", **settings)
+    merged = model.merge_and_unload().state_dict()
+    before = intake.accept(start)
+    for name, values in folded(start, tmp_path / "adapter").items():
+        np.testing.assert_allclose(values, merged[name].numpy(), atol=1e-6, err_msg=name)
+    assert before.tensors.keys() <= merged.keys()
+
+
+def test_folding_rounds_nothing_before_the_sum(tmp_path: pathlib.Path) -> None:
+    start = builders.tiny_model(tmp_path / "start", dtype="bfloat16")
+    adapter(start, tmp_path / "adapter")
+    name = "model.layers.0.mlp.up_proj.weight"
+    values = folded(start, tmp_path / "adapter")[name]
+    rounded = floats.widen(floats.narrow(values.reshape(-1), floats.BF16), floats.BF16)
+    assert not np.array_equal(values.reshape(-1), rounded)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"use_dora": True}, "use_dora"),
+        ({"bias": "all"}, "bias"),
+        ({"fan_in_fan_out": True}, "fan_in_fan_out"),
+        ({"init_lora_weights": "pissa"}, "pissa"),
+        ({"peft_type": "IA3"}, "IA3"),
+        ({"a_setting_of_tomorrow": 1}, "a_setting_of_tomorrow"),
+    ],
+)
+def test_a_setting_that_cannot_be_folded_is_refused_by_name(
+    tmp_path: pathlib.Path, changes: dict[str, Any], named: str
+) -> None:
+    start = builders.tiny_model(tmp_path / "start")
+    adapter(start, tmp_path / "adapter")
+    builders.edit_json(tmp_path / "adapter" / folding.CONFIG, **changes)
+    with pytest.raises(StageError, match=named) as caught:
+        folding.accept(tmp_path / "adapter", intake.accept(start))
+    assert caught.value.reason == "ResidualIncompatible"
+
+
+def test_an_adapter_of_another_model_is_refused_with_both_shapes(tmp_path: pathlib.Path) -> None:
+    start = builders.tiny_model(tmp_path / "start")
+    adapter(start, tmp_path / "adapter")
+    other = tmp_path / "other"
+    shutil.copytree(start, other)
+    name = "model.layers.0.mlp.up_proj.weight"
+    builders.set_weights(other, **{name: torch.zeros(40, 32)})
+    with pytest.raises(StageError, match=rf"{name}: B \[48, 4\] A \[4, 32\] against \[40, 32\]"):
+        folding.accept(tmp_path / "adapter", intake.accept(other))
+
+
+def test_an_adapter_that_unties_the_head_is_refused(tmp_path: pathlib.Path) -> None:
+    start = builders.tiny_model(tmp_path / "start", arch=builders.QWEN2)
+    adapter(start, tmp_path / "adapter", modules_to_save=["embed_tokens"], ensure_weight_tying=True)
+    stored = tmp_path / "adapter" / "adapter_model.safetensors"
+    builders.edit_weights(stored, **{"base_model.model.lm_head.weight": torch.zeros(builders.VOCABULARY, 32)})
+    with pytest.raises(StageError, match="untied"):
+        folding.accept(tmp_path / "adapter", intake.accept(start))
