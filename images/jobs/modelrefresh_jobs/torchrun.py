@@ -26,6 +26,7 @@ MASTER_VARIABLE = "MODELREFRESH_MASTER_ADDR"
 EXCHANGE_VARIABLE = "MODELREFRESH_TORCHRUN_EXCHANGE"
 """Folder through which this process and those it starts speak; node-local."""
 STOP = "stop"
+STARTED = "started"
 _PORT = 29500
 _POLL_SECONDS = 0.5
 
@@ -87,20 +88,19 @@ def _wait(
     process: "subprocess.Popen[bytes]", exchange: pathlib.Path, request: env.StageInput, progress: Progress
 ) -> int:
     position = training.layout(request).position
-    while process.poll() is None:
+    before = watch.recorded(position)
+    while True:
+        code = process.poll()
+        seen = watch.recorded(position)
+        if seen != before:
+            figures = {name: float(seen[name]) for name in watch.FIGURES if name in seen}
+            progress.report(int(seen["done"]), int(seen["total"]), unit="steps", **figures)
+            before = seen
+        if code is not None:
+            return code
         if signals.requested():
             (exchange / STOP).touch()
-        _follow(position, progress)
         time.sleep(_POLL_SECONDS)
-    _follow(position, progress)
-    return process.returncode
-
-
-def _follow(position: pathlib.Path, progress: Progress) -> None:
-    seen = watch.recorded(position)
-    if seen.get("total"):
-        figures = {name: float(seen[name]) for name in watch.FIGURES if name in seen}
-        progress.report(int(seen["done"]), int(seen["total"]), unit="steps", **figures)
 
 
 def _outcome(exchange: pathlib.Path, code: int) -> result.TrainSummary:
@@ -111,6 +111,8 @@ def _outcome(exchange: pathlib.Path, code: int) -> result.TrainSummary:
     summary = next((one.train for one in ended if one.train), None)
     if code == 0 and summary:
         return summary
+    if not any(exchange.glob(f"*.{STARTED}")):
+        raise RuntimeError(f"torchrun ended with {code} before any training process began; see the log above")
     raise failures.StageError(
         "OutOfMemory",
         f"a training process was killed without a word (torchrun ended with {code}), which is how the kernel answers "

@@ -23,6 +23,7 @@ def main() -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     exchange = pathlib.Path(os.environ[torchrun.EXCHANGE_VARIABLE])
     rank = int(os.environ["RANK"])
+    (exchange / f"{rank:05d}.{torchrun.STARTED}").touch()
     if rank:
         LOG.setLevel(logging.WARNING)
     request = env.parse(os.environ[env.INPUT_VARIABLE])

@@ -176,7 +176,6 @@ def _seal_model(trainer: Trainer, request: env.StageInput, places: Layout) -> No
             _require_finite(made.path)
             sealed.seal(made, target=places.model)
             shutil.rmtree(places.checkpoints, ignore_errors=True)
-            places.position.unlink(missing_ok=True)
     trainer.accelerator.wait_for_everyone()
 
 

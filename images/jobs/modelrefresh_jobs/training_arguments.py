@@ -71,6 +71,11 @@ def build(
 
 def deepspeed(wanted: env.TrainInput, *, gpu: bool) -> dict[str, Any]:
     """DeepSpeed's configuration; `auto` follows the Trainer's arguments."""
+    if not gpu:
+        from deepspeed import ops
+
+        # DeepSpeed would compile its shared-memory collective at first use, which needs a compiler in the pod.
+        ops.__compatible_ops__["deepspeed_shm_comm"] = False
     return {
         "zero_optimization": {
             "stage": wanted.zero_stage,

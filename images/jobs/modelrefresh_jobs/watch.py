@@ -87,7 +87,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             learning_rate=logs["learning_rate"],
             tokens_per_second=speed,
         )
-        if state.is_world_process_zero and time.monotonic() - self._recorded >= _RECORD_SECONDS:
+        due = time.monotonic() - self._recorded >= _RECORD_SECONDS or state.global_step >= state.max_steps
+        if state.is_world_process_zero and due:
             self._recorded = time.monotonic()
             record(self._terms.position, self._progress)
 

@@ -1,0 +1,49 @@
+"""Small texts and suites on disk, for the stages that read them."""
+
+import json
+import pathlib
+import random
+
+from modelrefresh.contract import env
+from modelrefresh_jobs import prepare
+from tests.jobs import builders
+
+_PLACES = ("Avon", "Brill", "Corin", "Dunmore", "Elphin", "Farrow", "Gault", "Harrow")
+_FACTS = ("river", "market", "bridge", "tower", "harbour", "mill", "forest", "school")
+
+
+def sentences(count: int, *, seed: int = 0) -> list[str]:
+    """Distinct short documents."""
+    draw = random.Random(seed)  # noqa: S311 -- repeatable on purpose
+    return [
+        f"number {seed}-{index}: the {draw.choice(_FACTS)} of {draw.choice(_PLACES)} was built in {1000 + index} "
+        f"and stands near the {draw.choice(_FACTS)} of {draw.choice(_PLACES)}"
+        for index in range(count)
+    ]
+
+
+def write(path: pathlib.Path, records: list[dict[str, object]]) -> pathlib.Path:
+    """Records as JSON lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def texts(path: pathlib.Path, documents: list[str], *, date: str | None = None) -> pathlib.Path:
+    """Documents as JSON lines with a `text` field."""
+    dated = {"date": date} if date else {}
+    return write(path, [{"text": text, **dated} for text in documents])
+
+
+def suite(path: pathlib.Path, *, task: env.Task = env.Task.QUESTION_ANSWERING, name: str = "facts") -> env.SuiteInput:
+    """A suite at this path."""
+    return env.SuiteInput(name=name, uri=f"file://{path}", task=task)
+
+
+def prepared(root: pathlib.Path, base: pathlib.Path, *, documents: int = 60, sequence_length: int = 32) -> None:
+    """Packed blocks of generated text in this workspace."""
+    data = texts(root / "data" / "a.jsonl", sentences(documents))
+    wanted = env.PrepareInput(
+        base=builders.uri(base), data=f"file://{data}", sequence_length=sequence_length, max_tokens=1_000_000
+    )
+    prepare.run(builders.request(root, env.Stage.PREPARE, prepare=wanted), builders.quiet(env.Stage.PREPARE))

@@ -1,0 +1,204 @@
+"""Prepare: what is read, what is dropped and why, and what the blocks hold."""
+
+import gzip
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from modelrefresh.contract import env, result
+from modelrefresh_jobs import packing, prepare, sealed
+from modelrefresh_jobs.failures import StageError
+from tests.jobs import builders, corpora
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    return builders.tiny_model(tmp_path_factory.mktemp("models") / "base")
+
+
+def asked(root: pathlib.Path, base: pathlib.Path, **changes: Any) -> env.StageInput:  # noqa: ANN401
+    settings = {"data": f"file://{root / 'data'}", "sequence_length": 32, "max_tokens": 1_000_000} | changes
+    return builders.request(
+        root / "ws", env.Stage.PREPARE, prepare=env.PrepareInput(base=builders.uri(base), **settings)
+    )
+
+
+def run(root: pathlib.Path, base: pathlib.Path, **changes: Any) -> result.PrepareSummary:  # noqa: ANN401
+    return prepare.run(asked(root, base, **changes), builders.quiet(env.Stage.PREPARE))
+
+
+def blocks(root: pathlib.Path, base: pathlib.Path) -> packing.Blocks:
+    return packing.load(prepare.blocks(asked(root, base)))
+
+
+def documents_in(packed: packing.Blocks) -> list[str]:
+    tokens, marks = packed[0].ravel(), packed[1].ravel()
+    kept = tokens[marks != packing.PADDING]
+    starts = np.flatnonzero(marks[marks != packing.PADDING] == packing.START)
+    decode = builders.tiny_tokenizer().decode
+    return [decode(part, skip_special_tokens=True) for part in np.split(kept, starts)[1:]]
+
+
+def test_every_document_is_in_the_blocks_once_and_only_the_last_block_is_padded(
+    tmp_path: pathlib.Path, base: pathlib.Path
+) -> None:
+    texts = corpora.sentences(40)
+    corpora.texts(tmp_path / "data" / "a.jsonl", texts)
+    summary = run(tmp_path, base)
+    packed = blocks(tmp_path, base)
+    assert documents_in(packed) == texts
+    assert summary.kept == summary.documents == 40
+    assert summary.tokens == int((packed[1] != packing.PADDING).sum())
+    assert not (packed[1][:-1] == packing.PADDING).any()
+
+
+def test_jsonl_gzip_parquet_and_text_files_are_read_and_others_ignored(
+    tmp_path: pathlib.Path, base: pathlib.Path
+) -> None:
+    texts = corpora.sentences(8)
+    folder = tmp_path / "data"
+    corpora.texts(folder / "a.jsonl", texts[:2])
+    (folder / "b.jsonl.gz").write_bytes(gzip.compress(json.dumps({"text": texts[2]}).encode()))
+    parquet.write_table(pa.table({"text": texts[3:5], "other": [1, 2]}), folder / "c.parquet")
+    (folder / "d.txt").write_text(texts[5] + "\n\n" + texts[6])
+    (folder / "e.md").write_text("not read")
+    assert run(tmp_path, base).documents == 6
+    assert documents_in(blocks(tmp_path, base))[-1] == texts[5] + "\n\n" + texts[6]
+
+
+def test_empty_short_duplicate_and_near_duplicate_documents_are_counted_by_reason(
+    tmp_path: pathlib.Path, base: pathlib.Path
+) -> None:
+    long = " ".join(f"word{index}" for index in range(200))
+    corpora.texts(tmp_path / "data" / "a.jsonl", ["", "too short", long, long + "  ", long + " more", "x" * 40])
+    summary = run(tmp_path, base)
+    assert summary.dropped == {"empty": 1, "too_short": 1, "duplicate": 1, "near_duplicate": 1}
+    assert (summary.documents, summary.kept) == (6, 2)
+
+
+def test_documents_beyond_the_token_budget_are_left_out_and_counted(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
+    corpora.texts(tmp_path / "data" / "a.jsonl", corpora.sentences(50))
+    summary = run(tmp_path, base, max_tokens=600)
+    assert summary.tokens <= 600
+    assert summary.kept + summary.dropped["over_budget"] == 50
+    assert summary.kept > 3
+
+
+def test_replay_takes_its_percentage_of_the_blocks_and_is_spread_evenly(
+    tmp_path: pathlib.Path, base: pathlib.Path
+) -> None:
+    corpora.texts(tmp_path / "data" / "a.jsonl", corpora.sentences(60))
+    replay = corpora.texts(tmp_path / "replay" / "a.jsonl", corpora.sentences(300, seed=7))
+    summary = run(tmp_path, base, replay=f"file://{replay}", replay_percent=25)
+    assert summary.replay_tokens / summary.tokens == pytest.approx(0.25, abs=0.01)
+    flags = [is_replay for is_replay, _ in packing.interleave(75, 25)]
+    assert all(sum(flags[start : start + 4]) == 1 for start in range(0, 100, 4))
+
+
+def test_equal_input_gives_equal_blocks(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
+    digests = []
+    for name in ("one", "two"):
+        corpora.texts(tmp_path / name / "data" / "a.jsonl", corpora.sentences(30))
+        replay = corpora.texts(tmp_path / name / "replay" / "a.jsonl", corpora.sentences(200, seed=3))
+        run(tmp_path / name, base, replay=f"file://{replay}", replay_percent=20)
+        digests.append(sealed.read(prepare.blocks(asked(tmp_path / name, base))).digest)
+    assert digests[0] == digests[1]
+
+
+def test_data_in_another_order_is_reported_as_unchanged_and_not_packed(
+    tmp_path: pathlib.Path, base: pathlib.Path
+) -> None:
+    texts = corpora.sentences(20)
+    data = corpora.texts(tmp_path / "data" / "a.jsonl", texts)
+    first = run(tmp_path, base)
+    corpora.texts(data, texts[::-1])
+    again = run(tmp_path / "again", base, data=f"file://{data}", unchanged_fingerprint=first.fingerprint)
+    assert again.unchanged
+    assert again.blocks == 0
+    assert not prepare.blocks(asked(tmp_path / "again", base)).exists()
+
+
+def test_another_document_or_block_length_is_a_change(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
+    texts = corpora.sentences(20)
+    data = corpora.texts(tmp_path / "data" / "a.jsonl", texts)
+    first = run(tmp_path, base).fingerprint
+    longer = run(tmp_path, base, sequence_length=64, unchanged_fingerprint=first)
+    corpora.texts(data, [*texts, "one more document that was not there before"])
+    more = run(tmp_path, base, unchanged_fingerprint=first)
+    assert not longer.unchanged
+    assert not more.unchanged
+
+
+@pytest.mark.parametrize(
+    ("line", "seen"),
+    [
+        (b'{"text": "cut', "not JSON"),
+        (b'{"body": "a text under another name"}', "fields ['body']"),
+        (b'{"text": 7}', "'text' is int"),
+        (b'{"text": "\xff\xfe"}', "is not UTF-8"),
+        (b"[1]", "expected an object"),
+    ],
+)
+def test_a_broken_record_stops_the_stage_with_its_place_and_what_was_seen(
+    tmp_path: pathlib.Path, base: pathlib.Path, line: bytes, seen: str
+) -> None:
+    data = corpora.texts(tmp_path / "data" / "a.jsonl", corpora.sentences(3))
+    data.write_bytes(data.read_bytes() + line + b"\n")
+    with pytest.raises(StageError) as caught:
+        run(tmp_path, base)
+    assert caught.value.reason == "DataUnreadable"
+    assert f"{data}:4" in str(caught.value)
+    assert seen in str(caught.value)
+
+
+def test_the_first_three_faults_are_listed(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
+    data = tmp_path / "data" / "a.jsonl"
+    data.parent.mkdir()
+    data.write_text("no\n" * 5)
+    with pytest.raises(StageError) as caught:
+        run(tmp_path, base)
+    assert [f"{data}:{number}" in str(caught.value) for number in (1, 2, 3, 4)] == [True, True, True, False]
+
+
+def test_a_folder_without_texts_is_no_data(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
+    corpora.texts(tmp_path / "data" / "a.jsonl", ["", "short"])
+    with pytest.raises(StageError, match="2 documents read, none kept") as caught:
+        run(tmp_path, base)
+    assert caught.value.reason == "NoData"
+
+
+def test_the_newest_date_is_the_freshness_of_the_data(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
+    corpora.texts(tmp_path / "data" / "a.jsonl", corpora.sentences(3), date="2025-03-01")
+    corpora.texts(tmp_path / "data" / "b.jsonl", corpora.sentences(3, seed=1), date="2026-01-01T12:00:00+02:00")
+    assert run(tmp_path, base).newest == "2026-01-01T10:00:00+00:00"
+
+
+def test_overlap_is_the_share_of_items_whose_words_stand_in_the_training_text(
+    tmp_path: pathlib.Path, base: pathlib.Path
+) -> None:
+    texts = corpora.sentences(10)
+    corpora.texts(tmp_path / "data" / "a.jsonl", texts)
+    leaked = {"question": texts[0], "answer": "of Avon"}
+    clean = {"question": " ".join(f"unheard{index}" for index in range(20)), "answer": "none"}
+    path = corpora.write(tmp_path / "facts.jsonl", [leaked, clean, clean, clean])
+    assert run(tmp_path, base, suites=(corpora.suite(path),)).overlap == {"facts": 0.25}
+
+
+def test_a_damaged_suite_stops_the_run_before_any_text_is_packed(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
+    corpora.texts(tmp_path / "data" / "a.jsonl", corpora.sentences(3))
+    path = corpora.write(tmp_path / "facts.jsonl", [{"question": "who?"}])
+    with pytest.raises(StageError, match=r"facts\.jsonl:1: answer is None") as caught:
+        run(tmp_path, base, suites=(corpora.suite(path),))
+    assert caught.value.reason == "EvaluationUnreadable"
+
+
+def test_text_cannot_smuggle_in_control_tokens(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
+    corpora.texts(tmp_path / "data" / "a.jsonl", [f"a text that spells out {builders.TURN_END} in its middle"])
+    run(tmp_path, base)
+    tokens, marks = blocks(tmp_path, base)
+    assert 1 not in tokens[marks != packing.PADDING]
