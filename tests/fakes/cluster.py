@@ -10,6 +10,7 @@ at the end here; those are neither recorded nor broken.
 import copy
 import datetime as dt
 import itertools
+import json
 import re
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -72,7 +73,7 @@ class FakeCluster:
     async def get(self, kind: Kind, *, namespace: str | None = None, name: str) -> Document:
         """Read one object."""
         self.before_read("get", kind, name)
-        return copy.deepcopy(self._existing(kind, _key(kind, namespace, name)))
+        return _duplicate(self._existing(kind, _key(kind, namespace, name)))
 
     async def find(self, kind: Kind, *, namespace: str | None = None, selector: str = "") -> list[Document]:
         """Read all objects that match, by namespace and name."""
@@ -143,7 +144,7 @@ class FakeCluster:
                 raise errors.InvalidError(f"put status of {kind.kind} {key[2]}: metadata.resourceVersion is missing")
             live = self._existing(kind, key)
             _check_preconditions(live, document)
-            return self._commit(kind, key, {**live, "status": copy.deepcopy(document["status"])})
+            return self._commit(kind, key, {**live, "status": _duplicate(document["status"])})
 
         return self._write("put_status", kind, document, change)
 
@@ -196,22 +197,22 @@ class FakeCluster:
         assert key not in self._objects, f"{key} is there already"
         created = self._insert(kind, key, document, manager="user")
         if "status" in document and kind.plural not in PLAIN:
-            created = self._commit(kind, key, {**created, "status": copy.deepcopy(document["status"])})
-        return copy.deepcopy(created)
+            created = self._commit(kind, key, {**created, "status": _duplicate(document["status"])})
+        return _duplicate(created)
 
     def edit(
         self, kind: Kind, change: Callable[[Document], None], *, namespace: str | None = None, name: str
     ) -> Document:
         """Somebody else changes an object in place."""
         key = _key(kind, namespace, name)
-        after = copy.deepcopy(self._existing(kind, key))
+        after = _duplicate(self._existing(kind, key))
         change(after)
-        return copy.deepcopy(self._change(kind, key, after, manager="user"))
+        return _duplicate(self._change(kind, key, after, manager="user"))
 
     def remove(self, kind: Kind, *, namespace: str | None = None, name: str) -> None:
         """Somebody deletes an object: finalizers hold it, else it goes and its dependants follow."""
         key = _key(kind, namespace, name)
-        document = copy.deepcopy(self._existing(kind, key))
+        document = _duplicate(self._existing(kind, key))
         if "deletionTimestamp" not in document["metadata"]:
             document["metadata"]["deletionTimestamp"] = self._timestamp()
             if "generation" in document["metadata"]:
@@ -220,12 +221,12 @@ class FakeCluster:
 
     def peek(self, kind: Kind, *, namespace: str | None = None, name: str) -> Document | None:
         """The object as it is, or None; not a read of the operator."""
-        return copy.deepcopy(self._objects.get(_key(kind, namespace, name)))
+        return _duplicate(self._objects.get(_key(kind, namespace, name)))
 
     def all(self, kind: Kind, *, namespace: str | None = None) -> list[Document]:
         """All objects of a kind; not a read of the operator."""
         return [
-            copy.deepcopy(document)
+            _duplicate(document)
             for (plural, where, _), document in sorted(self._objects.items())
             if plural == kind.plural and namespace in (None, where)
         ]
@@ -240,11 +241,11 @@ class FakeCluster:
             kind=kind.kind,
             namespace=metadata.get("namespace") or "",
             name=metadata["name"],
-            document=copy.deepcopy(document),
+            document=_duplicate(document),
         )
         self.before_write(write)
         self.writes.append(write)
-        result = copy.deepcopy(change())
+        result = _duplicate(change())
         self.after_write(write)
         return result
 
@@ -254,7 +255,7 @@ class FakeCluster:
         return self._objects[key]
 
     def _insert(self, kind: Kind, key: Key, document: Document, *, manager: str) -> Document:
-        document = copy.deepcopy(document)
+        document = _duplicate(document)
         if kind.plural not in PLAIN:
             document.pop("status", None)
         _check_names(kind, document)
@@ -303,6 +304,11 @@ class FakeCluster:
 _KINDS = {kind.plural: kind for kind in vars(kinds).values() if isinstance(kind, Kind)}
 
 
+def _duplicate(document: Any) -> Any:  # noqa: ANN401 -- a JSON value
+    """A copy that shares nothing; documents are JSON, which is several times faster than copy.deepcopy."""
+    return json.loads(json.dumps(document))
+
+
 def matches(selector: str, labels: dict[str, str]) -> bool:
     """Whether labels fit a selector of `key`, `key=value` and `key in (a,b)` terms."""
     terms = re.findall(r"([^\s,=()]+)\s*(?:=\s*([^,]*)|in\s*\(([^)]*)\))?(?:,|$)", selector)
@@ -343,7 +349,7 @@ def _check_names(kind: Kind, document: Document) -> None:
 
 def _merge(target: Any, patch: Any) -> Any:  # noqa: ANN401 -- JSON values
     if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
+        return _duplicate(patch)
     result = dict(target) if isinstance(target, dict) else {}
     for key, value in patch.items():
         if value is None:

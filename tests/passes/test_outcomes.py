@@ -63,7 +63,9 @@ def test_unchanged_data_is_skipped_without_a_train_job() -> None:
     place.settle()
     trained = len(place.jobs(Stage.TRAIN))
     place.answers[Stage.PREPARE] = world.preparing("f" * 64, unchanged=True)
-    place.edit(lambda refresh: refresh["metadata"].setdefault("annotations", {}).update({"modelrefresh.dev/refresh": "1"}))
+    place.edit(
+        lambda refresh: refresh["metadata"].setdefault("annotations", {}).update({"modelrefresh.dev/refresh": "1"})
+    )
     status = place.settle()
     assert status.run is not None
     assert status.run.outcome is Outcome.SKIPPED
@@ -106,10 +108,9 @@ def test_an_attempt_that_fails_by_its_own_fault_is_given_up_at_the_limit() -> No
 
 def test_a_changed_spec_supersedes_the_active_run() -> None:
     place = World()
-    place.answers[Stage.TRAIN] = world.failing(ExitCode.TRANSIENT, "SourceUnavailable", "hub is away")
-    place.settle()
-    first = place.status().run
-    place.answers[Stage.TRAIN] = world._train
+    place.held.add(Stage.TRAIN)
+    first = place.settle().run
+    place.held.clear()
     place.edit(lambda refresh: refresh["spec"]["data"].update(uri="pvc://corpus/other"))
     status = place.settle()
     assert first is not None

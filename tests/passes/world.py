@@ -40,6 +40,8 @@ class World:
         self.answers: dict[Stage, Answer] = dict(_ANSWERS)
         self.rollouts = True
         """Whether the target Deployment becomes available."""
+        self.held: set[Stage] = set()
+        """Stages whose pods run without an end."""
         self.passes = 0
         for claim in ("workspace", "models", "corpus", "evals"):
             self.cluster.add(kinds.CLAIM, {"metadata": {"name": claim, "namespace": NAMESPACE}})
@@ -78,9 +80,13 @@ class World:
     def play(self) -> None:
         """What the controllers and the stages do meanwhile."""
         for job in self.cluster.all(kinds.JOB, namespace=NAMESPACE):
-            if "completionTime" in job.get("status", {}) or _ended(job) or _held(job):
-                continue
             request = request_of(job)
+            if _ended(job):
+                continue
+            if request.stage in self.held:
+                if not job.get("status", {}).get("active"):
+                    controllers.start_job(self.cluster, NAMESPACE, job["metadata"]["name"])
+                continue
             answer = self.answers[request.stage](request)
             text = result.render_short(answer)
             name = job["metadata"]["name"]
@@ -119,6 +125,8 @@ class World:
         live = [(r.owner, r.stage) for job in self.jobs() if not _ended(job) and (r := request_of(job))]
         assert len(live) == len(set(live)), f"two live Jobs of one stage: {live}"
         served = self.served()
+        if self.cluster.peek(kinds.MODEL_REFRESH, namespace=NAMESPACE, name=REFRESH.name) is None:
+            return
         passed = [
             version["spec"]["digest"]
             for version in self.cluster.all(kinds.MODEL_VERSION, namespace=NAMESPACE)
@@ -266,7 +274,3 @@ _ANSWERS: Final[dict[Stage, Answer]] = {
 
 def _ended(job: dict[str, Any]) -> bool:
     return any(item["type"] in ("Complete", "Failed") for item in job.get("status", {}).get("conditions") or ())
-
-
-def _held(job: dict[str, Any]) -> bool:
-    return bool(job["metadata"].get("annotations", {}).get("test/held"))
