@@ -19,7 +19,7 @@ from modelrefresh.api.records import (
     TriggerKind,
     VerdictFacts,
 )
-from modelrefresh.api.status import Cost, HistoryEntry, RefreshStatus, StageCost, VersionRef
+from modelrefresh.api.status import Cost, HistoryEntry, RefreshStatus, Rollout, StageCost, VersionRef
 from modelrefresh.contract.env import Stage
 from tests import builders
 
@@ -37,12 +37,16 @@ def _stage(stage: Stage) -> StageRecord:
         suite=_NAME, metric="exact_match", versus="Incumbent", needed=-0.1, seen=-0.1, low=-0.1, high=-0.1,
         verdict="Inconclusive", message=LONG,
     )  # fmt: skip
+    evaluate = EvaluateFacts(incumbent=DIGEST, scores=(scores,) * 16, verdicts=(verdict,) * 12)
     merge = MergeFacts(digest=DIGEST, drift=0.1, residual_norm=0.1, alignment=-0.1)
     return StageRecord(
         name=stage,
         state=StageState.SUCCEEDED,
         attempt=10,
+        failures=10,
         disruptions=50,
+        gpus=1024,
+        gpu_seconds=10**9,
         start_time=NOW,
         end_time=NOW,
         reason="EvaluationUnreadable",
@@ -52,7 +56,7 @@ def _stage(stage: Stage) -> StageRecord:
         prepare=PrepareFacts(fingerprint=DIGEST, newest="2026-11-22T00:00:00Z") if stage is Stage.PREPARE else None,
         train=TrainFacts(steps=10**6, tokens=10**11, seconds=1e6, last_loss=1.5) if stage is Stage.TRAIN else None,
         merge=merge if stage is Stage.MERGE else None,
-        evaluate=EvaluateFacts(scores=(scores,) * 16, verdicts=(verdict,) * 12) if stage is Stage.EVALUATE else None,
+        evaluate=evaluate if stage is Stage.EVALUATE else None,
     )
 
 
@@ -76,14 +80,18 @@ def refresh_status() -> RefreshStatus:
         conditions=conditions,
         run=Run(
             id="0a1b2c3d4e", trigger=Trigger(kind=TriggerKind.ANNOTATION, detail=LONG), start_time=NOW, end_time=NOW,
-            inputs=DIGEST, outcome=Outcome.ROLLED_BACK, stage=Stage.EVALUATE, progress="100%", stages=stages,
+            inputs=DIGEST, spec_generation=10**6, outcome=Outcome.ROLLED_BACK, reason="ProgressDeadlineExceeded",
+            message=LONG, stage=Stage.EVALUATE, progress="100%", stages=stages,
         ),
+        rollout=Rollout(target=version, start_time=NOW, seen=True, back=True),
         live=version,
         previous=version,
         candidate=version,
         stock=version,
         held=(DIGEST,) * 10,
         data_fingerprint=DIGEST,
+        judged_inputs=DIGEST,
+        retries=10**6,
         freshness="2026-11-22T00:00:00Z",
         last_handled_refresh=LONG,
         last_schedule_time=NOW,
@@ -91,6 +99,7 @@ def refresh_status() -> RefreshStatus:
         history=(entry,) * 10,
         cost=Cost(stages=tuple(StageCost(stage=stage, gpu_seconds=10**9) for stage in Stage), tokens=10**12),
         last_failure=Failure(
-            run="0a1b2c3d4e", stage=Stage.TRAIN, attempt=9, reason="OOM", exit_code=137, message=LONG, time=NOW
+            run="0a1b2c3d4e", stage=Stage.TRAIN, attempt=9, reason="OOM", exit_code=137, message=LONG, time=NOW,
+            profile=DIGEST[:64],
         ),
     )  # fmt: skip

@@ -18,6 +18,14 @@ def _needed(full: RefreshStatus) -> object:
     return facts, scores, conditions, full.live, full.previous, full.held
 
 
+def test_the_fullest_status_sets_every_field_there_is() -> None:
+    full = fullest.refresh_status()
+    assert full.run is not None
+    assert full.model_fields_set == RefreshStatus.model_fields.keys()
+    assert full.run.model_fields_set == records.Run.model_fields.keys()
+    assert all(stage.model_fields_set == records.StageRecord.model_fields.keys() for stage in full.run.stages)
+
+
 def test_the_fullest_status_is_brought_below_its_limit() -> None:
     full = fullest.refresh_status()
     assert status.size(full) > status.SIZE_LIMIT

@@ -113,7 +113,11 @@ def between(low: str, high: str, *, open_low: bool = False, open_high: bool = Fa
     """A decimal in a string, from low to high; an open end does not belong to the range."""
     least, most = float(low), float(high)
     number = r"-?[0-9]+(\.[0-9]+)?(e-?[0-9]{1,2})?"
-    accepted = f"{'more than' if open_low else 'from'} {low} {'to less than' if open_high else 'to'} {high}"
+    accepted = (
+        f"{'more than' if open_low else 'at least'} {low} and {'less than' if open_high else 'at most'} {high}"
+        if open_low or open_high
+        else f"from {low} to {high}"
+    )
 
     def holds(text: str) -> bool:
         if not re.fullmatch(number, text):
