@@ -8,7 +8,18 @@ import shlex
 import sys
 import time
 
-from examples.demo import chat, installation, kubectl, manifests, measures, refreshing, screen, tables, troubles
+from examples.demo import (
+    chat,
+    installation,
+    kubectl,
+    manifests,
+    measures,
+    refreshing,
+    screen,
+    seeding,
+    tables,
+    troubles,
+)
 from tests.cluster import facts, failures
 from tests.images import cache
 
@@ -28,7 +39,7 @@ def main() -> int:
     client = kubectl.Kubectl(program=cluster.kubectl, kubeconfig=cluster.kubeconfig)
     screen.say("Cluster", f"Kubernetes {cluster.kubernetes} ({cluster.kind}); export KUBECONFIG={cluster.kubeconfig}")
     try:
-        installation.install(client, helm=cluster.helm, image=images["operator"])
+        installation.install(client, cluster, image=images["operator"])
         _play(client, manifests.Filler(image=images["jobs"], gpus=installation.offers_gpus(client)))
     except troubles.DemoError as error:
         _explain(client, error)
@@ -43,7 +54,7 @@ def main() -> int:
 
 def _play(client: kubectl.Kubectl, filler: manifests.Filler) -> None:
     installation.clear(client)
-    installation.seed(client, filler)
+    seeding.run(client, filler)
     installation.serve(client, filler)
     _ask(client)
     screen.command("kubectl apply -f examples/03-residual.yaml")
