@@ -49,7 +49,7 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def _eventually(holds: Any, what: str) -> None:  # noqa: ANN401 -- any call
+def _assert_soon(holds: Any, what: str) -> None:  # noqa: ANN401 -- any call
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not holds():
         assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS} s: {what}"
@@ -120,8 +120,8 @@ def test_the_profile_comes_with_the_release(installed: Installed) -> None:
 def test_another_replica_takes_over_when_the_leader_goes(installed: Installed) -> None:
     first = installed.holder()
     _run(*installed.kubectl, "delete", "pod", first, "--wait=false")
-    _eventually(lambda: installed.holder() not in {first, ""}, "another pod holds the Lease")
-    _eventually(lambda: len(installed.pods()) == 2, "two replicas again")
+    _assert_soon(lambda: installed.holder() not in {first, ""}, "another pod holds the Lease")
+    _assert_soon(lambda: len(installed.pods()) == 2, "two replicas again")
 
 
 def test_an_upgrade_with_other_settings_rolls_without_a_gap(installed: Installed) -> None:

@@ -39,7 +39,7 @@ def _dashboard() -> dict[str, Any]:
 def _exposed() -> set[str]:
     names = {sample.name for family in metrics.REGISTRY.collect() for sample in family.samples}
     for metric in (value for value in vars(metrics).values() if isinstance(value, MetricWrapperBase)):
-        family = metric.describe()[0]
+        family = next(iter(metric.describe()))
         names |= {family.name, f"{family.name}_total"} if family.type == "counter" else {family.name}
         if isinstance(metric, Histogram):
             names |= {f"{family.name}_{part}" for part in ("bucket", "count", "sum")}
