@@ -32,8 +32,6 @@ class Refusal:
     says: str
     server: str
     names: str
-    unknown: bool = False
-    """An unknown field: only refused where the client asks for strict field validation, as kubectl does."""
 
     def document(self) -> dict[str, Any]:
         """The bad object."""
@@ -56,11 +54,8 @@ def _row(  # noqa: PLR0913 -- a row of a table
     server: str = "",
     at: str = "",
     kind: str = names.REFRESH,
-    unknown: bool = False,
 ) -> Refusal:
-    return Refusal(
-        id=id_, kind=kind, edits=edits, says=says, server=server, names=at or next(iter(edits)), unknown=unknown
-    )
+    return Refusal(id=id_, kind=kind, edits=edits, says=says, server=server, names=at or next(iter(edits)))
 
 
 def _ires(id_: str, edits: Mapping[str, object], says: str = "", *, server: str = "", at: str = "") -> Refusal:
@@ -102,8 +97,8 @@ _SHAPES: Final = (
     _row("no evaluation", {"spec.evaluation": REMOVED}, server="Required value"),
     _row("no rollout", {"spec.rollout": REMOVED}, server="Required value"),
     _row("no target name", {"spec.rollout.deployment.name": REMOVED}, server="Required value"),
-    _row("misspelt section", {"spec.traning": {"nodes": 2}}, server="unknown field", unknown=True),
-    _row("misspelt field", {"spec.training.gpuPerNode": 2}, server="unknown field", unknown=True),
+    _row("misspelt section", {"spec.traning": {"nodes": 2}}, server="unknown field"),
+    _row("misspelt field", {"spec.training.gpuPerNode": 2}, server="unknown field"),
     _row("profile in capitals", {"spec.profile": "GPU"}, server="should match"),
     _row("residual name empty", {"spec.residualRef.name": ""}, server="at least 1 chars"),
     _row("container name too long", {"spec.rollout.deployment.container": "c" * 64}, server="Too long"),
