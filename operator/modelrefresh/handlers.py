@@ -53,6 +53,8 @@ class Watcher:
         self._ended = ended
         self._namespaces = namespaces
         self._stop = threading.Event()
+        self._flag = threading.Event()
+        """Ends the kopf that runs now."""
         self._given_up = False
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
 
@@ -61,8 +63,13 @@ class Watcher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the thread to end; it is a daemon, nobody needs to wait for it."""
+        """Ask the thread to end; it is a daemon, nobody must wait for it."""
         self._stop.set()
+        self._flag.set()
+
+    def join(self, *, seconds: float) -> None:
+        """Wait so long at most for the thread to end."""
+        self._thread.join(seconds)
 
     def given_up(self) -> bool:
         """Whether kopf ended too often to be started again."""
@@ -90,20 +97,28 @@ class Watcher:
             self._stop.wait(wait)
 
     def _watch(self) -> None:
+        flag = self._flag = threading.Event()
+        if self._stop.is_set():
+            return
         try:
-            asyncio.run(
-                kopf.operator(
-                    registry=registry(self._changed),
-                    settings=settings(),
-                    standalone=True,
-                    clusterwide=not self._namespaces,
-                    namespaces=self._namespaces,
-                    stop_flag=self._stop,
-                )
-            )
+            asyncio.run(self._session(flag))
         except Exception:
             # The boundary of the watcher: whatever ends kopf, a new one is started by the caller.
             LOGGER.exception("the event watcher failed")
+
+    async def _session(self, flag: threading.Event) -> None:
+        try:
+            await kopf.operator(
+                registry=registry(self._changed),
+                settings=settings(),
+                standalone=True,
+                clusterwide=not self._namespaces,
+                namespaces=self._namespaces,
+                stop_flag=flag,
+            )
+        finally:
+            # kopf waits for its flag in a thread, and the loop cannot close before that thread ends.
+            flag.set()
 
 
 def registry(changed: Changed) -> kopf.OperatorRegistry:

@@ -26,6 +26,15 @@ class Subject:
 
 
 _SUBJECT: contextvars.ContextVar[Subject | None] = contextvars.ContextVar("subject", default=None)
+_QUIET = {
+    "aiohttp.access": logging.WARNING,
+    "asyncio": logging.INFO,
+    "kubernetes": logging.INFO,
+    "kopf": logging.ERROR,
+    # In an outage each watch says each try; resync and Lease say the same once.
+    "kopf._cogs.clients": logging.CRITICAL,
+}
+"""Loggers of libraries that say less than metrics do, and from which level on they are heard."""
 _PARTS = ("kind", "namespace", "name", "run", "stage")
 
 
@@ -57,9 +66,8 @@ def configure(*, level: int) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # One line for each request and each event handler says nothing that metrics do not say better.
-    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
-    logging.getLogger("kopf").setLevel(max(level, logging.WARNING))
+    for name, lowest in _QUIET.items():
+        logging.getLogger(name).setLevel(max(level, lowest))
 
 
 @contextlib.contextmanager

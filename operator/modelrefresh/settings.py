@@ -89,7 +89,7 @@ class _Reader:
 
 def _name(text: str) -> str:
     if not _NAME.match(text):
-        raise ValueError("a Kubernetes name of lower case letters, digits, '-' and '.'")
+        raise ValueError("a name of lower case letters, digits, '-' and '.'")
     return text
 
 

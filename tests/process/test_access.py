@@ -1,0 +1,58 @@
+"""Missing definitions and permissions are said by name."""
+
+import asyncio
+import logging
+
+import pytest
+
+from modelrefresh import errors
+from modelrefresh.cluster import access, kinds
+from modelrefresh.cluster.kinds import Kind
+from modelrefresh.cluster.port import Document
+from tests.fakes.cluster import FakeCluster
+
+
+class Reviewer(FakeCluster):
+    """Answers access reviews: everything is granted but what a test takes away."""
+
+    def __init__(self, *denied: tuple[str, str]) -> None:
+        """Deny these pairs of verb and resource."""
+        super().__init__()
+        self._denied = denied
+
+    async def create(self, kind: Kind, document: Document) -> Document:
+        """Answer a review."""
+        assert kind == kinds.ACCESS_REVIEW
+        asked = document["spec"]["resourceAttributes"]
+        return {**document, "status": {"allowed": (asked["verb"], asked["resource"]) not in self._denied}}
+
+
+def test_a_process_that_may_do_everything_lacks_nothing() -> None:
+    assert asyncio.run(access.missing(Reviewer(), namespaces=())) == []
+
+
+def test_a_missing_permission_is_named_with_its_reach() -> None:
+    lacks = asyncio.run(access.missing(Reviewer(("patch", "deployments")), namespaces=()))
+    assert lacks == ["patch deployments (whole cluster)"]
+
+
+def test_permissions_are_checked_in_each_served_namespace() -> None:
+    lacks = asyncio.run(access.missing(Reviewer(("list", "pods")), namespaces=("team-a", "team-b")))
+    assert lacks == ["list pods (team-a)", "list pods (team-b)"]
+
+
+def test_a_start_before_the_definitions_waits_and_says_for_which(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster, refusals = FakeCluster(), [1, 1]
+
+    def refuse(_: str, kind: Kind, __: str) -> None:
+        if kind == kinds.MODEL_VERSION and refusals:
+            refusals.pop()
+            raise errors.NotFoundError("list ModelVersion: 404")
+
+    cluster.before_read = refuse
+    monkeypatch.setattr(access, "_WAIT_SECONDS", 0.01)
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(access.await_kinds(cluster, namespaces=()))
+    assert caplog.messages == ["ModelVersion is not served yet, looking again in 0 s: list ModelVersion: 404"] * 2

@@ -1,0 +1,58 @@
+"""Metrics of objects come and go with them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from modelrefresh import metrics
+
+NEWS = {"namespace": "team-a", "name": "news"}
+
+
+@pytest.fixture(autouse=True)
+def _clean() -> Iterator[None]:
+    yield
+    metrics.forget(**NEWS)
+
+
+def value(name: str, **labels: str) -> float | None:
+    """A sample of the refresh news, or None."""
+    return metrics.REGISTRY.get_sample_value(name, {**NEWS, **labels})
+
+
+def test_a_condition_is_one_for_the_status_that_it_has() -> None:
+    metrics.set_condition(kind="ModelRefresh", **NEWS, type_="Ready", status="True")
+    metrics.set_condition(kind="ModelRefresh", **NEWS, type_="Ready", status="False")
+    samples = {
+        status: value("modelrefresh_condition", kind="ModelRefresh", type="Ready", status=status)
+        for status in ("True", "False", "Unknown")
+    }
+    assert samples == {"True": 0.0, "False": 1.0, "Unknown": 0.0}
+
+
+def test_a_new_live_version_takes_the_place_of_the_old_one() -> None:
+    metrics.set_live(**NEWS, version="one")
+    metrics.set_live(**NEWS, version="two")
+    assert value("modelrefresh_live_version_info", version="one") is None
+    assert value("modelrefresh_live_version_info", version="two") == 1.0
+
+
+def test_scores_of_suites_that_are_gone_go_away() -> None:
+    metrics.set_scores(**NEWS, scores=[("old", "exact_match", "candidate", 0.5)])
+    metrics.set_scores(**NEWS, scores=[("new", "exact_match", "candidate", 0.7)])
+    labels = {"metric": "exact_match", "role": "candidate"}
+    assert value("modelrefresh_evaluation_score", suite="old", **labels) is None
+    assert value("modelrefresh_evaluation_score", suite="new", **labels) == 0.7
+
+
+def test_a_deleted_object_leaves_no_series() -> None:
+    metrics.RUNS.labels("team-a", "news", "Promoted").inc()
+    metrics.set_differences(**NEWS, differences=[("s", "exact_match", 0.1)])
+    metrics.forget(**NEWS)
+    left = [
+        sample
+        for family in metrics.REGISTRY.collect()
+        for sample in family.samples
+        if NEWS.items() <= sample.labels.items()
+    ]
+    assert left == []
