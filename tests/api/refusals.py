@@ -67,7 +67,9 @@ def _rprof(id_: str, edits: Mapping[str, object], says: str = "", *, server: str
 
 
 _SOURCES: Final = (
-    _row("s3 source", {"spec.base.uri": "s3://bucket/base"}, "s3:// is not supported yet; use pvc:// or hf://"),
+    _row(
+        "s3 source", {"spec.base.uri": "s3://b/base"}, '"s3://b/base": s3:// is not supported yet; use pvc:// or hf://'
+    ),
     _row("http source", {"spec.data.uri": "http://host/x"}, "has no known scheme; use pvc://CLAIM/PATH"),
     _row("plain path", {"spec.data.uri": "/data/news"}, '"/data/news" has no known scheme'),
     _row("claim without path", {"spec.base.uri": "pvc://models"}, _NOT_CLAIM),

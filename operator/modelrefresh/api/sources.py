@@ -20,15 +20,15 @@ _CLAIM_SAYS = (
     "no $ and no empty, . or .. part"
 )
 _HUB_SAYS = "is not hf://ORG/NAME@REVISION: REVISION is a full commit hash of 40 digits 0-9a-f"
-_NO_S3 = "s3:// is not supported yet; use pvc:// or hf://"
-_SCHEME_SAYS = "has no known scheme; use pvc://CLAIM/PATH or hf://ORG/NAME@REVISION"
+_NO_S3 = ": s3:// is not supported yet; use pvc:// or hf://"
+_SCHEME_SAYS = " has no known scheme; use pvc://CLAIM/PATH or hf://ORG/NAME@REVISION"
 
 _SCHEME = Claim(
     cel="self.startsWith('pvc://') || self.startsWith('hf://')",
     holds=lambda uri: uri.startswith(("pvc://", "hf://")),
-    message=_SCHEME_SAYS,
-    expression=f"""'"' + self + '" ' + (self.startsWith('s3://') ? '{_NO_S3}' : '{_SCHEME_SAYS}')""",
-    says=lambda uri: f'"{uri}" {_NO_S3 if uri.startswith("s3://") else _SCHEME_SAYS}',
+    message=_SCHEME_SAYS.strip(),
+    expression=f"""'"' + self + '"' + (self.startsWith('s3://') ? '{_NO_S3}' : '{_SCHEME_SAYS}')""",
+    says=lambda uri: f'"{uri}"{_NO_S3 if uri.startswith("s3://") else _SCHEME_SAYS}',
 )
 _CLAIM_URI = Claim(
     cel=f"!self.startsWith('pvc://') || (self.matches(r'^{_CLAIM_FORM}$') && !self.matches(r'{_DOTS}'))",

@@ -51,6 +51,20 @@ class Rollout(Record):
     """Going back to the live version."""
 
 
+class Sweep(Record):
+    """The sweep under way, or the last one."""
+
+    stage: StageRecord
+    runs: Annotated[tuple[Word, ...], pydantic.Field(max_length=100)] = ()
+    """Runs whose scratch is removed."""
+    versions: Annotated[tuple[Digest, ...], pydantic.Field(max_length=100)] = ()
+    """Digests that are removed."""
+    freed_bytes: Count = 0
+    """By this sweep."""
+    total_bytes: Count = 0
+    """By all sweeps so far."""
+
+
 class HistoryEntry(Record):
     """One ended run."""
 
@@ -117,6 +131,8 @@ class RefreshStatus(Record):
     history: Annotated[tuple[HistoryEntry, ...], pydantic.Field(max_length=10)] = ()
     """Ended runs, newest first."""
     cost: Cost | None = None
+    sweep: Sweep | None = None
+    """What retention removed."""
     last_failure: Failure | None = None
 
 
