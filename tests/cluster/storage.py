@@ -23,6 +23,7 @@ def create_workspace(namespace: str) -> Path | None:
     if cluster.volumes is None:
         client.apply(_claim(namespace, {}))
         return None
+    _free_from_a_former_claim(client, _name(namespace))
     folder = cluster.volumes / namespace
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o777)
@@ -42,6 +43,13 @@ def remove_workspace(namespace: str) -> None:
     if cluster.volumes is not None:
         client.run("delete", "persistentvolume", _name(namespace), "--ignore-not-found", "--timeout=60s")
         shutil.rmtree(cluster.volumes / namespace, ignore_errors=True)
+
+
+def _free_from_a_former_claim(client: kubectl.Kubectl, name: str) -> None:
+    """Remove a volume whose claim went with its namespace: it would wait for that very claim for ever."""
+    phase = client.run("get", "persistentvolume", name, "--ignore-not-found", "--output=jsonpath={.status.phase}")
+    if phase in {"Released", "Failed"}:
+        client.run("delete", "persistentvolume", name)
 
 
 def _name(namespace: str) -> str:
