@@ -27,6 +27,7 @@ NOW = datetime.datetime(2026, 11, 22, 12, 30, 15, 999_999, tzinfo=datetime.UTC)
 LONG = "x" * 10_000
 DIGEST = f"sha256:{builders.DIGEST}"
 _NAME = "v" * 63
+_RUN = (Stage.IMPORT, Stage.PREPARE, Stage.TRAIN, Stage.MERGE, Stage.EVALUATE)
 
 
 def _stage(stage: Stage) -> StageRecord:
@@ -72,7 +73,7 @@ def refresh_status() -> RefreshStatus:
         )
         for kind in ConditionType
     )
-    stages = tuple(_stage(stage) for stage in Stage if stage is not Stage.EXTRACT)
+    stages = tuple(_stage(stage) for stage in _RUN)
     version = VersionRef(version=_NAME, digest=DIGEST, since=NOW)
     return RefreshStatus(
         observed_generation=10**6,
@@ -97,7 +98,7 @@ def refresh_status() -> RefreshStatus:
         last_schedule_time=NOW,
         next_schedule_time=NOW,
         history=(entry,) * 10,
-        cost=Cost(stages=tuple(StageCost(stage=stage, gpu_seconds=10**9) for stage in Stage), tokens=10**12),
+        cost=Cost(stages=tuple(StageCost(stage=stage, gpu_seconds=10**9) for stage in _RUN), tokens=10**12),
         last_failure=Failure(
             run="0a1b2c3d4e", stage=Stage.TRAIN, attempt=9, reason="OOM", exit_code=137, message=LONG, time=NOW,
             profile=DIGEST[:64],

@@ -230,7 +230,7 @@ class Run(Record):
     """The stage at work, for people."""
     progress: Word | None = None
     """Of that stage, such as 41%."""
-    stages: Annotated[tuple[StageRecord, ...], pydantic.Field(max_length=6), ListMap("name")] = ()
+    stages: Annotated[tuple[StageRecord, ...], pydantic.Field(max_length=8), ListMap("name")] = ()
 
     def record(self, stage: Stage) -> StageRecord | None:
         """What is recorded of a stage."""

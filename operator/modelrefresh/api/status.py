@@ -89,7 +89,7 @@ class StageCost(Record):
 class Cost(Record):
     """What this ModelRefresh used so far."""
 
-    stages: Annotated[tuple[StageCost, ...], pydantic.Field(max_length=6), ListMap("stage")] = ()
+    stages: Annotated[tuple[StageCost, ...], pydantic.Field(max_length=8), ListMap("stage")] = ()
     tokens: Count = 0
     """Tokens trained on."""
 
