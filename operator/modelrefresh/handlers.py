@@ -7,7 +7,9 @@ login is used: a handler puts keys on the queue and returns. Lost events are hea
 
 import asyncio
 import collections
+import contextlib
 import datetime as dt
+import functools
 import logging
 import random
 import threading
@@ -53,7 +55,7 @@ class Watcher:
         self._ended = ended
         self._namespaces = namespaces
         self._stop = threading.Event()
-        self._flag = threading.Event()
+        self._halt: Callable[[], object] = lambda: None
         """Ends the kopf that runs now."""
         self._given_up = False
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
@@ -65,7 +67,9 @@ class Watcher:
     def stop(self) -> None:
         """Ask the thread to end; it is a daemon, nobody must wait for it."""
         self._stop.set()
-        self._flag.set()
+        # A loop that has ended already cannot be called, and need not be.
+        with contextlib.suppress(RuntimeError):
+            self._halt()
 
     def join(self, *, seconds: float) -> None:
         """Wait so long at most for the thread to end."""
@@ -97,28 +101,25 @@ class Watcher:
             self._stop.wait(wait)
 
     def _watch(self) -> None:
-        flag = self._flag = threading.Event()
-        if self._stop.is_set():
-            return
         try:
-            asyncio.run(self._session(flag))
+            asyncio.run(self._session())
         except Exception:
             # The boundary of the watcher: whatever ends kopf, a new one is started by the caller.
             LOGGER.exception("the event watcher failed")
 
-    async def _session(self, flag: threading.Event) -> None:
-        try:
-            await kopf.operator(
-                registry=registry(self._changed),
-                settings=settings(),
-                standalone=True,
-                clusterwide=not self._namespaces,
-                namespaces=self._namespaces,
-                stop_flag=flag,
-            )
-        finally:
-            # kopf waits for its flag in a thread, and the loop cannot close before that thread ends.
-            flag.set()
+    async def _session(self) -> None:
+        flag = asyncio.Event()
+        self._halt = functools.partial(asyncio.get_running_loop().call_soon_threadsafe, flag.set)
+        if self._stop.is_set():
+            return
+        await kopf.operator(
+            registry=registry(self._changed),
+            settings=settings(),
+            standalone=True,
+            clusterwide=not self._namespaces,
+            namespaces=self._namespaces,
+            stop_flag=flag,
+        )
 
 
 def registry(changed: Changed) -> kopf.OperatorRegistry:

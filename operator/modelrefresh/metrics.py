@@ -95,9 +95,8 @@ RESYNC_TIME = Gauge(
 )
 KOPF_RESTARTS = Counter("modelrefresh_kopf_restarts", "Restarts of the event watcher.", registry=REGISTRY)
 
-_PER_OBJECT = (
-    RUNS, STAGE_ATTEMPTS, GPU_SECONDS, TOKENS, SCORE, DIFFERENCE, LIVE, LIVE_SINCE, DATA_NEWEST, CONDITION, ACTIVE,
-)  # fmt: skip
+_GAUGES = (SCORE, DIFFERENCE, LIVE, LIVE_SINCE, DATA_NEWEST, CONDITION, ACTIVE)
+_PER_OBJECT = (RUNS, STAGE_ATTEMPTS, GPU_SECONDS, TOKENS, *_GAUGES)
 _STATUSES = ("True", "False", "Unknown")
 
 
@@ -132,3 +131,9 @@ def forget(*, namespace: str, name: str) -> None:
     """Remove all series of a deleted object."""
     for metric in _PER_OBJECT:
         metric.remove_by_labels({"namespace": namespace, "name": name})
+
+
+def stand_by() -> None:
+    """Remove what only the leader knows to be true now; counters go on counting what this replica did."""
+    for metric in _GAUGES:
+        metric.clear()

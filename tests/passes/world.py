@@ -262,6 +262,12 @@ def _merge(request: env.StageInput) -> Result:
     return answer(request, merge=summary)
 
 
+def _sweep(request: env.StageInput) -> Result:
+    assert request.sweep is not None
+    folders = len(request.sweep.runs) + len(request.sweep.versions)
+    return answer(request, sweep=result.SweepSummary(folders=folders, bytes=1000 * folders))
+
+
 _ANSWERS: Final[dict[Stage, Answer]] = {
     Stage.EXTRACT: _extract,
     Stage.IMPORT: _import,
@@ -269,6 +275,7 @@ _ANSWERS: Final[dict[Stage, Answer]] = {
     Stage.TRAIN: _train,
     Stage.MERGE: _merge,
     Stage.EVALUATE: scoring(0.2),
+    Stage.SWEEP: _sweep,
 }
 
 

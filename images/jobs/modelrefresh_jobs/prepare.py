@@ -14,7 +14,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from modelrefresh.contract import artifacts, env, result
-from modelrefresh_jobs import documents, duplicates, failures, overlap, packing, sealed, sources, suites, survey, tokens
+from modelrefresh_jobs import (
+    documents,
+    duplicates,
+    failures,
+    intake,
+    overlap,
+    packing,
+    sealed,
+    sources,
+    suites,
+    survey,
+    tokens,
+)
 from modelrefresh_jobs.progress import Progress
 
 LOG = logging.getLogger("modelrefresh.jobs")
@@ -62,6 +74,7 @@ def run(request: env.StageInput, progress: Progress) -> result.PrepareSummary:
     """
     wanted = request.prepare
     assert wanted is not None  # noqa: S101 -- env.parse() guarantees the section of the stage
+    _check_base(request, wanted)
     questions = {suite.name: [item.text for item in suites.load(suite, request).items] for suite in wanted.suites}
     data = sources.resolve(wanted.data, request, reason="DataUnreadable")
     fresh = survey.take(documents.read(data, text_field=wanted.text_field))
@@ -95,6 +108,21 @@ def run(request: env.StageInput, progress: Progress) -> result.PrepareSummary:
         overlap=overlap.Overlap(questions),
     )
     return _pack(work, summary)
+
+
+def _check_base(request: env.StageInput, wanted: env.PrepareInput) -> None:
+    """Refuse a base that the residual was not cut from, before anything is trained on it."""
+    if wanted.base_fingerprint is None:
+        return
+    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
+    saw = intake.fingerprint(sources.resolve(wanted.base, request), workspace=workspace)
+    if saw != wanted.base_fingerprint:
+        message = (
+            f"{wanted.base}: its weights have the fingerprint {saw}, the residual was cut from "
+            f"{wanted.base_fingerprint}. Training must start from the base of the InstructionResidual: compare spec.base.uri of both objects, or "
+            "make a new InstructionResidual if the files behind the URI were replaced."
+        )
+        raise failures.StageError("BaseMismatch", message)
 
 
 def _no_data(wanted: env.PrepareInput, fresh: survey.Survey) -> failures.StageError:

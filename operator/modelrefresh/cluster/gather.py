@@ -38,7 +38,7 @@ async def refresh(port: Port, document: Document) -> Seen:
         _get(port, kinds.INSTRUCTION_RESIDUAL, namespace=meta.namespace, name=spec.residual_ref.name),
         _get(port, kinds.DEPLOYMENT, namespace=meta.namespace, name=spec.rollout.deployment.name),
         _rival(port, meta, target=spec.rollout.deployment.name),
-        port.find(kinds.MODEL_VERSION, namespace=meta.namespace, selector=_owned(meta)),
+        port.find(kinds.MODEL_VERSION, namespace=meta.namespace),
     )
     rules = _profile(profile)
     workspace = rules.workspace_claim if rules else ""
@@ -51,7 +51,8 @@ async def refresh(port: Port, document: Document) -> Seen:
         profile=rules,
         profile_hash=_hash(profile),
         residual=_residual(residual),
-        versions=tuple(_version(item) for item in versions),
+        versions=tuple(_version(item) for item in versions if _belongs(item, meta)),
+        foreign_digests=frozenset(item["spec"]["digest"] for item in versions if not _belongs(item, meta)),
         deployment=deployments.read(deployment, workspace=workspace) if deployment else None,
         rival=rival,
         missing_claims=await _missing(port, meta, uris=uris, workspace=workspace),
@@ -138,6 +139,10 @@ async def _missing(port: Port, meta: Meta, *, uris: Iterable[str], workspace: st
     return tuple(claim for claim, document in zip(sorted(wanted), found, strict=True) if document is None)
 
 
+def _belongs(document: Document, meta: Meta) -> bool:
+    return bool((document["metadata"].get("labels") or {}).get(names.LABEL_OWNER_UID) == meta.uid)
+
+
 def _owned(meta: Meta) -> str:
     return f"{names.LABEL_OWNER_UID}={meta.uid}"
 
@@ -199,6 +204,8 @@ def _residual(document: Document | None) -> ResidualSeen | None:
         digest=state.get("digest"),
         base=spec.get("base", {}).get("uri", ""),
         instruct=spec.get("instruct", {}).get("uri", ""),
+        base_fingerprint=state.get("baseFingerprint"),
+        instruct_fingerprint=state.get("instructFingerprint"),
         message=f"{ready.get('reason', 'Pending')}: {ready.get('message', 'not looked at yet')}",
     )
 

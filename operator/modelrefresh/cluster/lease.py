@@ -159,3 +159,5 @@ class Elector:
             LOGGER.info("%s %s", self._terms.identity, "leads" if leading else "stands by")
             if leading:
                 self.on_lead()
+            else:
+                metrics.stand_by()

@@ -31,6 +31,8 @@ class Stage(enum.StrEnum):
     TRAIN = "train"
     MERGE = "merge"
     EVALUATE = "evaluate"
+    SWEEP = "sweep"
+    """Not part of a run: removes what retention no longer keeps."""
 
 
 class Strategy(enum.StrEnum):
@@ -88,6 +90,8 @@ class PrepareInput:
 
     base: str
     """Model whose tokenizer is used."""
+    base_fingerprint: str | None = None
+    """What that model's weights must be: a residual fits one base only, and no GPU hour is spent on another."""
     data: str
     text_field: str = "text"
     replay: str | None = None
@@ -154,6 +158,16 @@ class EvaluateInput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SweepInput:
+    """Remove exactly these folders; one that is not there counts as removed."""
+
+    runs: tuple[str, ...] = ()
+    """Run ids below `runs/<owner>/`."""
+    versions: tuple[str, ...] = ()
+    """Digests below `versions/`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageInput:
     """One request to one attempt of one stage."""
 
@@ -170,6 +184,7 @@ class StageInput:
     train: TrainInput | None = None
     merge: MergeInput | None = None
     evaluate: EvaluateInput | None = None
+    sweep: SweepInput | None = None
 
 
 def render(request: StageInput) -> str:

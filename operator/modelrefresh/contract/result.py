@@ -122,6 +122,14 @@ class EvaluateSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SweepSummary:
+    """What retention removed."""
+
+    folders: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """How one attempt of one stage ended."""
 
@@ -140,6 +148,7 @@ class Result:
     train: TrainSummary | None = None
     merge: MergeSummary | None = None
     evaluate: EvaluateSummary | None = None
+    sweep: SweepSummary | None = None
 
 
 def render(result: Result) -> str:

@@ -9,7 +9,7 @@ import datetime
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from modelrefresh.plan import lifecycle, results, rollout, runs, steps, verdict
+from modelrefresh.plan import lifecycle, results, retention, rollout, runs, steps, verdict
 from modelrefresh.plan.actions import Plan
 from modelrefresh.plan.observed import Seen, Work
 
@@ -41,6 +41,7 @@ RULES: Final[tuple[Rule, ...]] = (
     steps.await_stage,  # a Job is at work
     steps.start_stage,  # the next one
     runs.open_next,  # a run is due
+    retention.sweep,  # what nothing needs goes while nothing else is at work
     runs.idle,  # always answers
 )
 

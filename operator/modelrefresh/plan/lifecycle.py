@@ -165,6 +165,7 @@ def work(seen: Seen) -> Work:
         jobs=seen.jobs,
         pods=seen.pods,
         versions=seen.versions,
+        foreign_digests=seen.foreign_digests,
     )
 
 

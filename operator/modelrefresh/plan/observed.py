@@ -67,6 +67,8 @@ class ResidualSeen:
     base: str
     """URI it was cut from."""
     instruct: str
+    base_fingerprint: str | None = None
+    instruct_fingerprint: str | None = None
     message: str
     """Message of its Ready condition."""
 
@@ -137,6 +139,8 @@ class Seen:
     pods: frozenset[tuple[str, Stage]] = frozenset()
     """(run, stage) of pods that may still write: neither Succeeded nor Failed."""
     versions: tuple[VersionSeen, ...] = ()
+    foreign_digests: frozenset[str] = frozenset()
+    """Digests named by ModelVersions of other refreshes of this namespace."""
     deployment: DeploymentSeen | None = None
     rival: str | None = None
     """An older ModelRefresh with the same target Deployment."""
@@ -161,6 +165,7 @@ class Work:
     jobs: tuple[JobSeen, ...]
     pods: frozenset[tuple[str, Stage]]
     versions: tuple[VersionSeen, ...]
+    foreign_digests: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.records import Outcome, Run, Trigger, TriggerKind
 from modelrefresh.api.status import RefreshStatus
-from modelrefresh.plan import history, lifecycle, schedule, stages
+from modelrefresh.plan import history, lifecycle, retention, schedule, stages
 from modelrefresh.plan.actions import Plan, Word
 from modelrefresh.plan.history import End
 from modelrefresh.plan.observed import Work
@@ -40,9 +40,9 @@ def clear(work: Work, _: datetime.datetime) -> Plan | None:
     """Jobs and pods of other runs must be gone before anything new starts."""
     run = work.status.run
     active = run.id if run and run.outcome is None else None
-    strays = [job for job in work.jobs if job.run != active]
+    strays = [job for job in work.jobs if job.run not in (active, retention.RUN)]
     stops = lifecycle.stop(strays)
-    writing = sorted(other for other, _ in work.pods if other != active)
+    writing = sorted(other for other, _ in work.pods if other not in (active, retention.RUN))
     if not stops and not writing:
         return None
     text = f"waiting until the Jobs of run {', '.join(writing) or strays[0].run} have stopped"

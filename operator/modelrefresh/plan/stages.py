@@ -69,6 +69,7 @@ def _prepare(work: Work, run: Run, request: StageInput) -> StageInput:
         request,
         prepare=env.PrepareInput(
             base=_start(work),
+            base_fingerprint=_fingerprint(work),
             data=spec.data.uri,
             text_field=spec.data.text_field,
             replay=replay.uri if replay else None,
@@ -148,6 +149,11 @@ def _start(work: Work) -> str:
     """What training starts from (arXiv 2410.10739): the base in Setting 2, the instruct model in Setting 1."""
     direct = work.spec.training.strategy is Strategy.DIRECT
     return work.residual.instruct if direct else work.spec.base.uri
+
+
+def _fingerprint(work: Work) -> str | None:
+    direct = work.spec.training.strategy is Strategy.DIRECT
+    return work.residual.instruct_fingerprint if direct else work.residual.base_fingerprint
 
 
 def _suites(spec: RefreshSpec) -> tuple[env.SuiteInput, ...]:

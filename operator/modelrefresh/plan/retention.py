@@ -1,0 +1,134 @@
+"""What may go: scratch and Jobs of old runs, versions that nothing needs.
+
+Bounded by `spec.retain`. Whatever is live, previous, stock, a candidate, under way, or
+named by another ModelRefresh of the namespace stays. One sweep at a time: its Job removes
+the folders, then the objects that named them are deleted.
+"""
+
+import datetime
+from typing import Final
+
+from modelrefresh.api.conditions import Reason
+from modelrefresh.api.records import StageRecord, StageState
+from modelrefresh.api.status import RefreshStatus, Sweep
+from modelrefresh.contract import env
+from modelrefresh.contract.env import Stage, StageInput
+from modelrefresh.plan import lifecycle, results
+from modelrefresh.plan.actions import Action, DropVersion, Plan, StartStage, Word
+from modelrefresh.plan.observed import JobSeen, JobState, VersionSeen, Work
+
+RUN: Final = "retention"
+"""Run id of every sweep; sweeps are told apart by their attempt."""
+_AT_ONCE: Final = 50
+"""Folders of each kind that one sweep removes; the next one takes the rest."""
+_LOOK_SECONDS: Final = 15.0
+_ATTEMPT_SECONDS: Final = 3600
+"""A sweep that failed is tried again after this time."""
+
+
+def sweep(work: Work, now: datetime.datetime) -> Plan | None:
+    """Go on with the sweep under way, or begin one if something may go."""
+    under_way = work.status.sweep
+    if under_way is not None and under_way.stage.state in (StageState.QUEUED, StageState.RUNNING):
+        return _follow(work, under_way, now)
+    runs, versions = _old_runs(work)[:_AT_ONCE], _old_versions(work)[:_AT_ONCE]
+    if not runs and not versions:
+        return None
+    if under_way is not None and under_way.stage.state is StageState.FAILED and under_way.stage.end_time is not None:
+        wait = _ATTEMPT_SECONDS - (now - under_way.stage.end_time).total_seconds()
+        if wait > 0:
+            return None
+    return _begin(work, runs, versions)
+
+
+def _begin(work: Work, runs: tuple[str, ...], versions: tuple[VersionSeen, ...]) -> Plan:
+    shared = {item.digest for item in work.versions if item not in versions} | work.foreign_digests
+    digests = tuple(sorted({item.digest for item in versions} - shared))
+    number = work.status.sweep.stage.attempt + 1 if work.status.sweep else 1
+    stage = StageRecord(name=Stage.SWEEP, state=StageState.QUEUED, attempt=number)
+    begun = Sweep(stage=stage, runs=runs, versions=digests)
+    word = Word(
+        reason=Reason.RETAINED, message=f"removing {len(runs)} old runs, {len(versions)} versions", working=True
+    )
+    return Plan(
+        status=work.status.but(sweep=begun), word=word, actions=(_start(work, begun),), wake_seconds=_LOOK_SECONDS
+    )
+
+
+def _follow(work: Work, begun: Sweep, now: datetime.datetime) -> Plan:
+    job = results.find(work.jobs, run=RUN, stage=begun.stage)
+    word = Word(reason=Reason.RETAINED, message="removing what retention no longer keeps", working=True)
+    if job is None:
+        return Plan(status=work.status, word=word, actions=(_start(work, begun),), wake_seconds=_LOOK_SECONDS)
+    if job.state in (JobState.QUEUED, JobState.RUNNING):
+        return Plan(status=work.status, word=word, wake_seconds=_LOOK_SECONDS)
+    if job.state is JobState.SUCCEEDED and job.result is not None and job.result.sweep is not None:
+        return _finish(work, begun, job.result.sweep.bytes, now)
+    return _fail(work, begun, job, now)
+
+
+def _finish(work: Work, begun: Sweep, freed: int, now: datetime.datetime) -> Plan:
+    """The folders are gone: delete what named them. Repeated until the objects are gone too."""
+    actions = _drops(work, begun)
+    if actions:
+        word = Word(reason=Reason.RETAINED, message="deleting what named the removed folders", working=True)
+        return Plan(status=work.status, word=word, actions=actions, wake_seconds=1.0)
+    ended = begun.but(
+        stage=begun.stage.but(state=StageState.SUCCEEDED, end_time=now, reason=Reason.RETAINED),
+        freed_bytes=freed,
+        total_bytes=begun.total_bytes + freed,
+    )
+    word = Word(reason=Reason.RETAINED, message=f"freed {freed} bytes", working=True)
+    return Plan(status=work.status.but(sweep=ended), word=word, wake_seconds=0.0)
+
+
+def _fail(work: Work, begun: Sweep, job: JobSeen, now: datetime.datetime) -> Plan:
+    text = job.result.message if job.result else job.message
+    ended = begun.stage.but(state=StageState.FAILED, end_time=now, reason=Reason.FAILED, message=text)
+    word = Word(reason=Reason.RETAINED, message=f"the sweep failed: {text}", working=True)
+    return Plan(status=work.status.but(sweep=begun.but(stage=ended)), word=word, wake_seconds=0.0)
+
+
+def _drops(work: Work, begun: Sweep) -> tuple[Action, ...]:
+    done = begun.stage.attempt
+    gone = [job for job in work.jobs if job.run in begun.runs or (job.run == RUN and job.attempt < done)]
+    old = lifecycle.stop(gone, finished=True)
+    versions = tuple(
+        DropVersion(name=item.name, uid=item.uid)
+        for item in _old_versions(work)
+        if item.digest in begun.versions or item.digest in work.foreign_digests
+    )
+    return (*old, *versions)
+
+
+def _old_runs(work: Work) -> tuple[str, ...]:
+    """Runs that still have Jobs, beyond the newest `spec.retain.runs`."""
+    status = work.status
+    kept = {line.run for line in status.history[: work.spec.retain.runs]} | {RUN}
+    kept |= {status.run.id} if status.run else set()
+    return tuple(sorted({job.run for job in work.jobs if job.run not in kept}))
+
+
+def _old_versions(work: Work) -> tuple[VersionSeen, ...]:
+    """Versions that nothing needs, beyond the newest `spec.retain.versions`."""
+    needed = _needed(work.status)
+    free = [item for item in work.versions if item.digest not in needed and item.digest != work.deployment.digest]
+    newest = sorted(free, key=lambda item: (item.created, item.name), reverse=True)
+    return tuple(newest[work.spec.retain.versions :])
+
+
+def _needed(status: RefreshStatus) -> set[str]:
+    places = [status.live, status.previous, status.stock, status.candidate]
+    places += [status.rollout.target] if status.rollout else []
+    return {place.digest for place in places if place is not None}
+
+
+def _start(work: Work, begun: Sweep) -> StartStage:
+    request = StageInput(
+        stage=Stage.SWEEP,
+        owner=work.meta.name,
+        run=RUN,
+        attempt=begun.stage.attempt,
+        sweep=env.SweepInput(runs=begun.runs, versions=begun.versions),
+    )
+    return StartStage(request=request, profile=work.profile_hash)
