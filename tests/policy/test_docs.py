@@ -83,3 +83,10 @@ def test_every_file_that_the_architecture_names_exists() -> None:
     named = set(re.findall(r"`((?:operator|images|charts|crds|tests|examples|docs)/[^`*\s]*)`", text))
     assert len(named) > 15
     assert sorted(path for path in named if not (checkout.ROOT / path).exists()) == []
+
+
+def test_every_setting_is_listed_with_its_default_and_no_other() -> None:
+    source = (checkout.SOURCE_ROOTS[0] / "settings.py").read_text(encoding="utf-8")
+    read = dict(re.findall(r'reader\.read\(\s*"([A-Z_]+)",\s*default="([^"]*)"', source))
+    rows = re.findall(r"^\| `([A-Z_]+)` \| `?([^`|]*?)`? \|", _text("docs/operations.md"), flags=re.MULTILINE)
+    assert {name: "" if default == "empty" else default for name, default in rows} == read
