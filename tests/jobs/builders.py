@@ -16,7 +16,7 @@ import safetensors.torch
 import tokenizers
 import torch
 import transformers
-from transformers import LlamaConfig, Qwen2Config
+from transformers import LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
 from modelrefresh.contract import artifacts, env
 from modelrefresh_jobs import tensors
@@ -25,6 +25,10 @@ from modelrefresh_jobs.tensors import Reader
 
 LLAMA = "LlamaForCausalLM"
 QWEN2 = "Qwen2ForCausalLM"
+MISTRAL = "MistralForCausalLM"
+QWEN3 = "Qwen3ForCausalLM"
+CONFIGS = {LLAMA: LlamaConfig, QWEN2: Qwen2Config, MISTRAL: MistralConfig, QWEN3: Qwen3Config}
+ROLES = ("base", "instruct", "trained")
 VOCABULARY = 320
 TEXT_END, TURN_END = "<|text|>", "<|end|>"
 """Stop tokens of the base and of the instruct model; their ids are 0 and 1."""
@@ -50,7 +54,7 @@ def tiny_pair(folder: pathlib.Path, *, arch: str = LLAMA, dtype: str = "float32"
 
 
 def tiny_model(folder: pathlib.Path, *, arch: str = LLAMA, dtype: str = "float32", seed: int = 0) -> pathlib.Path:
-    """A base model with tokenizer: hidden 32, two layers; Llama untied, Qwen2 tied."""
+    """A base model with tokenizer: hidden 32, two layers; Qwen2 tied, the others untied."""
     torch.manual_seed(seed)
     config = tiny_config(arch)
     model = transformers.AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
@@ -69,13 +73,12 @@ def tiny_config(arch: str) -> Any:  # noqa: ANN401 -- transformers' configuratio
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
+        "head_dim": 8,
         "max_position_embeddings": 128,
         "bos_token_id": 0,
         "eos_token_id": 0,
     }
-    if arch == LLAMA:
-        return LlamaConfig(**shape, tie_word_embeddings=False)
-    return Qwen2Config(**shape, tie_word_embeddings=True)
+    return CONFIGS[arch](**shape, tie_word_embeddings=arch == QWEN2)
 
 
 @functools.cache

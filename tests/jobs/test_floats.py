@@ -57,15 +57,15 @@ def test_a_value_just_beside_the_middle_is_not_rounded_twice() -> None:
 @hypothesis.given(data=strategies.data())
 def test_the_identities_hold_for_any_finite_bits(form: Format, data: strategies.DataObject) -> None:
     base, instruct, trained = (data.draw(finite_bits(form)) for _ in range(3))
-    stored = residual.cut(base, instruct)
-    assert np.array_equal(residual.restore(base, stored), instruct)
+    assert np.array_equal(residual.restore(base, residual.cut(base, instruct)), instruct)
 
-    def add(values: Bits, kept: Bits, scale: float) -> Bits:
-        return residual.add(base, floats.widen(values, form), kept, form=form, scale=scale)[0]
+    def add(to: Bits, towards: Bits, scale: float) -> Bits:
+        pair = floats.weights(base, form), floats.weights(towards, form)
+        return residual.add(*pair, floats.widen(to, form), scale=scale)
 
-    assert np.array_equal(add(base, stored, 1.0), instruct)
-    assert np.array_equal(add(trained, residual.cut(base, base), 1.0), trained)
-    assert np.array_equal(add(trained, stored, 0.0), trained)
+    assert np.array_equal(add(base, instruct, 1.0), instruct)
+    assert np.array_equal(add(trained, base, 1.0), trained)
+    assert np.array_equal(add(trained, instruct, 0.0), trained)
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -4,6 +4,7 @@ Every slice is computed by one function, which also answers for the check of wha
 afterwards. Memory does not depend on the model's size. Knows no URIs and no configuration.
 """
 
+import hashlib
 import pathlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,9 +13,9 @@ from typing import Protocol
 import numpy as np
 
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs import floats, folding, residual, sealed, shards, tensors
+from modelrefresh_jobs import floats, folding, intake, residual, sealed, shards, tensors
 from modelrefresh_jobs.failures import StageError
-from modelrefresh_jobs.floats import Bits, Values
+from modelrefresh_jobs.floats import Bits, Values, Weights
 from modelrefresh_jobs.folding import Adapter
 from modelrefresh_jobs.intake import Model
 from modelrefresh_jobs.progress import Progress
@@ -83,6 +84,8 @@ class Parts:
     residual: Mapping[str, Tensor]
     scale: float | None
     """None: the trained weights are the candidate, the residual is only measured (Direct)."""
+    other: str
+    """Fingerprint of the pair's other model, to which start and residual must lead."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,7 +95,18 @@ class _Work:
     parts: Parts
     reader: Reader
     gauges: Gauges = field(default_factory=Gauges)
-    done: int = 0
+    hashes: dict[str, str] = field(default_factory=dict)
+    """Of the other model's tensors, as start and residual give them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Slice:
+    """One span of one tensor."""
+
+    start: Weights
+    other: Weights
+    trained: Values
+    merged: Bits
 
 
 def check(parts: Parts, folder: pathlib.Path) -> None:
@@ -110,7 +124,11 @@ def check(parts: Parts, folder: pathlib.Path) -> None:
 
 
 def write(parts: Parts, made: sealed.Draft, *, progress: Progress) -> tuple[Gauges, tuple[Shard, ...]]:
-    """Write all shards into the draft, then read samples back and compare."""
+    """Write all shards into the draft, then read samples back and compare.
+
+    Raises:
+        StageError: weights that are not finite, a sum beyond the format, or a damaged residual.
+    """
     planned = [Planned(name=one.name, dtype=one.dtype, shape=one.shape) for one in parts.start.tensors.values()]
     layout = shards.plan(planned)
     with Reader() as reader:
@@ -118,6 +136,9 @@ def write(parts: Parts, made: sealed.Draft, *, progress: Progress) -> tuple[Gaug
         for shard in layout:
             made.known[shard.file] = _write_shard(work, shard, made.path, progress)
         shards.write_index(made.path, layout)
+        if intake.combine(work.hashes, parts.start) != parts.other:
+            message = "start and residual do not give the model back that the residual was cut from"
+            raise StageError("ResidualIncompatible", f"{message}: it was damaged; extract it again")
         _verify(work, made.path)
         return work.gauges, layout
 
@@ -125,36 +146,46 @@ def write(parts: Parts, made: sealed.Draft, *, progress: Progress) -> tuple[Gaug
 def _write_shard(work: _Work, shard: Shard, folder: pathlib.Path, progress: Progress) -> str:
     with shards.Writer(folder, shard, metadata={"format": "pt"}) as writer:
         for planned in shard.tensors:
-            trained = work.parts.trained.tensor(planned.name, work.reader)
-            for span in tensors.slices(work.parts.start.tensors[planned.name]):
-                writer.write(_slice(work, planned.name, span, trained(*span), work.gauges))
-            _require_finite(work, planned.name)
-            work.done += 1
-            progress.report(work.done, len(work.parts.start.tensors), unit="tensors")
+            _write_tensor(work, planned.name, writer)
+            progress.report(len(work.hashes), len(work.parts.start.tensors), unit="tensors")
         return writer.finish()
 
 
-def _slice(work: _Work, name: str, span: tuple[int, int], trained: Values, gauges: Gauges) -> Bits:
+def _write_tensor(work: _Work, name: str, writer: shards.Writer) -> None:
+    tensor, trained = work.parts.start.tensors[name], work.parts.trained.tensor(name, work.reader)
+    other = hashlib.sha256()
+    sign = 1.0 if work.parts.scale is not None else -1.0  # the residual leads from base to instruct
+    for span in tensors.slices(tensor):
+        piece = _slice(work, name, span, trained(*span))
+        other.update(piece.other.bits.data)
+        start = piece.start.values
+        work.gauges.measure(start, piece.trained - start, sign * (piece.other.values - start))
+        _require_finite(work, name, piece)
+        writer.write(piece.merged)
+    work.hashes[name] = other.hexdigest()
+
+
+def _slice(work: _Work, name: str, span: tuple[int, int], trained: Values) -> _Slice:
     tensor, scale = work.parts.start.tensors[name], work.parts.scale
-    start, stored = work.reader.bits(tensor, *span), work.reader.bits(work.parts.residual[name], *span)
-    before = floats.widen(start, tensor.form)
-    if scale is None:
-        # Direct: the start is the instruct model, so the exclusive or leads back to the base.
-        change = before - floats.widen(residual.restore(start, stored), tensor.form)
-        merged = floats.narrow(trained, tensor.form)
-    else:
-        merged, change = residual.add(start, trained, stored, form=tensor.form, scale=scale)
-    gauges.measure(before, trained - before, change)
-    if not floats.is_finite(merged, tensor.form) and np.isfinite(trained).all():
-        message = f"{name}: the sum exceeds {tensor.dtype}; the residual does not suit these weights, lower its scale"
-        raise StageError("ResidualIncompatible", message)
-    return merged
+    bits = work.reader.bits(tensor, *span)
+    stored = work.reader.bits(work.parts.residual[name], *span)
+    start = floats.weights(bits, tensor.form)
+    other = floats.weights(residual.restore(bits, stored), tensor.form)
+    merged = floats.narrow(trained, tensor.form) if scale is None else residual.add(start, other, trained, scale=scale)
+    return _Slice(start=start, other=other, trained=trained, merged=merged)
 
 
-def _require_finite(work: _Work, name: str) -> None:
-    if not work.gauges.finite:
+def _require_finite(work: _Work, name: str, piece: _Slice) -> None:
+    if not np.isfinite(piece.trained).all():
         message = f"{name}: infinite or not a number in the trained weights; lower the learning rate"
         raise StageError("TrainingDiverged", message, exit_code=ExitCode.DIVERGED)
+    if not work.gauges.finite:
+        raise StageError(
+            "ResidualIncompatible", f"{name}: infinite or not a number after the residual; extract it again"
+        )
+    if not floats.is_finite(piece.merged, piece.start.form):
+        seen = f"{name}: the sum exceeds {piece.start.form.name}"
+        raise StageError("ResidualIncompatible", f"{seen}; the residual does not suit these weights, lower its scale")
 
 
 def _verify(work: _Work, folder: pathlib.Path) -> None:
@@ -162,7 +193,7 @@ def _verify(work: _Work, folder: pathlib.Path) -> None:
     for name, written in tensors.open_folder(folder).items():
         trained = work.parts.trained.tensor(name, work.reader)
         for span in tensors.ends(written):
-            expected = _slice(work, name, span, trained(*span), Gauges())
+            expected = _slice(work, name, span, trained(*span)).merged
             if not np.array_equal(work.reader.bits(written, *span), expected):
                 raise ValueError(f"{folder}: {name} {span} is not what its inputs give; memory or disk is faulty")
 

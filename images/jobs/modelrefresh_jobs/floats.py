@@ -49,6 +49,20 @@ _LOWER, _MIDDLE = 0xFFFF, 0x8000
 """The bits that bf16 drops from fp32, and their value just between two bf16 numbers."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """Some stored weights, as bits and as values."""
+
+    bits: Bits
+    values: Values
+    form: Format
+
+
+def weights(bits: Bits, form: Format) -> Weights:
+    """Look at bits as weights of this format."""
+    return Weights(bits=bits, values=widen(bits, form), form=form)
+
+
 def widen(bits: Bits, form: Format) -> Values:
     """The exact values of these weights."""
     if form is BF16:

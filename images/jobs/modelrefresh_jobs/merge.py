@@ -87,12 +87,14 @@ def store(
     """Write and seal the candidate, as `target` or under its digest."""
     start = intake.accept(ingredients.start)
     card = extract.read_card(ingredients.residual)
+    direct = ingredients.strategy is env.Strategy.DIRECT
     known = _check_lineage(ingredients, card)
     parts = Parts(
         start=start,
         trained=_open_trained(ingredients.trained, start),
         residual=extract.open_shards(ingredients.residual),
-        scale=ingredients.scale if ingredients.strategy is env.Strategy.RESIDUAL else None,
+        scale=None if direct else ingredients.scale,
+        other=card.base_fingerprint if direct else card.instruct_fingerprint,
     )
     combine.check(parts, ingredients.residual)
     gauges, layout = combine.write(parts, made, progress=progress)

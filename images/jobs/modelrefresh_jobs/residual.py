@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from modelrefresh_jobs import floats
-from modelrefresh_jobs.floats import Bits, Format, Values
+from modelrefresh_jobs.floats import Bits, Values, Weights
 
 
 @dataclass(slots=True)
@@ -64,24 +64,21 @@ def restore(base: Bits, stored: Bits) -> Bits:
     return np.bitwise_xor(base, stored)
 
 
-def add(start: Bits, trained: Values, stored: Bits, *, form: Format, scale: float) -> tuple[Bits, Values]:
-    """`trained + scale * (instruct - start)`, and the residual's values for the gauges.
+def add(start: Weights, instruct: Weights, trained: Values, *, scale: float) -> Bits:
+    """`trained + scale * (instruct - start)`, rounded once to the format of the start.
 
     Where training changed nothing the instruct weight is taken as it is, and where the residual
     is nothing the trained one: so both identities hold bit for bit even for signed zeros and for
     weights so far apart that float64 cannot hold their difference.
     """
-    instruct = restore(start, stored)
-    before = floats.widen(start, form)
-    residual = floats.widen(instruct, form) - before
-    plain = floats.narrow(trained, form)
+    plain = floats.narrow(trained, start.form)
     if scale == 0:
-        return plain, residual
-    merged = floats.narrow(trained + scale * residual, form)
+        return plain
+    merged = floats.narrow(trained + scale * (instruct.values - start.values), start.form)
     if scale == 1:
-        np.copyto(merged, instruct, where=trained == before)
-    np.copyto(merged, plain, where=stored == 0)
-    return merged, residual
+        np.copyto(merged, instruct.bits, where=trained == start.values)
+    np.copyto(merged, plain, where=instruct.bits == start.bits)
+    return merged
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -45,12 +45,12 @@ class Shard:
     tensors: tuple[Planned, ...]
 
 
-def plan(tensors: Sequence[Planned], *, stem: str = tensors.MODEL, limit: int = SHARD_BYTES) -> tuple[Shard, ...]:
-    """Distribute tensors over files of at most `limit` bytes (a larger tensor gets its own)."""
+def plan(wanted: Sequence[Planned], *, stem: str = tensors.MODEL) -> tuple[Shard, ...]:
+    """Distribute tensors over files of at most `SHARD_BYTES` (a larger tensor gets its own)."""
     groups: list[list[Planned]] = [[]]
     filled = 0
-    for tensor in sorted(tensors, key=lambda one: (-one.width, one.name)):  # keeps every offset aligned
-        if groups[-1] and filled + tensor.size > limit:
+    for tensor in sorted(wanted, key=lambda one: (-one.width, one.name)):  # keeps every offset aligned
+        if groups[-1] and filled + tensor.size > SHARD_BYTES:
             groups.append([])
             filled = 0
         groups[-1].append(tensor)

@@ -43,7 +43,7 @@ def resolve(uri: str, request: env.StageInput, *, reason: str = "ModelUnreadable
 
 def _below_claim(uri: str, rest: str, sources: pathlib.Path, reason: str) -> pathlib.Path:
     claim, _, path = rest.partition("/")
-    if not claim or ".." in pathlib.PurePosixPath(rest).parts:
+    if claim in ("", ".") or ".." in pathlib.PurePosixPath(rest).parts:
         raise StageError(reason, f"{uri}: expected pvc://CLAIM/PATH without '..'")
     mount = pathlib.Path(artifacts.claim_path(str(sources), claim, "")).resolve()
     found = _existing(uri, mount / path, reason)
