@@ -19,7 +19,7 @@ from modelrefresh.api.records import (
     TriggerKind,
     VerdictFacts,
 )
-from modelrefresh.api.status import Cost, HistoryEntry, RefreshStatus, Rollout, StageCost, VersionRef
+from modelrefresh.api.status import Cost, HistoryEntry, RefreshStatus, Rollout, StageCost, Sweep, VersionRef
 from modelrefresh.contract.env import Stage
 from tests import builders
 
@@ -99,6 +99,10 @@ def refresh_status() -> RefreshStatus:
         next_schedule_time=NOW,
         history=(entry,) * 10,
         cost=Cost(stages=tuple(StageCost(stage=stage, gpu_seconds=10**9) for stage in _RUN), tokens=10**12),
+        sweep=Sweep(
+            stage=_stage(Stage.SWEEP), runs=("0a1b2c3d4e",) * 100, versions=(DIGEST,) * 100, freed_bytes=10**13,
+            total_bytes=10**14,
+        ),
         last_failure=Failure(
             run="0a1b2c3d4e", stage=Stage.TRAIN, attempt=9, reason="OOM", exit_code=137, message=LONG, time=NOW,
             profile=DIGEST[:64],

@@ -21,13 +21,15 @@ from modelrefresh.api.records import (
     StageRecord,
     TriggerKind,
 )
-from modelrefresh.api.texts import Count, Digest, Label, Measure, Message, Note, Time, Word
+from modelrefresh.api.texts import Count, Digest, Label, Measure, Message, Note, Time, Word, first
 from modelrefresh.contract.env import Stage
 
 SIZE_LIMIT = 16 * 1024
 """Bytes that the status of a ModelRefresh may take as JSON."""
 _SHORT_TAIL = 512
 """Characters of the last failure's message that stay in a status that would be too big."""
+_SWEPT = 8
+"""Folders of each kind that one sweep takes."""
 _SHORT_MESSAGE = 256
 """The same of a condition's message."""
 
@@ -52,12 +54,12 @@ class Rollout(Record):
 
 
 class Sweep(Record):
-    """The sweep under way, or the last one."""
+    """The sweep under way, or the last one; it takes a few folders, the next one takes the rest."""
 
     stage: StageRecord
-    runs: Annotated[tuple[Word, ...], pydantic.Field(max_length=100)] = ()
+    runs: Annotated[tuple[Word, ...], first(_SWEPT), pydantic.Field(max_length=_SWEPT)] = ()
     """Runs whose scratch is removed."""
-    versions: Annotated[tuple[Digest, ...], pydantic.Field(max_length=100)] = ()
+    versions: Annotated[tuple[Digest, ...], first(_SWEPT), pydantic.Field(max_length=_SWEPT)] = ()
     """Digests that are removed."""
     freed_bytes: Count = 0
     """By this sweep."""
@@ -269,8 +271,8 @@ def _document(record: Record) -> dict[str, Any]:
 
 
 def _without_remarks(stage: StageRecord) -> StageRecord:
-    """The stage without the words of its verdicts; their numbers stay, and so does all that later stages need."""
+    """The stage without its words; numbers stay, and so does all that later stages need."""
     if stage.evaluate is None:
-        return stage
+        return stage.but(message="")
     verdicts = tuple(verdict.but(message="") for verdict in stage.evaluate.verdicts)
-    return stage.but(evaluate=stage.evaluate.but(verdicts=verdicts))
+    return stage.but(message="", evaluate=stage.evaluate.but(verdicts=verdicts))

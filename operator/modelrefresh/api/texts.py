@@ -19,6 +19,11 @@ def head(limit: int) -> pydantic.BeforeValidator:
     )
 
 
+def first(limit: int) -> pydantic.BeforeValidator:
+    """Cut a list to its first items."""
+    return pydantic.BeforeValidator(lambda items: items[:limit] if isinstance(items, list | tuple) else items)
+
+
 def tail(limit: int) -> pydantic.BeforeValidator:
     """Cut a text to its end, where logs say what happened."""
     return pydantic.BeforeValidator(
