@@ -7,6 +7,7 @@ SLOW = tests/jobs tests/chart tests/bench
 PARALLEL = -n 2 --dist worksteal
 LOCK = $(PYTHON) -m uv pip compile --quiet --generate-hashes --no-header --no-annotate pyproject.toml --extra
 
+.NOTPARALLEL:
 .PHONY: check test demo cluster cluster-down crds images bench lock environment
 
 check: environment # lint, types, layers, policies and pure tests: two minutes, no cluster
