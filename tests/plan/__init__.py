@@ -1,0 +1,1 @@
+"""Every decision, alone: records in, plan out."""

@@ -1,0 +1,68 @@
+"""Whose turn it is after an attempt: the whole table."""
+
+import dataclasses
+
+import pytest
+
+from modelrefresh.api.conditions import Reason
+from modelrefresh.contract.env import Stage
+from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.result import Result
+from modelrefresh.plan import retries
+from modelrefresh.plan.observed import JobSeen, JobState
+from modelrefresh.plan.retries import Turn
+
+
+def a_job(**change: object) -> JobSeen:
+    """A failed train attempt."""
+    job = JobSeen(name="j", uid="u", run="r", stage=Stage.TRAIN, attempt=1, state=JobState.FAILED)
+    return dataclasses.replace(job, **change)  # type: ignore[arg-type]
+
+
+def said(exit_code: ExitCode, reason: str, message: str = "why") -> Result:
+    """What the stage left as its termination message."""
+    return Result(stage=Stage.TRAIN, run="r", attempt=1, exit_code=exit_code, reason=reason, message=message)
+
+
+@pytest.mark.parametrize(
+    ("job", "turn", "reason"),
+    [
+        (a_job(exit_code=2), Turn.GIVE_UP, Reason.INPUT_INVALID),
+        (a_job(exit_code=10), Turn.GIVE_UP, Reason.TRAINING_DIVERGED),
+        (a_job(exit_code=11), Turn.GIVE_UP, Reason.OUT_OF_MEMORY),
+        (a_job(exit_code=12), Turn.DISRUPTED, Reason.PREEMPTED),
+        (a_job(exit_code=13), Turn.AGAIN, Reason.SOURCE_UNAVAILABLE),
+        (a_job(exit_code=1), Turn.AGAIN, Reason.INTERNAL_ERROR),
+        (a_job(exit_code=99), Turn.AGAIN, Reason.INTERNAL_ERROR),
+        (a_job(exit_code=137), Turn.DISRUPTED, Reason.PREEMPTED),
+        (a_job(exit_code=137, out_of_memory=True), Turn.GIVE_UP, Reason.OUT_OF_MEMORY),
+        (a_job(exit_code=1, disrupted=True), Turn.DISRUPTED, Reason.PREEMPTED),
+        (a_job(exit_code=12, deadline_exceeded=True), Turn.GIVE_UP, Reason.DEADLINE_EXCEEDED),
+        (a_job(exit_code=None), Turn.DISRUPTED, Reason.POD_LOST),
+        (a_job(state=JobState.SUCCEEDED, exit_code=None), Turn.DISRUPTED, Reason.POD_LOST),
+        (a_job(exit_code=2, result=said(ExitCode.BAD_INPUT, "DataUnreadable")), Turn.GIVE_UP, Reason.DATA_UNREADABLE),
+        (a_job(exit_code=2, result=said(ExitCode.BAD_INPUT, "NoSuchWord")), Turn.GIVE_UP, Reason.INPUT_INVALID),
+    ],
+)
+def test_each_way_to_fail_has_its_turn_and_reason(job: JobSeen, turn: Turn, reason: Reason) -> None:
+    answer = retries.classify(job)
+    assert (answer.turn, answer.reason) == (turn, reason)
+
+
+@pytest.mark.parametrize("code", list(ExitCode))
+def test_every_exit_code_of_the_contract_is_answered(code: ExitCode) -> None:
+    assert isinstance(retries.classify(a_job(exit_code=int(code))).turn, Turn)
+
+
+def test_the_stage_s_own_words_come_before_kubernetes_s() -> None:
+    answer = retries.classify(
+        a_job(exit_code=2, message="BackoffLimitExceeded", result=said(ExitCode.BAD_INPUT, "NoData"))
+    )
+    assert answer.message == "why"
+
+
+def test_the_wait_grows_and_stays_bounded() -> None:
+    waits = [retries.delay(failures) for failures in range(10)]
+    assert waits == sorted(waits)
+    assert waits[0] == 0
+    assert waits[-1] == 300
