@@ -28,10 +28,10 @@ SIZE_LIMIT = 16 * 1024
 """Bytes that the status of a ModelRefresh may take as JSON."""
 _SHORT_TAIL = 512
 """Characters of the last failure's message that stay in a status that would be too big."""
-_SWEPT = 8
-"""Folders of each kind that one sweep takes."""
 _SHORT_MESSAGE = 256
 """The same of a condition's message."""
+_SWEPT = 8
+"""Folders of each kind that one sweep takes."""
 
 
 class VersionRef(Record):
@@ -57,9 +57,9 @@ class Sweep(Record):
     """The sweep under way, or the last one; it takes a few folders, the next one takes the rest."""
 
     stage: StageRecord
-    runs: Annotated[tuple[Word, ...], first(_SWEPT), pydantic.Field(max_length=_SWEPT)] = ()
+    runs: Annotated[tuple[Word, ...], pydantic.Field(max_length=_SWEPT), first(_SWEPT)] = ()
     """Runs whose scratch is removed."""
-    versions: Annotated[tuple[Digest, ...], first(_SWEPT), pydantic.Field(max_length=_SWEPT)] = ()
+    versions: Annotated[tuple[Digest, ...], pydantic.Field(max_length=_SWEPT), first(_SWEPT)] = ()
     """Digests that are removed."""
     freed_bytes: Count = 0
     """By this sweep."""
