@@ -56,3 +56,11 @@ def test_a_deleted_object_leaves_no_series() -> None:
         if NEWS.items() <= sample.labels.items()
     ]
     assert left == []
+
+
+def test_a_replica_that_stands_by_keeps_its_counts_and_drops_what_may_be_outdated() -> None:
+    metrics.RUNS.labels("team-a", "news", "Promoted").inc()
+    metrics.set_live(**NEWS, version="one")
+    metrics.stand_by()
+    assert value("modelrefresh_live_version_info", version="one") is None
+    assert value("modelrefresh_runs_total", outcome="Promoted") == 1.0

@@ -23,7 +23,9 @@ def page(given: Signs, path: str) -> tuple[int, str]:
     async def scenario() -> tuple[int, str]:
         runner = await health.serve(given, port=0)
         try:
-            address = f"http://127.0.0.1:{runner.addresses[0][1]}{path}"
+            # IPv4 and IPv6 have ports of their own; only IPv4 addresses have two parts.
+            port = next(address[1] for address in runner.addresses if len(address) == 2)
+            address = f"http://127.0.0.1:{port}{path}"
             async with aiohttp.ClientSession() as session, session.get(address) as response:
                 return response.status, await response.text()
         finally:
