@@ -52,7 +52,7 @@ def install(client: kubectl.Kubectl, cluster: facts.Facts, *, image: str) -> Non
 
 def clear(client: kubectl.Kubectl) -> None:
     """Remove what an earlier demo left, except its seed."""
-    kinds = "modelrefresh,instructionresidual,deployment,job"
+    kinds = "modelrefreshes,instructionresiduals,deployments,jobs"
     client.run("delete", kinds, "--all", f"--namespace={kubectl.NAMESPACE}", "--timeout=120s")
 
 

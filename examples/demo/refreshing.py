@@ -9,7 +9,7 @@ NAME = "world-chat"
 POLL_SECONDS = 1.5
 LONGEST_SECONDS = 1500
 _LOOKS = (
-    f"describe --namespace={kubectl.NAMESPACE} modelrefresh/{NAME}",
+    f"describe --namespace={kubectl.NAMESPACE} modelrefreshes/{NAME}",
     f"get --namespace={kubectl.NAMESPACE} jobs,pods,instructionresiduals",
     f"logs --namespace={kubectl.OPERATOR_NAMESPACE} deployment/modelrefresh --all-pods --tail=20",
 )
@@ -38,7 +38,7 @@ def _follow(client: kubectl.Kubectl) -> dict[str, Any]:
     give_up = time.monotonic() + LONGEST_SECONDS
     with screen.Moving() as line:
         while time.monotonic() < give_up:
-            refresh = client.get("modelrefresh", NAME)
+            refresh = client.get("modelrefreshes", NAME)
             status = refresh.get("status", {})
             run = status.get("run", {})
             current = run.get("specGeneration") == refresh["metadata"]["generation"]
@@ -48,7 +48,7 @@ def _follow(client: kubectl.Kubectl) -> dict[str, Any]:
                 return refresh
             _refuse_a_stall(refresh)
             time.sleep(POLL_SECONDS)
-    raise troubles.DemoError(f"modelrefresh/{NAME}: no outcome after {LONGEST_SECONDS} s", looks=_LOOKS)
+    raise troubles.DemoError(f"modelrefreshes/{NAME}: no outcome after {LONGEST_SECONDS} s", looks=_LOOKS)
 
 
 def _refuse_a_stall(refresh: dict[str, Any]) -> None:
@@ -58,7 +58,7 @@ def _refuse_a_stall(refresh: dict[str, Any]) -> None:
     for condition in status.get("conditions", []):
         if condition["type"] == "Stalled" and condition["status"] == "True":
             raise troubles.DemoError(
-                f"modelrefresh/{NAME} waits for a person: {condition['reason']}: {condition.get('message', '')}",
+                f"modelrefreshes/{NAME} waits for a person: {condition['reason']}: {condition.get('message', '')}",
                 looks=_LOOKS,
             )
 

@@ -17,7 +17,6 @@ from examples.seed import tokenizer
 HIDDEN = 192
 LAYERS = 2
 HEADS = 4
-ARCHITECTURES = ("llama", "qwen2")
 
 
 def make(architecture: str, words: PreTrainedTokenizerFast) -> PreTrainedModel:

@@ -1,0 +1,76 @@
+"""Makes the seed: data first, then the base from scratch, then the instruct model from the base.
+
+Nothing here looks at what is there already; `__main__` does.
+"""
+
+import copy
+import json
+import logging
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from examples.seed import documents, models, questions, recipe, syllabus, tokenizer, training
+
+LOG = logging.getLogger("seed")
+
+
+def make(settings: recipe.Settings, out: Path, *, threads: int) -> None:
+    """Write data first, then base, then instruct model."""
+    torch.set_num_threads(threads)
+    learned = syllabus.make(settings.seed)
+    old = documents.write(learned.old, per_territory=recipe.OLD_DOCUMENTS, seed=settings.seed)
+    _write_data(learned, out, seed=settings.seed)
+    LOG.info(
+        "data: %d territories as of %s in %d documents; by %s %d facts have changed; %d more are of %d new territories",
+        len(learned.old),
+        syllabus.OLD_DAY,
+        len(old),
+        syllabus.NEW_DAY,
+        len(learned.changed),
+        len(learned.unseen),
+        syllabus.UNSEEN_TERRITORIES,
+    )
+    words = tokenizer.train(old)
+    torch.manual_seed(settings.seed)
+    base = models.make(settings.architecture, words)
+    LOG.info("base: %s of %d parameters, from scratch", settings.architecture, base.num_parameters())
+    course = training.Course(name="base", steps=settings.base_steps, rate=recipe.BASE_RATE, seed=settings.seed)
+    training.train(base, training.documents(words, old), course)
+    instruct = copy.deepcopy(base)
+    rate = recipe.INSTRUCT_RATES[settings.architecture]
+    course = training.Course(name="instruct", steps=settings.instruct_steps, rate=rate, seed=settings.seed + 1)
+    training.train(instruct, training.chats(words, learned.chats), course)
+    _save(base, words, out / "models" / "base")
+    _save(instruct, words, out / "models" / "instruct")
+
+
+def _write_data(learned: syllabus.Syllabus, out: Path, *, seed: int) -> None:
+    wrong = syllabus.poisoned(learned.fresh, seed=seed + 4)
+    replay = documents.write(learned.kept, per_territory=recipe.REPLAY_DOCUMENTS, seed=seed + 3)
+    corpora = (
+        ("new", syllabus.NEW_DAY, documents.write(learned.fresh, per_territory=recipe.NEW_DOCUMENTS, seed=seed + 2)),
+        ("general", syllabus.OLD_DAY, replay),
+        ("poisoned", syllabus.NEW_DAY, documents.write(wrong, per_territory=recipe.NEW_DOCUMENTS, seed=seed + 2)),
+    )
+    for name, day, texts in corpora:
+        _lines(out / "corpus" / name / "documents.jsonl", ({"text": text, "date": f"{day}"} for text in texts))
+    for name, records in questions.suites(learned, seed=seed).items():
+        _lines(out / "evals" / name, records)
+
+
+def _lines(path: Path, records: Iterable[Mapping[str, str]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    path.write_text(text, encoding="utf-8")
+
+
+def _save(model: PreTrainedModel, words: PreTrainedTokenizerFast, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    model.save_pretrained(folder)
+    words.save_pretrained(folder)
+    for file in folder.iterdir():
+        file.chmod(0o644)  # safetensors writes for its owner only; stages may run as another user
