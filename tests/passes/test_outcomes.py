@@ -129,3 +129,13 @@ def test_deletion_takes_the_jobs_and_leaves_what_serves() -> None:
     assert not [job for job in place.jobs() if world.request_of(job).owner == "news"]
     assert digest is not None
     assert place.served() == digest.digest
+
+
+def test_a_status_that_was_lost_is_found_again_without_touching_what_serves() -> None:
+    place = World()
+    digest = place.settle().live
+    place.edit(lambda refresh: refresh.update(status={}))
+    status = place.settle()
+    assert digest is not None
+    assert status.live is not None
+    assert place.served() == status.live.digest == digest.digest

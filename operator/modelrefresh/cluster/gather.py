@@ -6,8 +6,11 @@ All reads are live. Decides nothing: whatever is absent is absent in the record 
 import asyncio
 import datetime
 import hashlib
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
+
+import pydantic
 
 from modelrefresh import errors
 from modelrefresh.api import names, status
@@ -21,6 +24,7 @@ from modelrefresh.cluster.kinds import Kind
 from modelrefresh.cluster.port import Document, Port
 from modelrefresh.plan.observed import JobSeen, JobState, Meta, ResidualObserved, ResidualSeen, Seen, VersionSeen
 
+LOGGER = logging.getLogger(__name__)
 S = TypeVar("S", bound=Part)
 _STEP_PERCENT = 10
 """Progress is recorded in steps of this size, since each one is a write of the whole status."""
@@ -171,7 +175,12 @@ def _spec(kind: type[S], document: Document) -> tuple[S | None, tuple[str, ...]]
 
 
 def _status(kind: type[status.R], document: Document) -> status.R:
-    return status.read(kind, document.get("status"))
+    """What was remembered; a status that somebody else damaged counts as none, the rules find the rest again."""
+    try:
+        return status.read(kind, document.get("status"))
+    except pydantic.ValidationError as error:
+        LOGGER.warning("the status cannot be read and is written anew: %s", error)
+        return kind()
 
 
 def _profile(document: Document | None) -> ProfileSpec | None:

@@ -19,7 +19,7 @@ from modelrefresh.plan.observed import JobSeen, JobState, VersionSeen, Work
 
 RUN: Final = "retention"
 """Run id of every sweep; sweeps are told apart by their attempt."""
-_AT_ONCE: Final = 50
+_AT_ONCE: Final = 8
 """Folders of each kind that one sweep removes; the next one takes the rest."""
 _LOOK_SECONDS: Final = 15.0
 _ATTEMPT_SECONDS: Final = 3600
@@ -46,7 +46,8 @@ def _begin(work: Work, runs: tuple[str, ...], versions: tuple[VersionSeen, ...])
     digests = tuple(sorted({item.digest for item in versions} - shared))
     number = work.status.sweep.stage.attempt + 1 if work.status.sweep else 1
     stage = StageRecord(name=Stage.SWEEP, state=StageState.QUEUED, attempt=number)
-    begun = Sweep(stage=stage, runs=runs, versions=digests)
+    total = work.status.sweep.total_bytes if work.status.sweep else 0
+    begun = Sweep(stage=stage, runs=runs, versions=digests, total_bytes=total)
     word = Word(
         reason=Reason.RETAINED, message=f"removing {len(runs)} old runs, {len(versions)} versions", working=True
     )
