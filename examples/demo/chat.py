@@ -42,7 +42,7 @@ def ask(client: kubectl.Kubectl, questions: Iterable[Question]) -> list[str]:
     arguments = ("port-forward", f"--namespace={kubectl.NAMESPACE}", SERVICE, ":http")
     with client.beside(*arguments) as tunnel:
         port = _port(tunnel)
-        return [_answer(port, question.text) for question in questions]
+        return [answer(port, question.text) for question in questions]
 
 
 def comment(question: Question, answer: str) -> str:
@@ -64,7 +64,12 @@ def _port(tunnel: "subprocess.Popen[str]") -> int:
     return int(found[1])
 
 
-def _answer(port: int, question: str) -> str:
+def answer(port: int, question: str) -> str:
+    """What the server on this port answers.
+
+    Raises:
+        DemoError: no answer, or none with a chat completion in it.
+    """
     body = {"messages": [{"role": "user", "content": question}], "temperature": 0, "max_tokens": 32}
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
     try:

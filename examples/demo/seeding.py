@@ -30,7 +30,7 @@ def run(client: kubectl.Kubectl, filler: manifests.Filler) -> None:
     """Run the Job to its end and draw how far it is."""
     workspace = storage.create_workspace(kubectl.NAMESPACE)
     if workspace and not (workspace / MANIFEST).exists() and (KEPT / MANIFEST).exists():
-        _copy(KEPT, workspace)
+        copy(KEPT, workspace)
     files = [f"--from-file={file}" for file in sorted(SOURCES.glob("*.py"))]
     target = f"--namespace={kubectl.NAMESPACE}"
     code = client.run("create", "configmap", "seed", target, *files, "--dry-run=client", "--output=yaml")
@@ -43,7 +43,7 @@ def run(client: kubectl.Kubectl, filler: manifests.Filler) -> None:
             _draw(line, text.strip())
     _await(client, "succeeded")
     if workspace:
-        _copy(workspace, KEPT)
+        copy(workspace, KEPT)
 
 
 def _await(client: kubectl.Kubectl, *counts: str) -> None:
@@ -69,8 +69,8 @@ def _draw(line: screen.Moving, text: str) -> None:
     line.draw(f"{name} {screen.bar(share, width=20)} {share:.0%} {loss}", change=(name, int(share * 5)))
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copy a whole seed, the manifest last; stages must be able to replace what they find."""
+def copy(source: Path, target: Path) -> None:
+    """Copy a whole seed, the manifest last; any user may then replace it, as the Job must."""
     target.mkdir(parents=True, exist_ok=True)
     (target / MANIFEST).unlink(missing_ok=True)
     for part in PARTS:
