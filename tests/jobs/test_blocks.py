@@ -1,0 +1,72 @@
+"""Packed blocks as training examples: documents stay apart, and the order is a function of the step."""
+
+import pathlib
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from modelrefresh_jobs import blocks, packing
+from tests.jobs import builders
+
+FIRST, SECOND = tuple(range(5, 17)), tuple(range(40, 60))
+
+
+def packed(*documents: tuple[int, ...], folder: pathlib.Path, length: int = 32) -> packing.Blocks:
+    writer = packing.BlockWriter(folder / "raw", sequence_length=length, padding_token=0)
+    for document in documents:
+        writer.add(document)
+    return writer.close()
+
+
+@pytest.mark.parametrize("arch", [builders.LLAMA, builders.QWEN2])
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_what_a_model_says_to_a_document_does_not_depend_on_its_neighbours(
+    tmp_path: pathlib.Path, arch: str, attention: str
+) -> None:
+    folder = builders.tiny_model(tmp_path / "model", arch=arch)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, attn_implementation=attention)
+    tokens, marks = packed(FIRST, SECOND, folder=tmp_path)
+    batch = blocks.collate([blocks.example(tokens[0], marks[0])])
+    with torch.no_grad():
+        together = model(**batch, use_cache=False).logits[0, len(FIRST) :]
+        alone = model(torch.tensor([SECOND])).logits[0]
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+
+
+def test_nothing_is_learnt_across_a_boundary_or_from_padding(tmp_path: pathlib.Path) -> None:
+    tokens, marks = packed(FIRST, SECOND, FIRST, folder=tmp_path)
+    one, two = (blocks.example(tokens[row], marks[row]) for row in (0, 1))
+    assert one["labels"].tolist() == [-100, *FIRST[1:], -100, *SECOND[1:]]
+    assert two["labels"].tolist() == [-100, *FIRST[1:], *[-100] * 20]
+    assert one["position_ids"].tolist() == [*range(12), *range(20)]
+    assert two["position_ids"].tolist() == [*range(12), *range(20)]
+
+
+def test_a_document_that_is_cut_goes_on_in_the_next_block(tmp_path: pathlib.Path) -> None:
+    tokens, marks = packed(tuple(range(100, 148)), folder=tmp_path)
+    assert tokens.ravel()[:48].tolist() == list(range(100, 148))
+    assert marks[1][0] == packing.REST
+
+
+def test_each_pass_meets_every_block_once_in_another_order(tmp_path: pathlib.Path) -> None:
+    many = packed(*[(number,) * 8 for number in range(20)], folder=tmp_path, length=8)
+    examples = blocks.Blocks(many, examples=40, seed=1)
+    met = [int(examples[index]["input_ids"][0]) for index in range(40)]
+    assert sorted(met[:20]) == sorted(met[20:]) == list(range(20))
+    assert met[:20] != met[20:]
+
+
+def test_an_example_depends_on_seed_and_index_alone(tmp_path: pathlib.Path) -> None:
+    many = packed(*[(number,) * 8 for number in range(20)], folder=tmp_path, length=8)
+    forward = [blocks.Blocks(many, examples=40, seed=1)[index]["input_ids"] for index in range(40)]
+    fresh = blocks.Blocks(many, examples=40, seed=1)
+    assert all(torch.equal(fresh[index]["input_ids"], forward[index]) for index in (39, 3, 21, 0))
+    other = [blocks.Blocks(many, examples=40, seed=2)[index]["input_ids"] for index in range(40)]
+    assert not all(torch.equal(one, two) for one, two in zip(forward, other, strict=True))
+
+
+def test_positions_start_again_where_padding_begins() -> None:
+    marks = np.array([packing.REST, packing.REST, packing.START, packing.PADDING, packing.PADDING], np.uint8)
+    assert packing.positions(marks).tolist() == [0, 1, 0, 0, 1]

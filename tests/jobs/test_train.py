@@ -1,0 +1,156 @@
+"""Train in one process: it learns, it resumes exactly, and it gives up cleanly."""
+
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
+
+from modelrefresh.contract import env, result
+from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh_jobs import sealed, training, training_checkpoints
+from modelrefresh_jobs.failures import StageError
+from tests.jobs import builders, corpora
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+
+
+class Run:
+    """One training run in its own workspace."""
+
+    def __init__(self, root: pathlib.Path, *, arch: str = builders.LLAMA, **changes: Any) -> None:  # noqa: ANN401
+        self.base = builders.tiny_model(root / "base", arch=arch)
+        corpora.prepared(root, self.base)
+        settings = {"method": env.Method.FULL, "learning_rate": 5e-3, "batch_size": 4, "epochs": 0.5, "lora_rank": 4}
+        wanted = env.TrainInput(start=builders.uri(self.base), sequence_length=32, **(settings | changes))
+        self.request = builders.request(root, env.Stage.TRAIN, train=wanted)
+        self.layout = training.layout(self.request)
+        self.progress = builders.quiet(env.Stage.TRAIN)
+
+    def train(self, *, stop: Callable[[], bool] = lambda: False) -> result.TrainSummary:
+        """One attempt."""
+        return training.train(self.request, self.progress, stop=stop)
+
+    def train_until(self, step: int) -> StageError:
+        """One attempt that is asked to leave at this step."""
+        with pytest.raises(StageError) as caught:
+            self.train(stop=lambda: self.progress.done + 1 >= step)
+        return caught.value
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """What came out."""
+        file = next(self.layout.model.glob("*model.safetensors"))
+        return load_file(file)
+
+
+def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.mark.parametrize("arch", [builders.LLAMA, builders.QWEN2])
+def test_full_training_lowers_the_loss_and_seals_a_checkpoint_that_loads(tmp_path: pathlib.Path, arch: str) -> None:
+    run = Run(tmp_path, arch=arch, epochs=2)
+    summary = run.train()
+    assert summary.last_loss < summary.first_loss - 0.5
+    assert summary.tokens == summary.steps * 4 * 32
+    assert sealed.verify(run.layout.model, deep=True).kind == "trained"
+    model = transformers.AutoModelForCausalLM.from_pretrained(run.layout.model)
+    assert model.config.tie_word_embeddings == (arch == builders.QWEN2)
+    assert not run.layout.checkpoints.exists()
+
+
+@pytest.mark.parametrize("arch", [builders.LLAMA, builders.QWEN2])
+def test_lora_trains_all_linear_layers_and_the_embeddings(tmp_path: pathlib.Path, arch: str) -> None:
+    run = Run(tmp_path, arch=arch, method=env.Method.LORA)
+    assert run.train().last_loss < 6
+    settings = json.loads((run.layout.model / "adapter_config.json").read_text())
+    base = transformers.AutoModelForCausalLM.from_pretrained(run.base)
+    before = base.get_input_embeddings().weight.detach().clone()
+    merged = PeftModel.from_pretrained(base, run.layout.model).merge_and_unload()
+    after = merged.get_input_embeddings().weight
+    adapted = {name.rsplit(".", 1)[-1] for name in settings["target_modules"]}
+    assert adapted == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+    assert not torch.equal(before, after)
+    tied = merged.get_output_embeddings().weight.data_ptr() == after.data_ptr()
+    assert tied == (arch == builders.QWEN2)
+
+
+@pytest.mark.parametrize("method", list(env.Method))
+def test_a_preempted_run_ends_exactly_like_one_that_was_not(tmp_path: pathlib.Path, method: env.Method) -> None:
+    whole, broken = Run(tmp_path / "whole", method=method), Run(tmp_path / "broken", method=method)
+    expected = whole.train()
+    left = broken.train_until(5)
+    summary = broken.train()
+    assert (left.reason, left.exit_code) == ("Preempted", ExitCode.PREEMPTED)
+    assert (summary.resumed_step, summary.lost_steps) == (5, 0)
+    assert (summary.last_loss, summary.steps) == (expected.last_loss, expected.steps)
+    assert same(whole.weights(), broken.weights())
+
+
+def test_checkpoints_are_made_by_the_clock_and_two_are_kept(tmp_path: pathlib.Path) -> None:
+    run = Run(tmp_path, checkpoint_seconds=0)
+    run.train_until(5)
+    assert sorted(path.name for path in run.layout.checkpoints.iterdir()) == ["checkpoint-4", "checkpoint-5"]
+    assert all(sealed.is_sealed(path) for path in run.layout.checkpoints.iterdir())
+
+
+def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole, run = Run(tmp_path / "whole"), Run(tmp_path / "run", checkpoint_seconds=0)
+    whole.train()
+    run.train_until(5)
+    weights = run.layout.checkpoints / "checkpoint-5" / "model.safetensors"
+    damaged = bytearray(weights.read_bytes())
+    damaged[-1] ^= 1
+    weights.write_bytes(damaged)
+    summary = run.train()
+    assert (summary.resumed_step, summary.lost_steps) == (4, 1)
+    assert "checkpoint at step 5 cannot be used" in caplog.text
+    assert "model.safetensors has changed since it was sealed" in caplog.text
+    assert same(whole.weights(), run.weights())
+
+
+def test_a_checkpoint_of_other_blocks_is_not_gone_on_from(tmp_path: pathlib.Path) -> None:
+    run = Run(tmp_path)
+    run.train_until(5)
+    corpora.prepared(tmp_path, run.base, documents=61)
+    assert training_checkpoints.newest(run.layout.checkpoints, blocks="another") is None
+    assert run.train().resumed_step == 0
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_nothing_is_kept(tmp_path: pathlib.Path) -> None:
+    run = Run(tmp_path, learning_rate=1e18, warmup_ratio=0.0)
+    with pytest.raises(StageError, match="learningRate") as caught:
+        run.train()
+    assert (caught.value.reason, caught.value.exit_code) == ("TrainingDiverged", ExitCode.DIVERGED)
+    assert not run.layout.model.exists()
+
+
+def test_weights_that_are_not_finite_from_the_start_are_found_at_the_first_step(tmp_path: pathlib.Path) -> None:
+    run = Run(tmp_path)
+    file = run.base / "model.safetensors"
+    weights = load_file(file)
+    weights["model.norm.weight"][0] = torch.nan
+    save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(StageError, match=r"step 1: loss is nan"):
+        run.train()
+
+
+def test_blocks_longer_than_the_model_knows_are_refused_with_both_numbers(tmp_path: pathlib.Path) -> None:
+    run = Run(tmp_path)
+    builders.edit_json(run.base / "config.json", max_position_embeddings=16)
+    with pytest.raises(StageError, match=r"sequenceLength is 32, but .* knows 16 positions"):
+        run.train()
+
+
+def test_a_run_without_blocks_says_that_nothing_was_prepared(tmp_path: pathlib.Path) -> None:
+    run = Run(tmp_path)
+    (tmp_path / "runs" / "chat" / "r1" / "prepare" / "blocks" / "manifest.json").unlink()
+    with pytest.raises(StageError, match="nothing was finished here"):
+        run.train()
