@@ -7,6 +7,7 @@ is written last; an environment without it is made anew.
 
 import fcntl
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -30,6 +31,8 @@ def main() -> None:
         return
     if sys.version_info < OLDEST:
         sys.exit(f"python3 is {sys.version.split()[0]}; expected 3.11 or newer: install it, or put it first on PATH")
+    if importlib.util.find_spec("ensurepip") is None:
+        sys.exit("python3 has no ensurepip, so it cannot make environments; on Debian: apt-get install python3-venv")
     if not (folder / "complete").exists():
         _bring(folder)
 

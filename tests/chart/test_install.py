@@ -83,6 +83,22 @@ def installed() -> Iterator[Installed]:
         subprocess.run((*kubectl, "delete", "namespace", NAMESPACE, "--timeout=120s"), check=False)
 
 
+@pytest.mark.parametrize("name", render.MATRIX)
+def test_the_api_server_takes_every_object_of_every_value_set(installed: Installed, name: str) -> None:
+    foreign = {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
+    objects = [document for document in render.objects(render.MATRIX[name]) if document["kind"] not in foreign]
+    inside = [
+        d | {"metadata": d["metadata"] | {"namespace": NAMESPACE}} if "namespace" in d["metadata"] else d
+        for d in objects
+    ]
+    command = (*installed.kubectl[:-1], "apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-")
+    items = json.dumps({"apiVersion": "v1", "kind": "List", "items": inside})
+    done = subprocess.run(command, input=items, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    assert len(done.stdout.splitlines()) == len(objects)
+
+
 def test_pod_security_has_nothing_to_say(installed: Installed) -> None:
     assert "violate" not in installed.said
     assert "deployed" in installed.said

@@ -90,3 +90,8 @@ def test_every_setting_is_listed_with_its_default_and_no_other() -> None:
     read = dict(re.findall(r'reader\.read\(\s*"([A-Z_]+)",\s*default="([^"]*)"', source))
     rows = re.findall(r"^\| `([A-Z_]+)` \| `?([^`|]*?)`? \|", _text("docs/operations.md"), flags=re.MULTILINE)
     assert {name: "" if default == "empty" else default for name, default in rows} == read
+
+
+def test_decisions_are_numbered_without_gaps() -> None:
+    names = sorted(path.name for path in (checkout.ROOT / "docs" / "decisions").glob("*.md"))
+    assert [int(name.partition("-")[0]) for name in names] == list(range(1, len(names) + 1))
