@@ -1,0 +1,130 @@
+"""What a look at the cluster saw, for tests: a healthy refresh, changed by keyword."""
+
+import dataclasses
+import datetime
+from typing import Any, Final
+
+from modelrefresh.api.records import Run, StageRecord, StageState, Trigger, TriggerKind
+from modelrefresh.api.status import RefreshStatus, VersionRef
+from modelrefresh.contract.env import Stage
+from modelrefresh.plan import lifecycle, stages
+from modelrefresh.plan.observed import DeploymentSeen, JobSeen, JobState, Meta, ResidualSeen, Seen, VersionSeen
+from tests import builders
+
+NOW: Final = datetime.datetime(2026, 11, 23, 12, 0, tzinfo=datetime.UTC)
+STOCK: Final = "5" * 64
+NEWER: Final = "7" * 64
+RESIDUAL: Final = "e" * 64
+
+
+def a_meta(**change: Any) -> Meta:  # noqa: ANN401 -- any field
+    """A ModelRefresh that was seen before."""
+    meta = Meta(namespace="team-a", name="news", uid="u1", generation=1, finalizer=True, created=NOW)
+    return dataclasses.replace(meta, **change)
+
+
+def a_deployment(**change: Any) -> DeploymentSeen:  # noqa: ANN401
+    """A Deployment at rest that serves the stock model."""
+    deployment = DeploymentSeen(
+        name="chat",
+        uid="d1",
+        containers=("server",),
+        mounts={"server": "/models"},
+        digest=STOCK,
+        settled=True,
+    )
+    return dataclasses.replace(deployment, **change)
+
+
+def a_residual(**change: Any) -> ResidualSeen:  # noqa: ANN401
+    """A stored residual of the right base."""
+    residual = ResidualSeen(
+        name="instruct",
+        ready=True,
+        digest=RESIDUAL,
+        base="pvc://models/base",
+        instruct="pvc://models/instruct",
+        message="stored",
+    )
+    return dataclasses.replace(residual, **change)
+
+
+def a_version(digest: str = STOCK, **change: Any) -> VersionSeen:  # noqa: ANN401
+    """A version that passed."""
+    version = VersionSeen(
+        name=f"news-{digest[:8]}", uid=digest[:4], digest=digest, run="r0", passed=True, served=False, created=NOW
+    )
+    return dataclasses.replace(version, **change)
+
+
+def a_ref(digest: str = STOCK) -> VersionRef:
+    """The same as a reference."""
+    return VersionRef(version=f"news-{digest[:8]}", digest=digest, since=NOW)
+
+
+def a_status(**change: Any) -> RefreshStatus:  # noqa: ANN401
+    """Version zero serves, no run was opened yet."""
+    return RefreshStatus(stock=a_ref(), live=a_ref()).but(**change)
+
+
+def a_run(stage: Stage | None = None, **change: Any) -> Run:  # noqa: ANN401
+    """A run whose stages up to this one (without it) have succeeded."""
+    done = stages.ORDER.index(stage) if stage else 0
+    states = [StageState.SUCCEEDED] * done + [StageState.WAITING] * len(stages.ORDER)
+    records = tuple(
+        StageRecord(name=name, state=state, attempt=int(state is StageState.SUCCEEDED))
+        for name, state in zip(stages.ORDER, states, strict=False)
+    )
+    run = Run(
+        id="r1",
+        trigger=Trigger(kind=TriggerKind.FIRST_SIGHT),
+        start_time=NOW,
+        inputs=inputs_of(),
+        spec_generation=1,
+        stages=records,
+    )
+    return run.but(**change)
+
+
+def at_work(stage: Stage, **change: Any) -> RefreshStatus:  # noqa: ANN401
+    """A status whose run has this stage running in its first attempt."""
+    run = a_run(stage)
+    current = run.record(stage)
+    assert current is not None
+    running = current.but(state=StageState.RUNNING, attempt=1, gpus=1, **change)
+    return a_status(run=stages.put(run, running))
+
+
+def a_job(stage: Stage = Stage.TRAIN, **change: Any) -> JobSeen:  # noqa: ANN401
+    """The running Job of a run's first attempt."""
+    job = JobSeen(
+        name=f"news-r1-{stage}-1",
+        uid="j1",
+        run="r1",
+        stage=stage,
+        attempt=1,
+        state=JobState.RUNNING,
+        profile="p1",
+        started=NOW,
+    )
+    return dataclasses.replace(job, **change)
+
+
+def a_sight(edits: dict[str, object] | None = None, **change: Any) -> Seen:  # noqa: ANN401
+    """A refresh with all its prerequisites; `edits` change its spec."""
+    seen = Seen(
+        meta=a_meta(),
+        spec=builders.refresh_spec(edits),
+        status=a_status(),
+        profile=builders.profile_spec(),
+        profile_hash="p1",
+        residual=a_residual(),
+        versions=(a_version(served=True),),
+        deployment=a_deployment(),
+    )
+    return dataclasses.replace(seen, **change)
+
+
+def inputs_of(edits: dict[str, object] | None = None) -> str:
+    """Hash of what a run of this spec works on."""
+    return lifecycle.inputs(builders.refresh_spec(edits), residual=RESIDUAL)
