@@ -17,6 +17,7 @@ from modelrefresh.plan.history import End
 from modelrefresh.plan.observed import Work
 
 _RETRY_SECONDS = 60
+_TOKEN_LIMIT = 120
 _RETRY_DOUBLINGS = 6
 """A cheap stage that failed is tried again after 1, 2, 4 ... 64 minutes."""
 
@@ -70,7 +71,7 @@ def open_next(work: Work, now: datetime.datetime) -> Plan | None:
     status = status.but(
         run=run,
         candidate=None,
-        last_handled_refresh=work.meta.refresh_token or status.last_handled_refresh,
+        last_handled_refresh=_token(work) or status.last_handled_refresh,
         last_schedule_time=now if status.last_schedule_time else None,
         retries=status.retries + (trigger.kind is TriggerKind.MENDED),
     )
@@ -93,18 +94,24 @@ def idle(work: Work, now: datetime.datetime) -> Plan:
 
 
 def _due(work: Work, status: RefreshStatus, now: datetime.datetime) -> Trigger | None:
-    run, token = status.run, work.meta.refresh_token
+    run, token = status.run, _token(work)
     if run is None:
         return Trigger(kind=TriggerKind.FIRST_SIGHT, detail=token or "")
     if run.inputs != work.inputs:
         return Trigger(kind=TriggerKind.SPEC_CHANGED, detail=f"generation {work.meta.generation}")
-    if token and names.short(token, limit=120) != names.short(status.last_handled_refresh or "", limit=120):
+    if token and token != status.last_handled_refresh:
         return Trigger(kind=TriggerKind.ANNOTATION, detail=token)
     since = status.last_schedule_time
     tick = schedule.last_tick(work.spec.triggers, since=since, now=now) if since else None
     if tick is not None:
         return Trigger(kind=TriggerKind.SCHEDULE, detail=tick.isoformat())
     return _mended(work, status, now)
+
+
+def _token(work: Work) -> str | None:
+    """The annotation that asks for a run; a long one keeps its identity within what a status holds."""
+    token = work.meta.refresh_token
+    return names.short(token, limit=_TOKEN_LIMIT) if token else None
 
 
 def _mended(work: Work, status: RefreshStatus, now: datetime.datetime) -> Trigger | None:
