@@ -50,7 +50,7 @@ def _down() -> int:
             started = "source" if source.possible() else "kind"
         _DOWN[started]()
         facts.forget()
-    terminal.say("cluster", f"{started}: removed")
+    terminal.say("cluster", "current: left as it is" if started == "current" else f"{started}: removed")
     return 0
 
 

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ from tests.cluster import failures, settings, terminal
 
 _VERSION_PACKAGE: Final = "k8s.io/component-base/version"
 _GO_MINIMUM: Final = "1.26"
+_ABANDONED_SECONDS: Final = 6 * 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,9 @@ def _go_version() -> str:
 
 def _build(program: Program, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob(f".{program.name}-*"):
+        if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{program.name}-", dir=folder.parent))
     partial.chmod(0o755)
     environment = os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
