@@ -4,8 +4,6 @@ Each test has a namespace of its own, which is removed afterwards.
 """
 
 import asyncio
-import os
-import pathlib
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
@@ -20,6 +18,7 @@ from modelrefresh.cluster.client import Client
 from modelrefresh.cluster.kinds import Kind
 from modelrefresh.cluster.limits import Bucket
 from modelrefresh.cluster.port import Document, Port
+from tests.cluster import facts
 from tests.fakes.cluster import FakeCluster
 
 NAMESPACE = Kind(group="", version="v1", plural="namespaces", kind="Namespace", namespaced=False)
@@ -105,11 +104,11 @@ async def _undefine(defined: Document) -> None:
 @pytest.fixture(scope="session")
 def sample_kind() -> Iterator[None]:
     """Defines the sample kind on the cluster for the time of the tests."""
-    if not _reachable():
-        pytest.skip("no cluster: KUBECONFIG names no file (make cluster gives one)")
-    defined = asyncio.run(_define())
-    yield
-    asyncio.run(_undefine(defined))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("KUBECONFIG", str(facts.read().kubeconfig))
+        defined = asyncio.run(_define())
+        yield
+        asyncio.run(_undefine(defined))
 
 
 async def _settle(port: Port, namespace: str) -> None:
@@ -139,10 +138,6 @@ def stage(request: pytest.FixtureRequest) -> Stage:
     if request.param == "real":
         request.getfixturevalue("sample_kind")
     return lambda scenario: asyncio.run(play(scenario))
-
-
-def _reachable() -> bool:
-    return pathlib.Path(os.environ.get("KUBECONFIG", "")).is_file()
 
 
 def deployment(arena: Arena, name: str = "chat") -> Document:
