@@ -61,7 +61,7 @@ class World:
         """Passes and controllers in turn until the world stands still."""
         for _ in range(limit):
             before = self.snapshot()
-            wakes = [self._survive(key) for key in (RESIDUAL, REFRESH)]
+            wakes = [self.survive(key) for key in (RESIDUAL, REFRESH)]
             self.play()
             if self.snapshot() == before and all(wake is None or wake > 0 for wake in wakes):
                 return self.status()
@@ -70,7 +70,7 @@ class World:
 
     def wait(self, seconds: float) -> RefreshStatus:
         """Let time go by, then settle."""
-        self.now += datetime.timedelta(seconds=seconds)
+        self.pass_time(seconds)
         return self.settle()
 
     def edit(self, change: Callable[[dict[str, Any]], object]) -> None:
@@ -107,6 +107,23 @@ class World:
         found = self.cluster.all(kinds.JOB, namespace=NAMESPACE)
         return [job for job in found if stage is None or request_of(job).stage is stage]
 
+    def live_jobs(self) -> list[dict[str, Any]]:
+        """Jobs that have not ended."""
+        return [job for job in self.jobs() if not _ended(job)]
+
+    def pass_time(self, seconds: float) -> None:
+        """Only the clock moves."""
+        self.now += datetime.timedelta(seconds=seconds)
+
+    def choose(self, digest: str) -> None:
+        """A person points the Deployment at a version by hand, as `kubectl rollout undo` does."""
+        annotations = {names.ANNOTATION_DIGEST: digest}
+
+        def point(chat: dict[str, Any]) -> None:
+            chat["spec"]["template"].setdefault("metadata", {}).setdefault("annotations", {}).update(annotations)
+
+        self.cluster.edit(kinds.DEPLOYMENT, point, namespace=NAMESPACE, name="chat")
+
     def served(self) -> str | None:
         """Digest that the Deployment names."""
         chat = self.cluster.peek(kinds.DEPLOYMENT, namespace=NAMESPACE, name="chat")
@@ -122,7 +139,7 @@ class World:
 
     def check(self) -> None:
         """No impossible world: one live Job per stage, only judged models served."""
-        live = [(r.owner, r.stage) for job in self.jobs() if not _ended(job) and (r := request_of(job))]
+        live = [(asked.owner, asked.stage) for asked in map(request_of, self.live_jobs())]
         assert len(live) == len(set(live)), f"two live Jobs of one stage: {live}"
         served = self.served()
         if self.cluster.peek(kinds.MODEL_REFRESH, namespace=NAMESPACE, name=REFRESH.name) is None:
@@ -134,7 +151,7 @@ class World:
         ]
         assert served is None or served in passed, f"an ungated model is served: {served}"
 
-    def _survive(self, key: Key) -> float | None:
+    def survive(self, key: Key) -> float | None:
         """A pass that may die; the next one goes on."""
         try:
             return self.one_pass(key)
