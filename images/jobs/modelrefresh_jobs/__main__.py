@@ -12,7 +12,7 @@ import pathlib
 import sys
 from typing import Any, Protocol, cast
 
-from modelrefresh.contract import env, result
+from modelrefresh.contract import codec, env, result
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh_jobs import cli, outcome, progress, sealed, signals
 from modelrefresh_jobs.progress import Progress
@@ -45,18 +45,28 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     signals.install()
     words = sys.argv[1:] if arguments is None else arguments
-    if env.INPUT_VARIABLE not in os.environ or len(words) != 1:
-        return cli.main(words, attempt)
+    if env.INPUT_VARIABLE in os.environ and len(words) == 1 and words[0] in set(env.Stage):
+        return _from_environment(env.Stage(words[0])).exit_code
+    return cli.main(words, attempt)
+
+
+def _from_environment(stage: env.Stage) -> result.Result:
     try:
         request = env.parse(os.environ[env.INPUT_VARIABLE])
-    except Exception as error:  # noqa: BLE001 -- the boundary: an operator of another version sent this
-        failure = outcome.classify(error)
-        LOG.error("%s: %s", failure.reason, failure.message)  # noqa: TRY400 -- the message says it all
-        return failure.exit_code
-    if request.stage.value != words[0]:
-        LOG.error("asked to run %s, but %s holds a request for %s", words[0], env.INPUT_VARIABLE, request.stage)
-        return ExitCode.BAD_INPUT
-    return attempt(request).exit_code
+    except codec.CodecError as error:
+        return _misunderstood(stage, str(error))
+    if request.stage is not stage:
+        return _misunderstood(stage, f"{env.INPUT_VARIABLE} asks for {request.stage}, the command for {stage}")
+    return attempt(request)
+
+
+def _misunderstood(stage: env.Stage, message: str) -> result.Result:
+    LOG.error(message)
+    ended = result.Result(
+        stage=stage, run="", attempt=0, exit_code=ExitCode.BAD_INPUT, reason="InputInvalid", message=message
+    )
+    outcome.announce(ended)
+    return ended
 
 
 def attempt(request: env.StageInput) -> result.Result:

@@ -89,7 +89,7 @@ def _to_bf16(values: Values, single: npt.NDArray[np.float32]) -> Bits:
     # float64 to float32 to bf16 would round twice: a value just beside the middle between two bf16
     # floats can land exactly on it. Only those (one in 65536) are moved back to their side.
     pattern = single.view(np.uint32)
-    suspects = np.flatnonzero((pattern & _LOWER) == _MIDDLE)
+    suspects = np.flatnonzero(((pattern & _LOWER) == _MIDDLE) & (single != values))
     if suspects.size:
         exact, rounded = np.abs(values[suspects]), np.abs(single[suspects]).astype(np.float64)
         pattern[suspects[exact > rounded]] += 1

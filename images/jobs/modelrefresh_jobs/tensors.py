@@ -22,7 +22,7 @@ from modelrefresh_jobs.floats import Bits, Format
 
 MODEL = "model"
 """Stem of a model's weight files, as transformers writes them."""
-SLICE = 1 << 16
+SLICE = 1 << 15
 """Weights per slice: the float64 copies of a slice stay in the processor's cache."""
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 

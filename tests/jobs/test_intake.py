@@ -1,0 +1,161 @@
+"""Model folders that are refused at the door, each with its reason and a complete list."""
+
+import pathlib
+import shutil
+
+import pytest
+import safetensors.torch
+import torch
+
+from modelrefresh_jobs import intake, pair
+from modelrefresh_jobs.failures import StageError
+from tests.jobs import builders
+
+
+def refused(folder: pathlib.Path) -> str:
+    with pytest.raises(StageError) as caught:
+        intake.accept(folder)
+    assert caught.value.reason == "ModelUnreadable"
+    return str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> builders.Pair:
+    return builders.tiny_pair(tmp_path_factory.mktemp("pair"))
+
+
+@pytest.fixture
+def model(pristine: builders.Pair, tmp_path: pathlib.Path) -> pathlib.Path:
+    return pathlib.Path(shutil.copytree(pristine.base, tmp_path / "model"))
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("key", ["auto_map", "custom_pipelines", "trust_remote_code"])
+def test_keys_that_load_code_are_refused_wherever_they_are(model: pathlib.Path, file: str, key: str) -> None:
+    builders.edit_json(model / file, nested={"deep": [{key: {"AutoModel": "modeling.Mine"}}]})
+    assert f"{file}: {key}" in refused(model)
+
+
+def test_python_files_are_refused(model: pathlib.Path) -> None:
+    (model / "modeling_mine.py").touch()
+    assert "modeling_mine.py" in refused(model)
+
+
+def test_pickles_are_refused_and_never_opened(model: pathlib.Path) -> None:
+    (model / "model.safetensors").rename(model / "pytorch_model.bin")
+    assert "pytorch_model.bin are pickles, which can run code" in refused(model)
+
+
+def test_quantised_models_are_refused(model: pathlib.Path) -> None:
+    builders.edit_json(model / "config.json", quantization_config={"quant_method": "fp8"})
+    assert "quantised" in refused(model)
+
+
+def test_weights_in_other_formats_are_refused_by_name(model: pathlib.Path) -> None:
+    builders.set_weights(model, **{"model.norm.weight": torch.zeros(32, dtype=torch.int8)})
+    assert "model.norm.weight (I8)" in refused(model)
+
+
+def test_unknown_architectures_are_refused_with_the_known_ones(model: pathlib.Path) -> None:
+    builders.edit_json(model / "config.json", architectures=["MambaForCausalLM"])
+    assert all(name in refused(model) for name in ("MambaForCausalLM", *intake.ARCHITECTURES))
+
+
+def test_a_truncated_file_is_refused(model: pathlib.Path) -> None:
+    data = (model / "model.safetensors").read_bytes()
+    (model / "model.safetensors").write_bytes(data[:-1])
+    assert "not a whole safetensors file" in refused(model)
+
+
+def test_a_folder_without_a_model_is_answered_with_what_it_holds(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "README.md").touch()
+    assert "README.md" in refused(tmp_path)
+
+
+def test_a_missing_shard_is_named(model: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    split = builders.resharded(model, tmp_path / "split")
+    gone = sorted(split.glob("model-*.safetensors"))[1]
+    gone.unlink()
+    assert gone.name in refused(split)
+
+
+def test_a_tensor_in_another_shard_than_the_index_says_is_named(model: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    split = builders.resharded(model, tmp_path / "split")
+    first, second = sorted(split.glob("model-*.safetensors"))[:2]
+    stored = safetensors.torch.load_file(first)
+    builders.edit_weights(second, **stored)
+    assert next(iter(stored)) in refused(split)
+
+
+def test_an_index_that_leaves_its_folder_is_refused(model: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    split = builders.resharded(model, tmp_path / "split")
+    builders.edit_json(
+        split / "model.safetensors.index.json", weight_map={"model.norm.weight": "../model/model.safetensors"}
+    )
+    assert "files outside its folder" in refused(split)
+
+
+def test_a_tied_head_that_was_stored_all_the_same_changes_nothing(tmp_path: pathlib.Path) -> None:
+    tied = builders.tiny_model(tmp_path / "tied", arch=builders.QWEN2)
+    before = intake.fingerprint(tied)
+    embedding = safetensors.torch.load_file(tied / "model.safetensors")[intake.EMBEDDING]
+    builders.set_weights(tied, **{intake.HEAD: embedding.clone()})
+    assert intake.HEAD not in intake.accept(tied).tensors
+    assert intake.fingerprint(tied) == before
+
+
+def test_a_head_called_tied_that_differs_is_refused(tmp_path: pathlib.Path) -> None:
+    tied = builders.tiny_model(tmp_path / "tied", arch=builders.QWEN2)
+    builders.set_weights(tied, **{intake.HEAD: torch.zeros(builders.VOCABULARY, 32)})
+    assert "ties head and embedding" in refused(tied)
+
+
+def test_a_fingerprint_changes_with_a_bit_and_is_remembered_until_then(model: pathlib.Path) -> None:
+    workspace = builders.workspace_of(model.parent / "workspace")
+    first = intake.fingerprint(model, workspace=workspace)
+    assert intake.fingerprint(model, workspace=workspace) == intake.fingerprint(model) == first
+    weights = safetensors.torch.load_file(model / "model.safetensors")["model.norm.weight"]
+    weights[3] = torch.nextafter(weights[3], torch.tensor(9.0))
+    builders.set_weights(model, **{"model.norm.weight": weights})
+    assert intake.fingerprint(model, workspace=workspace) != first
+
+
+def test_a_pair_that_differs_in_everything_is_refused_with_the_whole_list(
+    pristine: builders.Pair, model: pathlib.Path
+) -> None:
+    builders.edit_json(model / "config.json", tie_word_embeddings=True, rms_norm_eps=1e-3, rope_parameters=None)
+    builders.edit_json(model / "config.json", rope_theta=5e5)
+    builders.set_weights(model, **{"model.norm.weight": torch.zeros(31), "model.extra.weight": torch.zeros(1)})
+    embedding = safetensors.torch.load_file(model / "model.safetensors")[intake.EMBEDDING]
+    builders.set_weights(model, **{intake.HEAD: embedding.clone()})
+    builders.edit_json(model / "tokenizer.json", model={"type": "BPE", "vocab": {"a": 0}, "merges": []})
+    with pytest.raises(StageError) as caught:
+        pair.check_pair(intake.accept(pristine.base), intake.accept(model))
+    assert caught.value.reason == "ResidualIncompatible"
+    for said in (
+        "tie_word_embeddings: base False, instruct True",
+        "rms_norm_eps: base 1e-06, instruct 0.001",
+        "rope: base (10000.0, 'default', ()), instruct (500000.0, 'default', ())",
+        "lm_head.weight: only in base",
+        "model.extra.weight: only in instruct",
+        "model.norm.weight: base [32], instruct [31]",
+        "the vocabularies differ",
+        "the merges differ",
+    ):
+        assert said in str(caught.value)
+
+
+def test_both_spellings_of_the_rotary_embedding_are_one() -> None:
+    scaled = {"rope_type": "llama3", "factor": 8.0}
+    old = {"rope_theta": 500000.0, "rope_scaling": {**scaled, "type": "llama3"}}
+    assert pair.rope(old) == pair.rope({"rope_parameters": {**scaled, "rope_theta": 500000.0}})
+    assert pair.rope({}) == pair.rope({"rope_theta": 10000, "rope_scaling": None})
+
+
+def test_a_pair_may_differ_in_added_tokens_and_templates(pristine: builders.Pair, model: pathlib.Path) -> None:
+    builders.make_instruct(model)
+    tokenizer = intake.read_json(model / "tokenizer.json")
+    added = tokenizer["added_tokens"]
+    assert isinstance(added, list)
+    builders.edit_json(model / "tokenizer.json", added_tokens=added[:1])
+    pair.check_pair(intake.accept(pristine.base), intake.accept(model))

@@ -1,0 +1,170 @@
+"""From a request to exit code, result file and termination message, as in a pod and by hand."""
+
+import errno
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from modelrefresh.contract import codec, env, result
+from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh_jobs import __main__ as entry
+from modelrefresh_jobs import extract, outcome, progress, sealed, signals
+from modelrefresh_jobs.failures import StageError
+from tests.jobs import builders
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def pod(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    monkeypatch.setenv(outcome.TERMINATION_VARIABLE, str(tmp_path / "termination-log"))
+    monkeypatch.setattr(progress, "serve", lambda *_, **__: None)
+
+
+def extraction(root: pathlib.Path, pair: builders.Pair) -> env.StageInput:
+    wanted = env.ExtractInput(base=builders.uri(pair.base), instruct=builders.uri(pair.instruct))
+    return builders.request(root / "ws", env.Stage.EXTRACT, extract=wanted)
+
+
+def announced(root: pathlib.Path) -> result.Result:
+    return result.parse((root / "termination-log").read_text())
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code", "reason"),
+    [
+        (StageError("NoData", "none"), ExitCode.BAD_INPUT, "NoData"),
+        (codec.CodecError("stage: missing"), ExitCode.BAD_INPUT, "InputInvalid"),
+        (MemoryError(), ExitCode.OUT_OF_MEMORY, "OutOfMemory"),
+        (torch.OutOfMemoryError("CUDA out of memory"), ExitCode.OUT_OF_MEMORY, "OutOfMemory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), ExitCode.OUT_OF_MEMORY, "OutOfMemory"),
+        (OSError(errno.ENOSPC, "No space left"), ExitCode.TRANSIENT, "InsufficientStorage"),
+        (OSError(errno.EROFS, "Read-only"), ExitCode.TRANSIENT, "InsufficientStorage"),
+        (ConnectionResetError(errno.ECONNRESET, "reset"), ExitCode.TRANSIENT, "SourceUnavailable"),
+        (signals.Preempted(), ExitCode.PREEMPTED, "Preempted"),
+        (KeyboardInterrupt(), ExitCode.PREEMPTED, "Preempted"),
+        (KeyError("x"), ExitCode.INTERNAL, "InternalError"),
+    ],
+)
+def test_whatever_ends_a_stage_has_an_exit_code_and_a_reason(
+    error: BaseException, exit_code: ExitCode, reason: str
+) -> None:
+    failure = outcome.classify(error)
+    assert (failure.exit_code, failure.reason) == (exit_code, reason)
+
+
+def test_a_finished_stage_leaves_the_same_result_twice(tmp_path: pathlib.Path) -> None:
+    request = extraction(tmp_path, builders.tiny_pair(tmp_path))
+    ended = entry.attempt(request)
+    assert ended.exit_code is ExitCode.OK
+    stored = builders.workspace_of(tmp_path / "ws").stage("chat", "r1", env.Stage.EXTRACT) / "result.json"
+    assert result.parse(stored.read_text()) == ended == announced(tmp_path)
+
+
+def test_running_a_finished_stage_again_does_nothing(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = extraction(tmp_path, builders.tiny_pair(tmp_path))
+    first = entry.attempt(request)
+    monkeypatch.setattr(extract, "run", lambda *_: pytest.fail("it ran again"))
+    assert entry.attempt(request) == first
+
+
+def test_a_finished_stage_runs_again_for_another_request_or_a_lost_artifact(tmp_path: pathlib.Path) -> None:
+    pair = builders.tiny_pair(tmp_path)
+    first = entry.attempt(extraction(tmp_path, pair))
+    assert first.extract is not None
+    other = builders.Pair(base=pair.base, instruct=pair.trained, trained=pair.trained)
+    second = entry.attempt(extraction(tmp_path, other))
+    assert second.extract is not None
+    assert second.extract.digest != first.extract.digest
+    folder = builders.workspace_of(tmp_path / "ws").residual(second.extract.digest)
+    (folder / "manifest.json").unlink()
+    assert entry.attempt(extraction(tmp_path, other)) == second
+    assert sealed.is_sealed(folder)
+
+
+def test_a_refused_input_says_why_in_result_and_termination_message(tmp_path: pathlib.Path) -> None:
+    pair = builders.Pair(base=tmp_path / "none", instruct=tmp_path / "none", trained=tmp_path)
+    ended = entry.attempt(extraction(tmp_path, pair))
+    assert (ended.exit_code, ended.reason) == (ExitCode.BAD_INPUT, "ModelUnreadable")
+    assert "does not exist" in announced(tmp_path).message
+
+
+def test_a_fault_of_ours_is_an_internal_error_with_its_type(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extract, "run", lambda *_: os.environ["MISSING"])
+    ended = entry.attempt(extraction(tmp_path, builders.Pair(base=tmp_path, instruct=tmp_path, trained=tmp_path)))
+    assert (ended.exit_code, ended.reason) == (ExitCode.INTERNAL, "InternalError")
+    assert "KeyError" in ended.message
+
+
+def test_a_workspace_that_cannot_be_written_still_gets_a_termination_message(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "ws").write_text("not a folder")
+    pair = builders.Pair(base=tmp_path, instruct=tmp_path, trained=tmp_path)
+    assert entry.attempt(extraction(tmp_path, pair)) == announced(tmp_path)
+
+
+def test_sigterm_interrupts_a_stage_unless_it_defers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "_STATE", signals._State())  # noqa: SLF001 -- one per process otherwise
+    before = signal.getsignal(signal.SIGTERM)
+    signals.install()
+    called: list[bool] = []
+    try:
+        with signals.deferred(lambda: called.append(True)):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+            assert signals.requested()
+        with pytest.raises(signals.Preempted):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert called == [True]
+
+
+def python(*words: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    paths = f"{ROOT / 'operator'}:{ROOT / 'images' / 'jobs'}"
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", **variables}
+    command = [sys.executable, "-m", "modelrefresh_jobs", *map(str, words)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_a_pod_runs_its_stage_from_the_environment_without_torch(tmp_path: pathlib.Path) -> None:
+    request = extraction(tmp_path, builders.tiny_pair(tmp_path))
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()
+    (blocked / "sitecustomize.py").write_text("import sys\nsys.modules['torch'] = None\n")
+    paths = f"{blocked}:{ROOT / 'operator'}:{ROOT / 'images' / 'jobs'}"
+    ran = python("extract", MODELREFRESH_INPUT=env.render(request), PYTHONPATH=paths)
+    assert ran.returncode == 0, ran.stderr
+    assert announced(tmp_path).extract is not None
+
+
+def test_an_input_of_another_version_is_refused_as_such(tmp_path: pathlib.Path) -> None:
+    request = extraction(tmp_path, builders.Pair(base=tmp_path, instruct=tmp_path, trained=tmp_path))
+    document = json.loads(env.render(request)) | {"of_tomorrow": 1}
+    ran = python("extract", MODELREFRESH_INPUT=json.dumps(document))
+    assert ran.returncode == ExitCode.BAD_INPUT
+    assert "unknown keys ['of_tomorrow']" in ran.stderr
+    assert announced(tmp_path).reason == "InputInvalid"
+
+
+def test_the_stages_work_by_hand_from_a_shell(tmp_path: pathlib.Path) -> None:
+    pair = builders.tiny_pair(tmp_path)
+    residual, out = tmp_path / "residual", tmp_path / "new"
+    cut = python("extract", "--base", pair.base, "--instruct", pair.instruct, "--out", residual)
+    assert cut.returncode == 0, cut.stderr
+    merge = ("merge", "--base", pair.base, "--cpt", pair.base, "--residual", residual, "--out", out)
+    made = python(*merge)
+    assert made.returncode == 0, made.stderr
+    assert f"digest: {sealed.verify(out, deep=True).digest}" in made.stdout
+    assert builders.weights(out) == builders.weights(pair.instruct)
+    again = python(*merge)
+    assert again.returncode == ExitCode.BAD_INPUT
+    assert "exists already" in again.stderr
