@@ -41,6 +41,12 @@ def test_there_is_one_definition_per_kind_and_no_other(tmp_path: pathlib.Path) -
     assert written == {path.name: path.read_bytes() for path in _CRDS.iterdir()}
 
 
+def test_no_category_hides_a_kind_from_kubectl() -> None:
+    named = [schema.definition(kind)["spec"]["names"] for kind in schema.KINDS]
+    kinds = {name for item in named for name in (item["singular"], item["plural"], *item["shortNames"])}
+    assert kinds & {category for item in named for category in item["categories"]} == set()
+
+
 @_each_kind
 def test_nothing_is_left_of_references_and_choices(kind: schema.Kind) -> None:
     assert not [node for node in _nodes(_root(kind)) if {"$ref", "anyOf", "oneOf", "allOf", "title"} & node.keys()]

@@ -149,6 +149,9 @@ KINDS: Final = (
     ),
 )
 
+_CATEGORIES: Final = ["refreshing", "ai"]
+"""`kubectl get refreshing` lists all kinds; a category named like a kind would take that kind's name from kubectl."""
+
 
 def definition(kind: Kind) -> dict[str, Any]:
     """The CustomResourceDefinition of one kind."""
@@ -165,7 +168,7 @@ def definition(kind: Kind) -> dict[str, Any]:
                 "plural": kind.plural,
                 "singular": kind.name.lower(),
                 "shortNames": [kind.short],
-                "categories": ["modelrefresh", "ai"],
+                "categories": _CATEGORIES,
             },
             "versions": [_version(kind)],
         },
