@@ -1,0 +1,130 @@
+"""Evaluate: two tiny models answer the same items through lm-evaluation-harness."""
+
+import json
+import pathlib
+import shutil
+
+import pytest
+
+from modelrefresh.contract import env, result
+from modelrefresh_jobs import evaluate, harness, sealed
+from modelrefresh_jobs.failures import StageError
+from tests.jobs import builders, corpora
+
+LIMIT = 12
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A workspace with two versions, and suites whose right answers are the candidate's own."""
+    root = tmp_path_factory.mktemp("workspace")
+    pair = builders.tiny_pair(root / "models")
+    talkers = [
+        builders.disturbed(pair.instruct, root / "models" / name, seed=seed, size=0.5)
+        for name, seed in (("candidate", 5), ("incumbent", 9))
+    ]
+    digests = [publish(root, folder) for folder in talkers]
+    (root / "digests").write_text(" ".join(digests))
+    questions = [f"question {number} about {text}" for number, text in enumerate(corpora.sentences(30))]
+    chat = harness.Chat(talkers[0])
+    replies = chat.answer(questions, max_new_tokens=LIMIT, progress=builders.quiet(env.Stage.EVALUATE))
+    pairs = list(zip(questions, replies, strict=True))
+    corpora.write(root / "facts.jsonl", [{"question": one, "answer": reply.text or "-"} for one, reply in pairs])
+    corpora.write(root / "form.jsonl", [{"question": one, "pattern": "(?s).*"} for one, _ in pairs])
+    return root
+
+
+def publish(root: pathlib.Path, folder: pathlib.Path) -> str:
+    with sealed.draft(root / "versions", kind="version", label="version") as made:
+        shutil.copytree(folder, made.path, dirs_exist_ok=True)
+        return sealed.seal(made).digest
+
+
+def digests(root: pathlib.Path) -> list[str]:
+    return (root / "digests").read_text().split()
+
+
+def asked(root: pathlib.Path, candidate: str, incumbent: str | None, *, max_items: int = 1000) -> env.StageInput:
+    wanted = (
+        corpora.suite(root / "facts.jsonl"),
+        corpora.suite(root / "form.jsonl", task=env.Task.INSTRUCTION_FOLLOWING, name="form"),
+    )
+    section = env.EvaluateInput(
+        candidate=candidate, incumbent=incumbent, suites=wanted, max_items=max_items, max_new_tokens=LIMIT
+    )
+    return builders.request(root, env.Stage.EVALUATE, evaluate=section)
+
+
+def run(request: env.StageInput) -> result.EvaluateSummary:
+    return evaluate.run(request, builders.quiet(env.Stage.EVALUATE))
+
+
+def scores(summary: result.EvaluateSummary) -> dict[str, result.Score]:
+    return {f"{score.suite}/{score.metric}": score for score in summary.scores}
+
+
+def test_candidate_and_incumbent_are_compared_on_the_same_items(root: pathlib.Path) -> None:
+    candidate, incumbent = digests(root)
+    request = asked(root, candidate, incumbent)
+    summary = run(request)
+    found = scores(summary)
+    assert list(found) == ["facts/exact_match", "facts/contains", "form/follows"]
+    exact = found["facts/exact_match"]
+    assert exact.items == 30
+    assert exact.incumbent is not None
+    assert exact.candidate > exact.incumbent
+    assert exact.difference == pytest.approx(exact.candidate - exact.incumbent, abs=1e-5)
+    folder = evaluate.artifact(request, summary)
+    assert folder is not None
+    assert sealed.is_sealed(folder)
+    records = [json.loads(line) for line in (folder / "facts.jsonl").read_text().splitlines()]
+    assert sum(record["candidate"]["exact_match"] for record in records) == round(exact.candidate * 30)
+    assert {"reply", "stopped"} <= records[0]["incumbent"].keys()
+
+
+def test_a_model_that_is_its_own_incumbent_answers_once(root: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[pathlib.Path] = []
+    chat = harness.Chat
+    monkeypatch.setattr(harness, "Chat", lambda folder: (loaded.append(folder), chat(folder))[1])
+    candidate, _ = digests(root)
+    found = scores(run(asked(root, candidate, candidate, max_items=5)))
+    assert len(loaded) == 1
+    assert {score.difference for score in found.values()} == {0.0}
+    assert found["form/follows"].items == 5
+
+
+def test_the_first_version_is_scored_without_an_incumbent(root: pathlib.Path) -> None:
+    score = run(asked(root, digests(root)[0], None, max_items=5)).scores[0]
+    assert (score.incumbent, score.difference, score.error) == (None, None, None)
+
+
+def test_batches_and_padding_do_not_change_what_is_answered(
+    root: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions = ["short", "a question that is a good deal longer than the short one", "middle size here"]
+    folder, progress = root / "models" / "candidate", builders.quiet(env.Stage.EVALUATE)
+    together = harness.Chat(folder).answer(questions, max_new_tokens=LIMIT, progress=progress)
+    monkeypatch.setattr(harness, "_BATCH", 1)
+    assert harness.Chat(folder).answer(questions, max_new_tokens=LIMIT, progress=progress) == together
+
+
+def test_a_reply_says_whether_a_stop_token_ended_it(root: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    progress = builders.quiet(env.Stage.EVALUATE)
+    never = root / "models" / "candidate"
+    always = tmp_path / "always"
+    shutil.copytree(never, always)
+    every_token = list(range(builders.VOCABULARY))
+    (always / "generation_config.json").write_text(json.dumps({"eos_token_id": every_token}))
+    (stopped,) = harness.Chat(always).answer(["who?"], max_new_tokens=LIMIT, progress=progress)
+    assert (stopped.text, stopped.stopped) == ("", True)
+    (cut,) = harness.Chat(never).answer(["who?"], max_new_tokens=1, progress=progress)
+    assert not cut.stopped
+
+
+def test_a_version_that_was_damaged_is_not_evaluated(root: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    shutil.copytree(root, tmp_path / "ws")
+    candidate, incumbent = digests(root)
+    (tmp_path / "ws" / "versions" / incumbent / "model.safetensors").write_bytes(b"")
+    with pytest.raises(StageError, match=r"model\.safetensors has 0 bytes") as caught:
+        run(asked(tmp_path / "ws", candidate, incumbent))
+    assert caught.value.reason == "ModelUnreadable"
