@@ -73,7 +73,7 @@ def start(name: str, place: Place) -> Replica:
     return Replica(process=process, port=port, log=log)
 
 
-def soon(holds: Callable[[], bool], what: str) -> float:
+def assert_soon(holds: Callable[[], bool], what: str) -> float:
     """Wait until something holds; gives the seconds that it took."""
     started = time.monotonic()
     while not holds():

@@ -28,7 +28,7 @@ class Pair:
 
     def leader(self) -> Replica:
         """The one that works, as soon as exactly one does."""
-        replicas.soon(lambda: [one.leads() for one in self.both].count(True) == 1, "one leader")
+        replicas.assert_soon(lambda: [one.leads() for one in self.both].count(True) == 1, "one leader")
         return next(one for one in self.both if one.leads())
 
     def other(self, than: Replica) -> Replica:
@@ -68,7 +68,9 @@ def pair(tmp_path: pathlib.Path) -> Iterator[Pair]:
     both = (replicas.start("one", place), replicas.start("two", place))
     pair = Pair(kubectl=(*base, f"--namespace={namespace}"), both=both)
     try:
-        replicas.soon(lambda: all(one.metric("modelrefresh_resync_timestamp_seconds") for one in both), "two replicas")
+        replicas.assert_soon(
+            lambda: all(one.metric("modelrefresh_resync_timestamp_seconds") for one in both), "two replicas"
+        )
         yield pair
         pair.run("delete", "instructionresiduals", "--all", "--timeout=60s")
     finally:
@@ -84,26 +86,26 @@ def pair(tmp_path: pathlib.Path) -> Iterator[Pair]:
 def test_one_replica_answers_a_new_object_and_the_other_stands_by(pair: Pair) -> None:
     leader = pair.leader()
     pair.create_residual("first")
-    replicas.soon(lambda: pair.is_answered("first"), "an answer")
+    replicas.assert_soon(lambda: pair.is_answered("first"), "an answer")
     assert not pair.other(leader).leads()
 
 
 def test_a_replica_takes_over_from_one_that_was_killed(pair: Pair) -> None:
     leader = pair.leader()
     leader.send(signal.SIGKILL)
-    replicas.soon(pair.other(leader).leads, "the other replica leads")
+    replicas.assert_soon(pair.other(leader).leads, "the other replica leads")
     pair.create_residual("second")
-    replicas.soon(lambda: pair.is_answered("second"), "an answer of the new leader")
+    replicas.assert_soon(lambda: pair.is_answered("second"), "an answer of the new leader")
 
 
 def test_a_replica_that_was_asleep_finds_that_it_no_longer_leads(pair: Pair) -> None:
     leader = pair.leader()
     leader.send(signal.SIGSTOP)
     try:
-        replicas.soon(pair.other(leader).leads, "the other replica leads")
+        replicas.assert_soon(pair.other(leader).leads, "the other replica leads")
     finally:
         leader.send(signal.SIGCONT)
-    replicas.soon(lambda: leader.metric("modelrefresh_leader") == 0.0, "the sleeper stands by")
+    replicas.assert_soon(lambda: leader.metric("modelrefresh_leader") == 0.0, "the sleeper stands by")
     assert pair.other(leader).leads()
 
 
@@ -112,6 +114,6 @@ def test_a_replica_that_is_told_to_end_hands_over_and_ends_well(pair: Pair) -> N
     told = time.monotonic()
     leader.send(signal.SIGTERM)
     assert leader.process.wait(timeout=20) == 0, leader.log.read_text()
-    replicas.soon(pair.other(leader).leads, "the other replica leads")
+    replicas.assert_soon(pair.other(leader).leads, "the other replica leads")
     # A Lease that is not given back is free for others after fifteen seconds.
     assert time.monotonic() - told < 15

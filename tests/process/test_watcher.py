@@ -37,7 +37,7 @@ class Told:
         """Called in the watcher's thread."""
         self.seen[document["metadata"]["name"], deleted] += 1
 
-    async def wait(self, name: str, *, deleted: bool = False) -> None:
+    async def assert_told(self, name: str, *, deleted: bool = False) -> None:
         """Wait until a change of this object was told."""
         async with asyncio.timeout(SECONDS):
             while not self.seen[name, deleted]:  # noqa: ASYNC110 -- told by another thread
@@ -83,12 +83,12 @@ async def watched_again(server: ApiServer) -> None:
 def test_a_change_a_deletion_and_the_first_list_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(server: ApiServer, told: Told) -> None:
         server.send(kinds.MODEL_REFRESH, "ADDED", refresh("new"))
-        await told.wait("new")
+        await told.assert_told("new")
         server.send(kinds.MODEL_REFRESH, "DELETED", refresh("new"))
-        await told.wait("new", deleted=True)
+        await told.assert_told("new", deleted=True)
         server.lists["modelrefreshes"] = [refresh("listed")]
         server.cut(kinds.MODEL_REFRESH, last=ERROR % 410)
-        await told.wait("listed")
+        await told.assert_told("listed")
 
     play(monkeypatch, scenario)
 
@@ -101,7 +101,7 @@ def test_changes_are_told_after_a_stream_ends(monkeypatch: pytest.MonkeyPatch, l
         server.cut(kinds.MODEL_REFRESH, last=last)
         await watched_again(server)
         server.send(kinds.MODEL_REFRESH, "MODIFIED", refresh("later"))
-        await told.wait("later")
+        await told.assert_told("later")
 
     before = _restarts()
     play(monkeypatch, scenario)
@@ -120,7 +120,7 @@ def test_changes_are_told_after_a_refused_request(
         server.cut(kinds.MODEL_REFRESH, last=ERROR % 410)
         await watched_again(server)
         server.send(kinds.MODEL_REFRESH, "MODIFIED", refresh("later"))
-        await told.wait("later")
+        await told.assert_told("later")
 
     before = _restarts()
     play(monkeypatch, scenario)
@@ -133,7 +133,7 @@ def test_a_spurious_401_is_answered_by_a_new_login(monkeypatch: pytest.MonkeyPat
         server.cut(kinds.MODEL_REFRESH)
         await watched_again(server)
         server.send(kinds.MODEL_REFRESH, "MODIFIED", refresh("later"))
-        await told.wait("later")
+        await told.assert_told("later")
 
     play(monkeypatch, scenario)
 
@@ -143,7 +143,7 @@ def test_a_flood_of_events_of_one_object_loses_none(monkeypatch: pytest.MonkeyPa
         for _ in range(200):
             server.send(kinds.MODEL_REFRESH, "MODIFIED", refresh("busy"))
         server.send(kinds.MODEL_REFRESH, "MODIFIED", refresh("last"))
-        await told.wait("last")
+        await told.assert_told("last")
         async with asyncio.timeout(SECONDS):
             while told.seen["busy", False] < 200:  # noqa: ASYNC110 -- told by another thread
                 await asyncio.sleep(0.01)
