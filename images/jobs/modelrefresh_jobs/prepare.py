@@ -120,7 +120,7 @@ def _check_base(request: env.StageInput, wanted: env.PrepareInput) -> None:
         message = (
             f"{wanted.base}: its weights have the fingerprint {saw}, the residual was cut from "
             f"{wanted.base_fingerprint}. Training must start from the base of the InstructionResidual: compare "
-            "spec.base.uri of both objects, or make a new InstructionResidual if the files behind the URI were replaced."
+            "spec.base.uri of both objects, or make a new InstructionResidual if the files were replaced."
         )
         raise failures.StageError("BaseMismatch", message)
 
