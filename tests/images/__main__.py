@@ -26,7 +26,8 @@ def main() -> None:
         registry.start()
         built = wheel.build()
         for image in wanted:
-            _bring(recipe.stage(image, wheel=built, base=engine.BASE), engine=engine)
+            staged = recipe.stage(image, wheel=built, base=engine.BASE, settings=engine.SETTINGS)
+            _bring(staged, engine=engine)
 
 
 def _engine() -> ModuleType:
@@ -43,6 +44,7 @@ def _bring(wanted: Recipe, *, engine: ModuleType) -> None:
         engine.build(wanted)
         reference = engine.push(wanted, repository=registry.repository(wanted.image))
     cache.record(wanted.image, reference=reference)
+    cache.fresh_scratch(wanted.image)
     progress.say(f"{wanted.image}: {reference}")
 
 

@@ -13,6 +13,8 @@ from tests.images import base, cache, progress, recipe
 from tests.images.recipe import Recipe
 
 BASE = base.KEY
+WHEEL_CACHE = "/var/cache/uv"
+SETTINGS = {"UV_CACHE_DIR": WHEEL_CACHE}
 PACKAGES = ("buildah", "debootstrap", "runc")
 BASE_TAG = f"localhost/modelrefresh/base:{base.KEY}"
 STORE = ("--root", str(cache.STORAGE / "root"), "--runroot", str(cache.STORAGE / "run"), "--storage-driver", "overlay")
@@ -46,7 +48,7 @@ def build(wanted: Recipe) -> None:
         command += ["--secret", f"id={name},src={path}"]
     wheels = _wheel_cache()
     wheels.mkdir(parents=True, exist_ok=True)
-    command += ["--volume", f"{wheels}:{recipe.WHEEL_CACHE_INSIDE}", str(wanted.context)]
+    command += ["--volume", f"{wheels}:{WHEEL_CACHE}", str(wanted.context)]
     with progress.step(f"{wanted.image} image", usually=recipe.USUALLY[wanted.image]):
         progress.run(command, log=cache.LOGS / f"{wanted.image}.log")
     progress.ask([*BUILDAH, "rmi", "--prune"])

@@ -9,6 +9,7 @@ from tests.images import cache, progress, recipe
 from tests.images.recipe import Recipe
 
 BASE = "the default of the Dockerfile"
+SETTINGS: dict[str, str] = {}
 
 
 def answers() -> bool:

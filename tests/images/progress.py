@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 TAIL_LINES = 40
+HEARTBEAT_SECONDS = 30
 
 
 def say(message: str) -> None:
@@ -33,14 +34,25 @@ def run(command: Sequence[str], *, log: Path, cwd: Path | None = None, env: Mapp
     with log.open("ab") as sink:
         sink.write(f"$ {' '.join(command)}\n".encode())
         sink.flush()
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, cwd=cwd, env=env, check=False
-        )
-    if done.returncode == 0:
+        with subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, cwd=cwd, env=env
+        ) as running:
+            code = _wait(running)
+    if code == 0:
         return
     for line in log.read_text(errors="replace").splitlines()[-TAIL_LINES:]:
         print(f"    {line}", file=sys.stderr)
-    sys.exit(f"images: {command[0]} ended with {done.returncode}, expected 0; the whole log is {log}")
+    sys.exit(f"images: {command[0]} ended with {code}, expected 0; the whole log is {log}")
+
+
+def _wait(running: "subprocess.Popen[bytes]") -> int:
+    """Wait for the end, with a word every now and then: silence looks like a hang."""
+    began = time.monotonic()
+    while True:
+        try:
+            return running.wait(timeout=HEARTBEAT_SECONDS)
+        except subprocess.TimeoutExpired:
+            say(f"... {time.monotonic() - began:.0f} s")
 
 
 def ask(command: Sequence[str]) -> str | None:

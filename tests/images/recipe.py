@@ -7,6 +7,7 @@ engine builds.
 import os
 import shlex
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,6 @@ USUALLY = {"operator": "30 s the first time, else 10 s", "jobs": "6 min the firs
 CERTIFICATES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")
 PASSED_ON = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT", "UV_INDEX_URL")
 PASSED_ON_TOO = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_HTTP_TIMEOUT", "UV_NATIVE_TLS")
-WHEEL_CACHE_INSIDE = "/var/cache/uv"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +32,8 @@ class Recipe:
     secrets: tuple[tuple[str, Path], ...]
 
 
-def stage(image: str, *, wheel: Path, base: str) -> Recipe:
-    """Lay out the build context of one image and name its content by a digest."""
+def stage(image: str, *, wheel: Path, base: str, settings: Mapping[str, str]) -> Recipe:
+    """Lay out the build context of one image and name its content by a digest; settings are seen while building."""
     folder = cache.fresh_scratch(image)
     recipe = folder / "recipe"
     context = recipe / "context"
@@ -49,11 +49,11 @@ def stage(image: str, *, wheel: Path, base: str) -> Recipe:
         dockerfile=recipe / "Dockerfile",
         version=wheel.name.split("-")[1],
         key=cache.digest_of_text(base, cache.digest_of_tree(recipe)),
-        secrets=_secrets(folder),
+        secrets=_secrets(folder, settings),
     )
 
 
-def _secrets(folder: Path) -> tuple[tuple[str, Path], ...]:
+def _secrets(folder: Path, engine_settings: Mapping[str, str]) -> tuple[tuple[str, Path], ...]:
     """Write the settings that reach the package registry from here; they are mounted into single build steps."""
     settings = {name: os.environ[name] for name in PASSED_ON + PASSED_ON_TOO if name in os.environ}
     certificates = next((Path(os.environ[name]) for name in CERTIFICATES if os.environ.get(name)), None)
@@ -61,7 +61,7 @@ def _secrets(folder: Path) -> tuple[tuple[str, Path], ...]:
     if certificates is not None and certificates.is_file():
         settings |= {"SSL_CERT_FILE": "/run/secrets/certificates", "PIP_CERT": "/run/secrets/certificates"}
         secrets.append(("certificates", certificates))
-    settings["UV_CACHE_DIR"] = WHEEL_CACHE_INSIDE
+    settings |= engine_settings
     registry = folder / "registry.env"
     registry.touch(mode=0o600)
     registry.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()))

@@ -117,7 +117,7 @@ def test_settings_of_the_building_machine_stay_out_of_the_build_context(
     monkeypatch.setenv("PIP_INDEX_URL", "address of this machine's mirror")
     wheel = tmp_path / "modelrefresh-1.2.3-py3-none-any.whl"
     wheel.write_bytes(b"wheel")
-    staged = recipe.stage("operator", wheel=wheel, base="base")
+    staged = recipe.stage("operator", wheel=wheel, base="base", settings={})
     inside = [file for file in staged.context.rglob("*") if file.is_file()]
     assert dict(staged.secrets)["registry"].read_text().startswith("export PIP_INDEX_URL='address of this")
     assert [file.name for file in inside if b"this machine's mirror" in file.read_bytes()] == []
