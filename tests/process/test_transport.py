@@ -1,14 +1,18 @@
 """What each answer of the API server becomes."""
 
 import asyncio
+import datetime as dt
+import pathlib
 import time
+import types
 
 import pytest
 from aiohttp import web
 from kubernetes.aio import client as kubernetes_client
+from kubernetes.aio.config import incluster_config
 
 from modelrefresh import errors
-from modelrefresh.cluster import kinds
+from modelrefresh.cluster import kinds, transport
 from modelrefresh.cluster.client import Client
 from modelrefresh.cluster.limits import Bucket
 from modelrefresh.cluster.port import Document
@@ -171,3 +175,25 @@ def test_a_long_list_is_read_page_by_page() -> None:
 
     names = [document["metadata"] for document in asyncio.run(scenario())]
     assert names == [{"name": "job-0"}, {"name": "job-1"}, {"name": "job-2"}]
+
+
+def test_a_rotated_token_is_read_again(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    token, authority = tmp_path / "token", tmp_path / "ca.crt"
+    token.write_text("first")
+    authority.write_text("a certificate")
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(authority))
+    # The library reads the file again when its minute is over.
+    over = types.SimpleNamespace(datetime=dt.datetime, timedelta=lambda **_: dt.timedelta(seconds=-1))
+    monkeypatch.setattr(incluster_config, "datetime", over)
+
+    async def scenario() -> list[str | None]:
+        configuration = await transport.configure()
+        first = await transport.token(configuration)
+        token.write_text("second\n")
+        return [first, await transport.token(configuration)]
+
+    assert asyncio.run(scenario()) == ["first", "second"]
