@@ -154,9 +154,8 @@ def edit_json(path: pathlib.Path, **changes: object) -> None:
 
 def request(workspace: pathlib.Path, stage: env.Stage, **section: object) -> env.StageInput:
     """A stage's request in this workspace; the keyword is the stage's section."""
-    name, value = next(iter(section.items()))
     head = env.StageInput(stage=stage, owner="chat", run="r1", workspace=str(workspace), sources=str(workspace / "src"))
-    changes: dict[str, Any] = {name: value}
+    changes: dict[str, Any] = section
     return dataclasses.replace(head, **changes)
 
 
