@@ -23,7 +23,7 @@ from examples.demo import (
 from tests.cluster import facts, failures
 from tests.images import cache
 
-_LINES_OF_A_LOOK = 30
+_LINES_OF_A_LOOK, _LINE_LENGTH = 30, 240
 _INTERRUPTED = 130
 
 
@@ -118,7 +118,7 @@ def _explain(client: kubectl.Kubectl, error: troubles.DemoError) -> None:
             text = client.run(*shlex.split(look))
         except troubles.DemoError as unavailable:
             text = str(unavailable)
-        screen.show("\n".join(text.splitlines()[-_LINES_OF_A_LOOK:]))
+        screen.show("\n".join(line[:_LINE_LENGTH] for line in text.splitlines()[-_LINES_OF_A_LOOK:]))
 
 
 if __name__ == "__main__":

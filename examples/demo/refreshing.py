@@ -9,7 +9,8 @@ NAME = "world-chat"
 POLL_SECONDS = 1.5
 LONGEST_SECONDS = 1500
 _LOOKS = (
-    f"describe --namespace={kubectl.NAMESPACE} modelrefreshes/{NAME}",
+    f"get --namespace={kubectl.NAMESPACE} modelrefreshes,modelversions",
+    f"events --namespace={kubectl.NAMESPACE} --for=modelrefresh/{NAME}",
     f"get --namespace={kubectl.NAMESPACE} jobs,pods,instructionresiduals",
     f"logs --namespace={kubectl.OPERATOR_NAMESPACE} deployment/modelrefresh --all-pods --tail=20",
 )
