@@ -5,7 +5,8 @@ PYTHON = $(shell python3 -m tests.environment where)/bin/python
 BIN = $(dir $(PYTHON))
 SLOW = tests/jobs tests/chart tests/bench
 PARALLEL = -n 2 --dist worksteal
-LOCK = $(PYTHON) -m uv pip compile --quiet --generate-hashes --no-header --no-annotate pyproject.toml --extra
+LOCK = $(PYTHON) -m uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url \
+	--no-emit-find-links --python-version 3.11 pyproject.toml --extra
 
 .NOTPARALLEL:
 .PHONY: check test demo cluster cluster-down crds images bench lock environment
@@ -29,8 +30,9 @@ cluster: environment # a throw-away single-node Kubernetes; CLUSTER=current take
 cluster-down: # stop that cluster and remove its state; built programs stay cached
 	python3 -m tests.cluster down
 
-crds: environment # write crds/*.yaml, and the chart's copies, from the pydantic models
+crds: environment # write crds/*.yaml, the chart's copies and docs/rules.md from the code
 	PYTHONPATH=operator $(PYTHON) -m modelrefresh.api.schema crds && cp crds/*.yaml charts/modelrefresh/files/crds/
+	PYTHONPATH=operator $(PYTHON) -m tests.policy.rules_page docs/rules.md
 
 images: environment # build both images from the checkout and push them to the cluster's registry
 	$(PYTHON) -m tests.images build
