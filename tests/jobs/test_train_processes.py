@@ -1,0 +1,123 @@
+"""Train as its own processes: torchrun, DeepSpeed ZeRO on two CPU processes, and SIGTERM."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from modelrefresh.contract import artifacts, env, result
+from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh_jobs import sealed, torchrun, training
+from modelrefresh_jobs.failures import StageError
+from tests.jobs import builders, corpora
+
+PATIENCE = 240
+"""Seconds for processes that import torch on a busy machine."""
+
+
+def asked(root: pathlib.Path, **changes: object) -> env.StageInput:
+    base = builders.tiny_model(root / "base")
+    corpora.prepared(root, base, documents=300)
+    settings: dict[str, object] = {"learning_rate": 5e-3, "batch_size": 2, "epochs": 1.0, "checkpoint_seconds": 3600}
+    wanted = env.TrainInput(
+        start=builders.uri(base), method=env.Method.FULL, sequence_length=32, **(settings | changes)
+    )
+    return builders.request(root, env.Stage.TRAIN, train=wanted)
+
+
+def start(request: env.StageInput, *, log: pathlib.Path) -> "subprocess.Popen[bytes]":
+    """The stage as its container would run it."""
+    variables = os.environ | {
+        env.INPUT_VARIABLE: env.render(request),
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [sys.executable, "-m", "modelrefresh_jobs", "train"]
+    with log.open("wb") as stream:
+        return subprocess.Popen(command, env=variables, stdout=stream, stderr=subprocess.STDOUT)
+
+
+def wait_for_step(request: env.StageInput, process: "subprocess.Popen[bytes]") -> None:
+    position = training.layout(request).position
+    deadline = time.monotonic() + PATIENCE
+    while not position.exists():
+        assert process.poll() is None, "the stage ended before its first step"
+        assert time.monotonic() < deadline, "the stage did not come to its first step"
+        time.sleep(0.05)
+
+
+def recorded(request: env.StageInput) -> result.Result:
+    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
+    folder = workspace.stage(request.owner, request.run, request.stage)
+    return result.parse((folder / artifacts.RESULT).read_text())
+
+
+def weights(request: env.StageInput) -> dict[str, torch.Tensor]:
+    return load_file(training.layout(request).model / "model.safetensors")
+
+
+def test_zero_2_on_two_processes_saves_on_sigterm_and_ends_like_a_plain_run(tmp_path: pathlib.Path) -> None:
+    request = asked(tmp_path / "two", zero_stage=2, processes_per_node=2)
+    process = start(request, log=tmp_path / "first.log")
+    wait_for_step(request, process)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=PATIENCE) == ExitCode.PREEMPTED, (tmp_path / "first.log").read_text()
+    left = recorded(request)
+    assert (left.reason, left.exit_code) == ("Preempted", ExitCode.PREEMPTED)
+    assert left.step
+    process = start(request, log=tmp_path / "second.log")
+    assert process.wait(timeout=PATIENCE) == ExitCode.OK, (tmp_path / "second.log").read_text()
+    ended = recorded(request).train
+    assert ended is not None
+    assert (ended.resumed_step, ended.lost_steps) == (left.step, 0)
+    assert sealed.is_sealed(training.layout(request).model)
+
+    # The same run by one process with the same global batch: equal but for the order of additions.
+    plain = asked(tmp_path / "one", batch_size=4)
+    expected = training.train(plain, builders.quiet(env.Stage.TRAIN), stop=lambda: False)
+    assert expected.steps == ended.steps
+    assert ended.last_loss == pytest.approx(expected.last_loss, abs=0.02)
+    for name, tensor in weights(plain).items():
+        torch.testing.assert_close(weights(request)[name], tensor, atol=2e-3, rtol=0.05)
+
+
+def test_a_failure_of_a_process_is_the_failure_of_the_stage(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    request = asked(tmp_path, processes_per_node=2, learning_rate=1e18, warmup_ratio=0.0)
+    with pytest.raises(StageError, match="expected a finite number") as caught:
+        torchrun.train(request, builders.quiet(env.Stage.TRAIN))
+    assert (caught.value.reason, caught.value.exit_code) == ("TrainingDiverged", ExitCode.DIVERGED)
+    assert not training.layout(request).model.exists()
+
+
+def test_several_nodes_without_an_indexed_job_are_refused(tmp_path: pathlib.Path) -> None:
+    wanted = env.TrainInput(start="file:///x", method=env.Method.FULL, learning_rate=1.0, sequence_length=32, nodes=2)
+    with pytest.raises(StageError, match="JOB_COMPLETION_INDEX is None"):
+        torchrun.train(builders.request(tmp_path, env.Stage.TRAIN, train=wanted), builders.quiet(env.Stage.TRAIN))
+
+
+@pytest.mark.parametrize(
+    ("processes", "nodes", "zero", "expected"), [(1, 1, 0, False), (2, 1, 0, True), (1, 2, 0, True), (1, 1, 2, False)]
+)
+def test_torchrun_starts_where_one_plain_cpu_process_does_not_do(
+    processes: int, nodes: int, zero: int, *, expected: bool
+) -> None:
+    wanted = env.TrainInput(
+        start="file:///x",
+        method=env.Method.FULL,
+        learning_rate=1.0,
+        sequence_length=32,
+        processes_per_node=processes,
+        nodes=nodes,
+        zero_stage=zero,
+    )
+    assert torchrun.needed(wanted) == expected
