@@ -10,7 +10,7 @@ import pytest
 import torch
 import transformers
 
-from modelrefresh_jobs import combine, floats, folding, intake
+from modelrefresh_jobs import floats, folding, intake, trained
 from modelrefresh_jobs.failures import StageError
 from modelrefresh_jobs.tensors import Reader
 from tests.jobs import builders
@@ -32,10 +32,10 @@ def adapter(start: pathlib.Path, folder: pathlib.Path, **settings: Any) -> Any: 
 
 def folded(start: pathlib.Path, folder: pathlib.Path) -> dict[str, np.ndarray[Any, Any]]:
     model = intake.accept(start)
-    trained = combine.Adapted(start=model, adapter=folding.accept(folder, model))
+    weights = trained.Adapted(start=model, adapter=folding.accept(folder, model))
     with Reader() as reader:
         return {
-            name: trained.tensor(name, reader)(0, tensor.count).reshape(tensor.shape)
+            name: weights.tensor(name, reader)(0, tensor.count).reshape(tensor.shape)
             for name, tensor in model.tensors.items()
         }
 

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from concurrent import futures
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import transformers
 
 from modelrefresh.contract import env, result
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs import extract, import_model, intake, merge, sealed, shards, tensors
+from modelrefresh_jobs import extract, import_model, intake, merge, sealed, shards, signals, tensors
 from modelrefresh_jobs.failures import StageError
 from tests.jobs import builders
 
@@ -174,6 +175,20 @@ def flip_a_bit(file: pathlib.Path) -> None:
     data = bytearray(file.read_bytes())
     data[-5] ^= 4
     file.write_bytes(data)
+
+
+def test_sigterm_during_a_merge_leaves_nothing(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = builders.tiny_pair(tmp_path)
+    digest = extracted(tmp_path / "ws", pair.base, pair.instruct).digest
+    monkeypatch.setattr(shards, "SHARD_BYTES", 40_000)
+    monkeypatch.setattr(futures, "wait", preempted)
+    with pytest.raises(signals.Preempted):
+        merge_into(tmp_path / "ws", pair.trained, asked(pair.base, digest))
+    assert list(builders.workspace_of(tmp_path / "ws").version("any").parent.iterdir()) == []
+
+
+def preempted(*_: object, **__: object) -> None:
+    raise signals.Preempted
 
 
 def damaged(pair: builders.Pair, role: str, **values: torch.Tensor) -> None:

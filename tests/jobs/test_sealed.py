@@ -84,6 +84,12 @@ def test_damage_is_found_and_named(tmp_path: pathlib.Path, damage: Callable[[pat
         sealed.verify(folder, deep=True)
 
 
+def test_a_file_that_a_server_left_does_not_make_a_version_vanish(tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / publish(tmp_path).digest
+    add_a_file(folder)
+    assert sealed.is_sealed(folder)
+
+
 def test_a_damaged_folder_is_replaced_by_the_next_equal_one(tmp_path: pathlib.Path) -> None:
     folder = tmp_path / publish(tmp_path).digest
     drop_a_file(folder)

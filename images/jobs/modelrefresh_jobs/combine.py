@@ -4,75 +4,27 @@ Every slice is computed by one function, which also answers for the check of wha
 afterwards. Memory does not depend on the model's size. Knows no URIs and no configuration.
 """
 
+import contextlib
 import hashlib
+import os
 import pathlib
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent import futures
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs import floats, folding, intake, residual, sealed, shards, tensors
+from modelrefresh_jobs import floats, intake, residual, sealed, shards, tensors
 from modelrefresh_jobs.failures import StageError
 from modelrefresh_jobs.floats import Bits, Values, Weights
-from modelrefresh_jobs.folding import Adapter
 from modelrefresh_jobs.intake import Model
 from modelrefresh_jobs.progress import Progress
 from modelrefresh_jobs.residual import Gauges
 from modelrefresh_jobs.shards import Planned, Shard
 from modelrefresh_jobs.tensors import Reader, Tensor
-
-Span = Callable[[int, int], Values]
-
-
-class Trained(Protocol):
-    """Trained weights, however they are stored."""
-
-    @property
-    def formats(self) -> tuple[str, ...]:
-        """Formats in which they are stored."""
-
-    def tensor(self, name: str, reader: Reader) -> Span:
-        """A function that gives the values of a span of one tensor."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Full:
-    """A complete checkpoint."""
-
-    model: Model
-
-    @property
-    def formats(self) -> tuple[str, ...]:
-        """Formats of the checkpoint."""
-        return self.model.formats
-
-    def tensor(self, name: str, reader: Reader) -> Span:
-        """Read from the checkpoint."""
-        return _reading(self.model.tensors[name], reader)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adapted:
-    """The start model with an adapter folded in, never written anywhere."""
-
-    start: Model
-    adapter: Adapter
-
-    @property
-    def formats(self) -> tuple[str, ...]:
-        """Formats of the adapter."""
-        own = [*self.adapter.replaced.values(), *(pair.a for pair in self.adapter.folded.values())]
-        return tuple(sorted({tensor.dtype for tensor in own}))
-
-    def tensor(self, name: str, reader: Reader) -> Span:
-        """Read from adapter or start, or fold."""
-        plain = _reading(self.adapter.replaced.get(name, self.start.tensors[name]), reader)
-        if name not in self.adapter.folded:
-            return plain
-        change = folding.load(self.adapter.folded[name], reader)
-        return lambda start, stop: plain(start, stop) + change.values(start, stop)
+from modelrefresh_jobs.trained import Trained
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,12 +40,17 @@ class Parts:
     """Fingerprint of the pair's other model, to which start and residual must lead."""
 
 
+class _StoppedError(Exception):
+    """Another shard failed or the stage is asked to leave; nobody sees this."""
+
+
 @dataclass(slots=True, kw_only=True)
 class _Work:
-    """The open files of a pass."""
+    """One thread's share of the pass: one shard."""
 
     parts: Parts
     reader: Reader
+    stop: threading.Event
     gauges: Gauges = field(default_factory=Gauges)
     hashes: dict[str, str] = field(default_factory=dict)
     """Of the other model's tensors, as start and residual give them."""
@@ -131,24 +88,36 @@ def write(parts: Parts, made: sealed.Draft, *, progress: Progress) -> tuple[Gaug
     """
     planned = [Planned(name=one.name, dtype=one.dtype, shape=one.shape) for one in parts.start.tensors.values()]
     layout = shards.plan(planned)
-    with Reader() as reader:
-        work = _Work(parts=parts, reader=reader)
-        for shard in layout:
-            made.known[shard.file] = _write_shard(work, shard, made.path, progress)
+    with contextlib.ExitStack() as opened:
+        stop = threading.Event()
+        works = tuple(_Work(parts=parts, reader=opened.enter_context(Reader()), stop=stop) for _ in layout)
+        _write_shards(works, layout, made, progress)
         shards.write_index(made.path, layout)
-        if intake.combine(work.hashes, parts.start) != parts.other:
+        hashes = {name: value for work in works for name, value in work.hashes.items()}
+        if intake.combine(hashes, parts.start) != parts.other:
             message = "start and residual do not give the model back that the residual was cut from"
             raise StageError("ResidualIncompatible", f"{message}: it was damaged; extract it again")
-        _verify(work, made.path)
-        return work.gauges, layout
+        _verify(works[0], made.path)
+    return residual.total(work.gauges for work in works), layout
 
 
-def _write_shard(work: _Work, shard: Shard, folder: pathlib.Path, progress: Progress) -> str:
-    with shards.Writer(folder, shard, metadata={"format": "pt"}) as writer:
-        for planned in shard.tensors:
-            _write_tensor(work, planned.name, writer)
-            progress.report(len(work.hashes), len(work.parts.start.tensors), unit="tensors")
-        return writer.finish()
+def _write_shards(works: Sequence[_Work], layout: Sequence[Shard], made: sealed.Draft, progress: Progress) -> None:
+    def write_one(work: _Work, shard: Shard) -> None:
+        with shards.Writer(made.path, shard, metadata={"format": "pt"}) as writer:
+            for planned in shard.tensors:
+                _write_tensor(work, planned.name, writer)
+                progress.report(sum(len(one.hashes) for one in works), len(work.parts.start.tensors), unit="tensors")
+            made.known[shard.file] = writer.finish()
+
+    # Threads, since NumPy, hashing and files let go of the interpreter for whole slices at a time.
+    with futures.ThreadPoolExecutor(min(len(layout), len(os.sched_getaffinity(0)))) as pool:
+        tasks = [pool.submit(write_one, work, shard) for work, shard in zip(works, layout, strict=True)]
+        try:
+            done, _ = futures.wait(tasks, return_when=futures.FIRST_EXCEPTION)
+        finally:
+            works[0].stop.set()  # after SIGTERM or a failure the other shards must not go on for minutes
+        for task in done:
+            task.result()
 
 
 def _write_tensor(work: _Work, name: str, writer: shards.Writer) -> None:
@@ -156,6 +125,8 @@ def _write_tensor(work: _Work, name: str, writer: shards.Writer) -> None:
     other = hashlib.sha256()
     sign = 1.0 if work.parts.scale is not None else -1.0  # the residual leads from base to instruct
     for span in tensors.slices(tensor):
+        if work.stop.is_set():
+            raise _StoppedError
         piece = _slice(work, name, span, trained(*span))
         other.update(piece.other.bits.data)
         start = piece.start.values
@@ -180,9 +151,8 @@ def _require_finite(work: _Work, name: str, piece: _Slice) -> None:
         message = f"{name}: infinite or not a number in the trained weights; lower the learning rate"
         raise StageError("TrainingDiverged", message, exit_code=ExitCode.DIVERGED)
     if not work.gauges.finite:
-        raise StageError(
-            "ResidualIncompatible", f"{name}: infinite or not a number after the residual; extract it again"
-        )
+        message = f"{name}: infinite or not a number in the residual; it was damaged, extract it again"
+        raise StageError("ResidualIncompatible", message)
     if not floats.is_finite(piece.merged, piece.start.form):
         seen = f"{name}: the sum exceeds {piece.start.form.name}"
         raise StageError("ResidualIncompatible", f"{seen}; the residual does not suit these weights, lower its scale")
@@ -196,7 +166,3 @@ def _verify(work: _Work, folder: pathlib.Path) -> None:
             expected = _slice(work, name, span, trained(*span)).merged
             if not np.array_equal(work.reader.bits(written, *span), expected):
                 raise ValueError(f"{folder}: {name} {span} is not what its inputs give; memory or disk is faulty")
-
-
-def _reading(tensor: Tensor, reader: Reader) -> Span:
-    return lambda start, stop: floats.widen(reader.bits(tensor, start, stop), tensor.form)

@@ -5,11 +5,14 @@ the latter's stop tokens it would never end an answer. Knows file names and conf
 """
 
 import json
+import logging
 import pathlib
 import shutil
 from collections.abc import Mapping
 
 from modelrefresh_jobs import intake
+
+LOG = logging.getLogger("modelrefresh.jobs")
 
 FOLDER = "donor"
 _FILES = (
@@ -27,6 +30,8 @@ def copy(instruct: pathlib.Path, target: pathlib.Path) -> None:
         if (instruct / name).is_file():
             shutil.copyfile(instruct / name, target / name)
     copy_licences(instruct, target)
+    if not _has_template(target):
+        LOG.warning("%s has no chat template; servers and evaluation will not know how to ask it", instruct)
 
 
 def copy_licences(model: pathlib.Path, target: pathlib.Path) -> None:
@@ -34,6 +39,12 @@ def copy_licences(model: pathlib.Path, target: pathlib.Path) -> None:
     for path in sorted(path for pattern in _LICENCES for path in model.glob(pattern)):
         if path.is_file() and not (target / path.name).exists():
             shutil.copyfile(path, target / path.name)
+
+
+def _has_template(folder: pathlib.Path) -> bool:
+    settings = folder / "tokenizer_config.json"
+    inside = settings.is_file() and "chat_template" in intake.read_json(settings)
+    return inside or any((folder / name).is_file() for name in ("chat_template.jinja", "chat_template.json"))
 
 
 def configuration(start: Mapping[str, object], instruct: Mapping[str, object], *, dtype: str) -> dict[str, object]:

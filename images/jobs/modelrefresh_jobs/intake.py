@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import pathlib
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -135,7 +136,7 @@ def remember(model: Model, named: str, *, workspace: artifacts.Workspace) -> Non
     """Keep a fingerprint for the stages that follow."""
     target = workspace.root / "cache" / "fingerprints" / _stat_key(model)
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.{named[:8]}.partial")
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
     partial.write_text(named)
     partial.replace(target)
 

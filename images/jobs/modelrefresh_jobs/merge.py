@@ -11,8 +11,8 @@ import pathlib
 from dataclasses import dataclass
 
 from modelrefresh.contract import artifacts, codec, env, result
-from modelrefresh_jobs import combine, donor, extract, folding, intake, pair, sealed, shards, sources
-from modelrefresh_jobs.combine import Parts, Trained
+from modelrefresh_jobs import combine, donor, extract, intake, sealed, shards, sources, trained
+from modelrefresh_jobs.combine import Parts
 from modelrefresh_jobs.failures import StageError
 from modelrefresh_jobs.intake import Model
 from modelrefresh_jobs.progress import Progress
@@ -67,10 +67,10 @@ def run(request: env.StageInput, progress: Progress) -> result.MergeSummary:
         workspace=workspace,
     )
     try:
-        trained = sealed.verify(ingredients.trained, deep=True)
+        manifest = sealed.verify(ingredients.trained, deep=True)
     except sealed.BrokenSealError as error:
         raise StageError("ModelUnreadable", f"trained weights: {error}; run the train stage again") from error
-    parents = {"start": asked.start, "residual": asked.residual, "trained": trained.digest}
+    parents = {"start": asked.start, "residual": asked.residual, "trained": manifest.digest}
     label, parent = f"{request.owner}.{request.run}.merge", workspace.version("any").parent
     with sealed.draft(parent, kind=KIND, label=label, attempt=request.attempt, parents=parents) as made:
         return store(ingredients, made, progress=progress)
@@ -91,7 +91,7 @@ def store(
     known = _check_lineage(ingredients, card)
     parts = Parts(
         start=start,
-        trained=_open_trained(ingredients.trained, start),
+        trained=trained.accept(ingredients.trained, start),
         residual=extract.open_shards(ingredients.residual),
         scale=None if direct else ingredients.scale,
         other=card.base_fingerprint if direct else card.instruct_fingerprint,
@@ -134,14 +134,6 @@ def _check_lineage(ingredients: Ingredients, card: extract.Card) -> str:
             f"{role} {expected}; compare spec.base.uri of the refresh with base and instruct of the residual",
         )
     return known
-
-
-def _open_trained(folder: pathlib.Path, start: Model) -> Trained:
-    if folding.is_adapter(folder):
-        return combine.Adapted(start=start, adapter=folding.accept(folder, start))
-    trained = intake.accept(folder)
-    pair.check_trained(start, trained)
-    return combine.Full(model=trained)
 
 
 def _write_manners(ingredients: Ingredients, start: Model, target: pathlib.Path) -> None:

@@ -7,6 +7,7 @@ with one rounding at the end. Knows slices of weights, no files and no models.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +53,17 @@ class Gauges:
         """Cosine between drift and residual; 0 where one of them is nothing."""
         scale = math.sqrt(self.drift) * math.sqrt(self.residual)
         return self.product / scale if scale else 0.0
+
+
+def total(parts: Iterable[Gauges]) -> Gauges:
+    """The gauges of several parts of a model taken together."""
+    whole = Gauges()
+    for part in parts:
+        whole.start += part.start
+        whole.drift += part.drift
+        whole.residual += part.residual
+        whole.product += part.product
+    return whole
 
 
 def cut(base: Bits, instruct: Bits) -> Bits:

@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from modelrefresh.contract import artifacts, codec
 
 _OUTSIDE_DIGEST = frozenset({artifacts.PROVENANCE, artifacts.MANIFEST})
-_BLOCK = 1 << 20
 
 
 class BrokenSealError(Exception):
@@ -118,10 +117,10 @@ def read(folder: pathlib.Path) -> Manifest:
 
 
 def verify(folder: pathlib.Path, *, deep: bool) -> Manifest:
-    """Check names and sizes, and with `deep` every byte.
+    """Check names and sizes; with `deep` every byte, and that nothing was added.
 
     Raises:
-        BrokenSealError: something is missing, surplus, cut short or changed; all faults are listed.
+        BrokenSealError: something is missing, cut short, changed or surplus; all faults are listed.
     """
     manifest = read(folder)
     faults = []
@@ -133,8 +132,10 @@ def verify(folder: pathlib.Path, *, deep: bool) -> Manifest:
             faults.append(f"{file.name} has {path.stat().st_size} bytes, sealed with {file.size}")
         elif deep and sha256(path) != file.sha256:
             faults.append(f"{file.name} has changed since it was sealed")
-    listed = {file.name for file in manifest.files} | {artifacts.MANIFEST}
-    faults += [f"{name} is not in the manifest" for name in map(str, _names(folder)) if name not in listed]
+    if deep:
+        # Not a fault for daily use: a server that leaves a lock file must not make its own model vanish.
+        listed = {file.name for file in manifest.files} | {artifacts.MANIFEST}
+        faults += [f"{name} is not in the manifest" for name in _names(folder) if name not in listed]
     if faults:
         raise BrokenSealError(f"{folder}: {'; '.join(faults)}; remove the folder and run the stage again")
     return manifest
@@ -170,22 +171,26 @@ def _names(folder: pathlib.Path) -> list[str]:
 
 
 def _rename(source: pathlib.Path, final: pathlib.Path, *, content: str) -> None:
-    # A sealed folder is never replaced by another content under a digest's name, and an unsealed one
-    # does not exist: it is moved aside, not merged with. The loop covers a writer that comes between.
-    while True:
-        if is_sealed(final) and read(final).digest == content:
-            return
+    # What is sealed with this content stays. Anything else there is not finished, or an earlier outcome under a
+    # fixed name: it is moved aside whole, never merged with. The loop covers a writer that comes between.
+    while not _holds(final, content):
         try:
             source.rename(final)
         except OSError:
             if not final.exists():
                 raise
+            if _holds(final, content):
+                return
             aside = final.with_name(f".{final.name}.0.{secrets.token_hex(6)}.partial")
             with contextlib.suppress(FileNotFoundError):
                 final.rename(aside)
             shutil.rmtree(aside, ignore_errors=True)
         else:
             return
+
+
+def _holds(folder: pathlib.Path, content: str) -> bool:
+    return is_sealed(folder) and read(folder).digest == content
 
 
 def _write_flushed(path: pathlib.Path, text: str) -> None:

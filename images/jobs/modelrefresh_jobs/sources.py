@@ -18,7 +18,9 @@ LOG = logging.getLogger("modelrefresh.jobs")
 
 _HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[^/@]+)")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_PATTERNS = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.jinja", "tokenizer.model", "LICENSE*")
+_WANTED = ("*.safetensors", "*.json", "*.txt", "*.jinja", "tokenizer.model", "LICENSE*", "NOTICE*", "USE_POLICY*")
+_UNWANTED = ("consolidated*", "original/*", "onnx/*")
+"""The same weights once more, in other layouts."""
 _LISTED = 20
 
 
@@ -87,7 +89,8 @@ def _snapshot(uri: str, repo: str, revision: str, *, home: pathlib.Path, reason:
             repo,
             revision=revision,
             cache_dir=home / "hub",
-            allow_patterns=list(_PATTERNS),
+            allow_patterns=list(_WANTED),
+            ignore_patterns=list(_UNWANTED),
             local_files_only=complete.exists(),
         )
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:

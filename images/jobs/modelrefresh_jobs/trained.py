@@ -1,0 +1,84 @@
+"""What training left, as values: a complete checkpoint, or an adapter over the start model.
+
+Both give float64 values of any span of any tensor; an adapter is folded on the way and never
+written anywhere. Knows no residual.
+"""
+
+import pathlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from modelrefresh_jobs import floats, folding, intake, pair
+from modelrefresh_jobs.floats import Values
+from modelrefresh_jobs.folding import Adapter
+from modelrefresh_jobs.intake import Model
+from modelrefresh_jobs.tensors import Reader, Tensor
+
+Span = Callable[[int, int], Values]
+
+
+class Trained(Protocol):
+    """Trained weights, however they are stored."""
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Formats in which they are stored."""
+
+    def tensor(self, name: str, reader: Reader) -> Span:
+        """A function that gives the values of a span of one tensor."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Full:
+    """A complete checkpoint."""
+
+    model: Model
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Formats of the checkpoint."""
+        return self.model.formats
+
+    def tensor(self, name: str, reader: Reader) -> Span:
+        """Read from the checkpoint."""
+        return _reading(self.model.tensors[name], reader)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapted:
+    """The start model with an adapter folded in, never written anywhere."""
+
+    start: Model
+    adapter: Adapter
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Formats of the adapter."""
+        own = [*self.adapter.replaced.values(), *(pair.a for pair in self.adapter.folded.values())]
+        return tuple(sorted({tensor.dtype for tensor in own}))
+
+    def tensor(self, name: str, reader: Reader) -> Span:
+        """Read from adapter or start, or fold."""
+        plain = _reading(self.adapter.replaced.get(name, self.start.tensors[name]), reader)
+        if name not in self.adapter.folded:
+            return plain
+        change = folding.load(self.adapter.folded[name], reader)
+        return lambda start, stop: plain(start, stop) + change.values(start, stop)
+
+
+def accept(folder: pathlib.Path, start: Model) -> Trained:
+    """Look at what training left and fit it to the model it started from.
+
+    Raises:
+        StageError: it is not the start with other values, or cannot be folded.
+    """
+    if folding.is_adapter(folder):
+        return Adapted(start=start, adapter=folding.accept(folder, start))
+    model = intake.accept(folder)
+    pair.check_trained(start, model)
+    return Full(model=model)
+
+
+def _reading(tensor: Tensor, reader: Reader) -> Span:
+    return lambda start, stop: floats.widen(reader.bits(tensor, start, stop), tensor.form)
