@@ -14,6 +14,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from modelrefresh import metrics
 from tests.chart import render
+from tests.cluster import tools
 
 NAME = re.compile(r"\bmodelrefresh_[a-z0-9_]+")
 RUNBOOKS = render.ROOT / "docs" / "runbooks.md"
@@ -85,11 +86,12 @@ def test_the_age_of_a_stale_model_can_be_set() -> None:
 
 
 def test_prometheus_takes_the_rules_and_they_fire_as_meant(tmp_path: Path) -> None:
-    if shutil.which("promtool") is None:
-        pytest.skip("promtool is not on PATH; it comes with the Debian package prometheus")
+    promtool = tools.promtool()
+    if promtool is None:
+        pytest.skip("no promtool on PATH, and no apt-get to fetch it from Debian's package prometheus")
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": _groups()}))
     shutil.copy(Path(__file__).parent / "alerts.yaml", tmp_path)
-    for command in (("promtool", "check", "rules", "rules.yaml"), ("promtool", "test", "rules", "alerts.yaml")):
+    for command in ((promtool, "check", "rules", "rules.yaml"), (promtool, "test", "rules", "alerts.yaml")):
         answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert answer.returncode == 0, answer.stdout + answer.stderr
 

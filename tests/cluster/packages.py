@@ -40,10 +40,10 @@ def ensure() -> None:
         apt("install", "--yes", "--no-install-recommends", *missing.values())
 
 
-def apt(*arguments: str) -> None:
-    """Run apt-get without questions, waiting for whoever else installs at the moment."""
+def apt(*arguments: str, folder: Path | None = None) -> None:
+    """Run apt-get without questions, in this folder, waiting for whoever else installs at the moment."""
     command = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300", *arguments]
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment, cwd=folder, check=False, capture_output=True, text=True)
     if done.returncode:
         raise failures.ClusterError(f"{' '.join(command)}: ended with {done.returncode}. It said:\n{done.stderr}")

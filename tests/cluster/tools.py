@@ -4,9 +4,11 @@ What is on PATH is taken; what is not is built from source where that is possibl
 """
 
 import shutil
+import subprocess
+import tempfile
 from pathlib import Path
 
-from tests.cluster import builds
+from tests.cluster import builds, packages, settings, terminal
 
 
 def kubectl() -> Path:
@@ -22,6 +24,23 @@ def helm() -> Path:
 
 
 def promtool() -> Path | None:
-    """Return the promtool on PATH, if there is one: it does not build from its module."""
-    found = shutil.which("promtool")
-    return Path(found) if found else None
+    """Return a promtool: from PATH, else unpacked (not installed: its package starts a server) from Debian's prometheus."""
+    found, cached = shutil.which("promtool"), settings.CACHE / "promtool"
+    if found:
+        return Path(found)
+    if not cached.exists() and shutil.which("apt-get") and shutil.which("dpkg-deb"):
+        _unpack_promtool(cached)
+    return cached if cached.exists() else None
+
+
+def _unpack_promtool(target: Path) -> None:
+    settings.CACHE.mkdir(parents=True, exist_ok=True)
+    with (
+        terminal.step("promtool", "unpacking", usually="10 s"),
+        tempfile.TemporaryDirectory(dir=settings.CACHE) as work,
+    ):
+        packages.apt("update")
+        packages.apt("download", "prometheus", folder=Path(work))
+        package = next(Path(work).glob("prometheus_*.deb"))
+        subprocess.run(("dpkg-deb", "--extract", package, work), check=True)
+        (Path(work) / "usr/bin/promtool").rename(target)
