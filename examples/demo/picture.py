@@ -15,10 +15,10 @@ _QUARTER = 25
 
 
 def line(status: Document) -> str:
-    """Such as `import ✓ 6s   prepare ✓ 4s   train ▓▓▓▓▓▓▓░░░ 68%   merge ·   evaluate ·   rollout ·`."""
+    """Such as `import ✓ 6s  prepare ✓ 4s  train ▓▓▓▓▓░░░ 68%  merge ·  evaluate ·  rollout ·`."""
     run = status.get("run", {})
     drawn = [_stage(stage) for stage in run.get("stages", []) if stage["state"] != "Skipped"]
-    return "   ".join([*drawn, f"{ROLLOUT} {_rollout(status)}"])
+    return "  ".join([*drawn, f"{ROLLOUT} {_rollout(status)}"])
 
 
 def change(status: Document) -> tuple[object, ...]:

@@ -46,6 +46,12 @@ class Moving:
             _write(f"{INDENT}[{time.monotonic() - self._begun:4.0f} s] {text}\n")
         self._last = change
 
+    def note(self, text: str) -> None:
+        """A line of its own above the moving one."""
+        if sys.stdout.isatty():
+            _write(_CLEAR)
+        show(text)
+
     def __enter__(self) -> Self:
         return self
 
@@ -54,7 +60,7 @@ class Moving:
             _write(_CLEAR + f"{INDENT}{self._text}\n")
 
 
-def bar(share: float, *, width: int = 10) -> str:
+def bar(share: float, *, width: int = 8) -> str:
     """A progress bar for a share between 0 and 1."""
     full = round(width * min(1.0, max(0.0, share)))
     return "▓" * full + "░" * (width - full)

@@ -62,7 +62,7 @@ def _await(client: kubectl.Kubectl, *counts: str) -> None:
 def _draw(line: screen.Moving, text: str) -> None:
     found = _STEP.match(text)
     if found is None:
-        line.draw(text, change=text)
+        line.note(text)
         return
     name, loss = found[1], found[4]
     share = int(found[2]) / int(found[3])

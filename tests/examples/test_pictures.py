@@ -12,7 +12,7 @@ TO_MERGE = statuses.stage(Stage.MERGE, StageState.WAITING)
 
 def test_a_running_stage_shows_a_bar_an_ended_one_its_time_and_a_waiting_one_a_dot() -> None:
     status = statuses.document(PREPARED, TRAINING, TO_MERGE)
-    assert picture.line(status) == "prepare ✓ 4s   train ▓▓▓▓▓▓▓░░░ 68%   merge ·   rollout ·"
+    assert picture.line(status) == "prepare ✓ 4s  train ▓▓▓▓▓░░░ 68%  merge ·  rollout ·"
 
 
 def test_a_stage_that_takes_over_a_minute_shows_minutes() -> None:
@@ -22,7 +22,7 @@ def test_a_stage_that_takes_over_a_minute_shows_minutes() -> None:
 
 def test_a_skipped_stage_is_not_drawn() -> None:
     status = statuses.document(statuses.stage(Stage.IMPORT, StageState.SKIPPED), TO_MERGE)
-    assert picture.line(status) == "merge ·   rollout ·"
+    assert picture.line(status) == "merge ·  rollout ·"
 
 
 def test_a_later_attempt_shows_its_number_and_a_failure_its_reason() -> None:
