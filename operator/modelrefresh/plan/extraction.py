@@ -108,19 +108,17 @@ def _await(seen: ResidualObserved, _: datetime.datetime) -> ResidualPlan | None:
 def _start(seen: ResidualObserved, now: datetime.datetime) -> ResidualPlan:
     """Always answers: start, wait before the next attempt, or say that it has failed."""
     stage = _stage(seen)
-    wait = _wait_seconds(seen, stage, now)
-    if wait > 0:
+    due = _due(seen, stage)
+    if due is not None and now < due:
         over = stage.state is StageState.FAILED
-        text = f"extract attempt {stage.attempt} failed: {stage.message}; again in {wait:.0f} s"
+        text = f"extract attempt {stage.attempt} failed: {stage.message}; again at {due:%H:%M:%S} UTC"
         word = Word(reason=Reason(stage.reason or Reason.FAILED), message=text, working=not over, stalled=over)
-        return _plan(seen, word, wake=wait)
+        return _plan(seen, word, wake=(due - now).total_seconds())
     if seen.pods:
         return _plan(seen, Word(reason=Reason.RUNNING, message="waiting for the last pod", working=True), wake=2.0)
-    gone_on = stage.failures if stage.state is not StageState.FAILED else stage.failures + 1
     begun = stage.but(
         state=StageState.QUEUED,
         attempt=stage.attempt + 1,
-        failures=gone_on,
         reason=Reason.QUEUED,
         message="",
         end_time=None,
@@ -156,17 +154,17 @@ def _absorb(seen: ResidualObserved, now: datetime.datetime) -> ResidualStatus:
     return status
 
 
-def _wait_seconds(seen: ResidualObserved, stage: StageRecord, now: datetime.datetime) -> float:
+def _due(seen: ResidualObserved, stage: StageRecord) -> datetime.datetime | None:
+    """When the next attempt may begin; None for now."""
     if stage.end_time is None or not stage.failures:
-        return 0.0
-    passed = (now - stage.end_time).total_seconds()
+        return None
     if stage.state is not StageState.FAILED:
-        return retries.delay(stage.failures) - passed
+        return stage.end_time + datetime.timedelta(seconds=retries.delay(stage.failures))
     failure = seen.status.last_failure
     if failure is not None and failure.profile != seen.profile_hash:
-        return 0.0
+        return None
     doublings = min(max(0, stage.attempt - 1), _RETRY_DOUBLINGS)
-    return float(_RETRY_SECONDS << doublings) - passed
+    return stage.end_time + datetime.timedelta(seconds=_RETRY_SECONDS << doublings)
 
 
 def _run(seen: ResidualObserved) -> str:

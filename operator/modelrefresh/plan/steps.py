@@ -83,10 +83,12 @@ def start_stage(work: Work, now: datetime.datetime) -> Plan | None:
     run, stage = _current(work)
     if run is None or stage is None:
         return None
-    wait = _wait_seconds(stage, now)
-    if wait > 0:
-        text = f"{stage.name} attempt {stage.attempt} failed ({stage.reason}: {stage.message}); again in {wait:.0f} s"
-        return Plan(status=work.status, word=Word(reason=Reason.RUNNING, message=text, working=True), wake_seconds=wait)
+    due = _due(stage)
+    if due is not None and now < due:
+        # The time of day and not the seconds left: a message that changes with every look is a write at every look.
+        text = f"{stage.name} attempt {stage.attempt} failed ({stage.reason}: {stage.message}); again at {due:%H:%M:%S} UTC"
+        word = Word(reason=Reason.RUNNING, message=text, working=True)
+        return Plan(status=work.status, word=word, wake_seconds=(due - now).total_seconds())
     if (run.id, stage.name) in work.pods:
         text = f"waiting until the last pod of {stage.name} attempt {stage.attempt} has stopped"
         return Plan(status=work.status, word=Word(reason=Reason.RUNNING, message=text, working=True), wake_seconds=2.0)
@@ -128,10 +130,11 @@ def _replace(work: Work, run: Run, stage: StageRecord, job: JobSeen) -> Plan:
     )
 
 
-def _wait_seconds(stage: StageRecord, now: datetime.datetime) -> float:
+def _due(stage: StageRecord) -> datetime.datetime | None:
+    """When the next attempt may begin; None for now."""
     if stage.failures == 0 or stage.end_time is None:
-        return 0.0
-    return retries.delay(stage.failures) - (now - stage.end_time).total_seconds()
+        return None
+    return stage.end_time + datetime.timedelta(seconds=retries.delay(stage.failures))
 
 
 def _reason(stage: StageRecord) -> Reason:

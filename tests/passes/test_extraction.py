@@ -1,0 +1,38 @@
+"""An InstructionResidual whose stage fails: told, counted, tried again."""
+
+import datetime
+
+from modelrefresh.api import status
+from modelrefresh.api.status import ResidualStatus
+from modelrefresh.cluster import kinds
+from modelrefresh.contract.env import Stage
+from modelrefresh.contract.exit_codes import ExitCode
+from tests.passes import world
+from tests.passes.world import NAMESPACE, RESIDUAL, World
+
+
+def _status(place: World) -> ResidualStatus:
+    document = place.cluster.peek(kinds.INSTRUCTION_RESIDUAL, namespace=NAMESPACE, name=RESIDUAL.name)
+    assert document is not None
+    return status.read(ResidualStatus, document.get("status"))
+
+
+def test_waiting_for_the_next_attempt_writes_nothing() -> None:
+    place = World()
+    place.answers[Stage.EXTRACT] = world.failing(ExitCode.BAD_INPUT, "ModelUnreadable", "no such folder")
+    place.settle()
+    before = len(place.cluster.writes)
+    for _ in range(5):
+        place.now += datetime.timedelta(seconds=3)
+        place.one_pass(RESIDUAL)
+    assert len(place.cluster.writes) == before
+
+
+def test_each_failed_attempt_is_counted_once() -> None:
+    place = World()
+    place.answers[Stage.EXTRACT] = world.failing(ExitCode.BAD_INPUT, "ModelUnreadable", "no such folder")
+    place.settle()
+    place.wait(61)
+    extract = _status(place).extract
+    assert extract is not None
+    assert (extract.attempt, extract.failures) == (2, 2)
