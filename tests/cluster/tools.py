@@ -24,7 +24,7 @@ def helm() -> Path:
 
 
 def promtool() -> Path | None:
-    """Return a promtool: from PATH, else unpacked (not installed: its package starts a server) from Debian's prometheus."""
+    """Return a promtool: from PATH, else unpacked from Debian's prometheus; installing that would start a server."""
     found, cached = shutil.which("promtool"), settings.CACHE / "promtool"
     if found:
         return Path(found)
