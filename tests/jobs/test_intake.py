@@ -104,6 +104,12 @@ def test_a_tied_head_that_was_stored_all_the_same_changes_nothing(tmp_path: path
     assert intake.fingerprint(tied) == before
 
 
+def test_rotary_frequencies_of_old_exporters_are_no_weights(model: pathlib.Path) -> None:
+    before = intake.fingerprint(model)
+    builders.set_weights(model, **{"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4)})
+    assert intake.fingerprint(model) == before
+
+
 def test_a_head_called_tied_that_differs_is_refused(tmp_path: pathlib.Path) -> None:
     tied = builders.tiny_model(tmp_path / "tied", arch=builders.QWEN2)
     builders.set_weights(tied, **{intake.HEAD: torch.zeros(builders.VOCABULARY, 32)})

@@ -22,6 +22,8 @@ LOG = logging.getLogger("modelrefresh.jobs")
 ARCHITECTURES = frozenset({"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"})
 EMBEDDING = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"
+_DERIVED = "rotary_emb.inv_freq"
+"""Stored by old exporters although it follows from config.json; loaders compute it anew."""
 _CODE_KEYS = frozenset({"auto_map", "trust_remote_code", "custom_pipelines"})
 _CONFIGS = ("config.json", "generation_config.json", "tokenizer_config.json", "processor_config.json")
 
@@ -65,7 +67,7 @@ def accept(folder: pathlib.Path) -> Model:
         message = f"{folder}: architecture {architectures}; supported are {sorted(ARCHITECTURES)}"
         raise StageError("ModelUnreadable", message)
     tied = config.get("tie_word_embeddings", False) is True
-    stored = dict(tensors.open_folder(folder))
+    stored = {name: one for name, one in tensors.open_folder(folder).items() if not name.endswith(_DERIVED)}
     if odd := sorted(f"{one.name} ({one.dtype})" for one in stored.values() if one.dtype not in floats.FORMATS):
         raise StageError("ModelUnreadable", f"{folder}: expected {sorted(floats.FORMATS)} weights, saw {odd}")
     if tied and HEAD in stored:

@@ -93,8 +93,8 @@ def rope(config: Mapping[str, object]) -> tuple[object, ...]:
 
 
 def _is_default(name: str, ours: object, theirs: object) -> bool:
-    # Older files leave out what newer ones spell: shapes of tensors prove the head size, False is the default.
-    if name == "head_dim":
+    # Older files leave out what newer ones spell: shapes of tensors prove the heads, False is the default.
+    if name in ("head_dim", "num_key_value_heads"):
         return None in (ours, theirs)
     return name in ("attention_bias", "mlp_bias") and {ours, theirs} == {None, False}
 
