@@ -86,7 +86,8 @@ def start_stage(work: Work, now: datetime.datetime) -> Plan | None:
     due = _due(stage)
     if due is not None and now < due:
         # The time of day and not the seconds left: a message that changes with every look is a write at every look.
-        text = f"{stage.name} attempt {stage.attempt} failed ({stage.reason}: {stage.message}); again at {due:%H:%M:%S} UTC"
+        failed = f"{stage.name} attempt {stage.attempt} failed ({stage.reason}: {stage.message})"
+        text = f"{failed}; again at {due:%H:%M:%S} UTC"
         word = Word(reason=Reason.RUNNING, message=text, working=True)
         return Plan(status=work.status, word=word, wake_seconds=(due - now).total_seconds())
     if (run.id, stage.name) in work.pods:
