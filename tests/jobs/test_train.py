@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from modelrefresh.contract import env, result
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs import sealed, training, training_checkpoints
+from modelrefresh_jobs import sealed, training, training_checkpoints, training_record
 from modelrefresh_jobs.failures import StageError
 from tests.jobs import builders, corpora
 
@@ -29,7 +29,7 @@ class Run:
         settings = {"method": env.Method.FULL, "learning_rate": 5e-3, "batch_size": 4, "epochs": 0.5, "lora_rank": 4}
         wanted = env.TrainInput(start=builders.uri(self.base), sequence_length=32, **(settings | changes))
         self.request = builders.request(root, env.Stage.TRAIN, train=wanted)
-        self.layout = training.layout(self.request)
+        self.layout = training_record.layout(self.request)
         self.progress = builders.quiet(env.Stage.TRAIN)
 
     def train(self, *, stop: Callable[[], bool] = lambda: False) -> result.TrainSummary:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from modelrefresh.contract import artifacts, env, result
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs import sealed, torchrun, training
+from modelrefresh_jobs import sealed, torchrun, training, training_record
 from modelrefresh_jobs.failures import StageError
 from tests.jobs import builders, corpora
 
@@ -43,8 +43,33 @@ def start(request: env.StageInput, *, log: pathlib.Path) -> "subprocess.Popen[by
         return subprocess.Popen(command, env=variables, stdout=stream, stderr=subprocess.STDOUT)
 
 
+def two_processes(root: pathlib.Path, **changes: object) -> env.StageInput:
+    """A request that nothing is prepared for."""
+    settings = {"nodes": 1, "processes_per_node": 2, "zero_stage": 0} | changes
+    wanted = env.TrainInput(
+        start="file:///x", method=env.Method.FULL, learning_rate=1.0, sequence_length=32, **settings
+    )
+    return builders.request(root, env.Stage.TRAIN, train=wanted)
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, processes: str) -> None:
+    """Put a few lines in the place of torchrun."""
+    script = f"""
+import json, os, pathlib
+exchange = pathlib.Path(os.environ["{torchrun.EXCHANGE_VARIABLE}"])
+def started(rank):
+    (exchange / f"{{rank}}.{torchrun.STARTED}").touch()
+def ended(rank, reason, code):
+    document = dict(stage="train", run="r1", attempt=1, exit_code=code, reason=reason, message="seen", step=3)
+    (exchange / f"{{rank}}.json").write_text(json.dumps(document))
+    raise SystemExit(code)
+{processes}
+"""
+    monkeypatch.setattr(torchrun, "_command", lambda _: [sys.executable, "-c", script])
+
+
 def wait_for_step(request: env.StageInput, process: "subprocess.Popen[bytes]") -> None:
-    position = training.layout(request).position
+    position = training_record.layout(request).position
     deadline = time.monotonic() + PATIENCE
     while not position.exists():
         assert process.poll() is None, "the stage ended before its first step"
@@ -59,7 +84,7 @@ def recorded(request: env.StageInput) -> result.Result:
 
 
 def weights(request: env.StageInput) -> dict[str, torch.Tensor]:
-    return load_file(training.layout(request).model / "model.safetensors")
+    return load_file(training_record.layout(request).model / "model.safetensors")
 
 
 def test_zero_2_on_two_processes_saves_on_sigterm_and_ends_like_a_plain_run(tmp_path: pathlib.Path) -> None:
@@ -76,7 +101,7 @@ def test_zero_2_on_two_processes_saves_on_sigterm_and_ends_like_a_plain_run(tmp_
     ended = recorded(request).train
     assert ended is not None
     assert (ended.resumed_step, ended.lost_steps) == (left.step, 0)
-    assert sealed.is_sealed(training.layout(request).model)
+    assert sealed.is_sealed(training_record.layout(request).model)
 
     # The same run by one process with the same global batch: equal but for the order of additions.
     plain = asked(tmp_path / "one", batch_size=4)
@@ -87,37 +112,41 @@ def test_zero_2_on_two_processes_saves_on_sigterm_and_ends_like_a_plain_run(tmp_
         torch.testing.assert_close(weights(request)[name], tensor, atol=2e-3, rtol=0.05)
 
 
-def test_a_failure_of_a_process_is_the_failure_of_the_stage(
+@pytest.mark.parametrize(
+    ("processes", "reason", "exit_code"),
+    [
+        ("started(0); started(1); ended(1, 'TrainingDiverged', 10)", "TrainingDiverged", ExitCode.DIVERGED),
+        ("started(0); started(1); raise SystemExit(1)", "OutOfMemory", ExitCode.OUT_OF_MEMORY),
+    ],
+)
+def test_how_a_process_ends_is_how_the_stage_ends(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, processes: str, reason: str, exit_code: ExitCode
+) -> None:
+    pretend(monkeypatch, processes)
+    with pytest.raises(StageError) as caught:
+        torchrun.train(two_processes(tmp_path), builders.quiet(env.Stage.TRAIN))
+    assert (caught.value.reason, caught.value.exit_code) == (reason, exit_code)
+
+
+def test_processes_that_never_begin_are_no_fault_of_the_memory(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    request = asked(tmp_path, processes_per_node=2, learning_rate=1e18, warmup_ratio=0.0)
-    with pytest.raises(StageError, match="expected a finite number") as caught:
-        torchrun.train(request, builders.quiet(env.Stage.TRAIN))
-    assert (caught.value.reason, caught.value.exit_code) == ("TrainingDiverged", ExitCode.DIVERGED)
-    assert not training.layout(request).model.exists()
+    pretend(monkeypatch, "raise SystemExit(1)")
+    with pytest.raises(RuntimeError, match="before any training process began"):
+        torchrun.train(two_processes(tmp_path), builders.quiet(env.Stage.TRAIN))
 
 
 def test_several_nodes_without_an_indexed_job_are_refused(tmp_path: pathlib.Path) -> None:
-    wanted = env.TrainInput(start="file:///x", method=env.Method.FULL, learning_rate=1.0, sequence_length=32, nodes=2)
     with pytest.raises(StageError, match="JOB_COMPLETION_INDEX is None"):
-        torchrun.train(builders.request(tmp_path, env.Stage.TRAIN, train=wanted), builders.quiet(env.Stage.TRAIN))
+        torchrun.train(two_processes(tmp_path, nodes=2), builders.quiet(env.Stage.TRAIN))
 
 
 @pytest.mark.parametrize(
     ("processes", "nodes", "zero", "expected"), [(1, 1, 0, False), (2, 1, 0, True), (1, 2, 0, True), (1, 1, 2, False)]
 )
 def test_torchrun_starts_where_one_plain_cpu_process_does_not_do(
-    processes: int, nodes: int, zero: int, *, expected: bool
+    tmp_path: pathlib.Path, processes: int, nodes: int, zero: int, *, expected: bool
 ) -> None:
-    wanted = env.TrainInput(
-        start="file:///x",
-        method=env.Method.FULL,
-        learning_rate=1.0,
-        sequence_length=32,
-        processes_per_node=processes,
-        nodes=nodes,
-        zero_stage=zero,
-    )
-    assert torchrun.needed(wanted) == expected
+    request = two_processes(tmp_path, processes_per_node=processes, nodes=nodes, zero_stage=zero)
+    assert request.train is not None
+    assert torchrun.needed(request.train) == expected

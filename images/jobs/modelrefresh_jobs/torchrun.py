@@ -17,7 +17,7 @@ import time
 
 from modelrefresh.contract import env, result
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs import failures, signals, training, watch
+from modelrefresh_jobs import failures, signals, training_record
 from modelrefresh_jobs.progress import Progress
 
 LOG = logging.getLogger("modelrefresh.jobs")
@@ -33,13 +33,13 @@ _POLL_SECONDS = 0.5
 
 def needed(wanted: env.TrainInput) -> bool:
     """Whether one plain process does not do."""
-    if wanted.nodes * wanted.processes_per_node > 1:
-        return True
+    if wanted.nodes * wanted.processes_per_node > 1 or not wanted.zero_stage:
+        return wanted.nodes * wanted.processes_per_node > 1
     import torch
 
-    if wanted.zero_stage and not torch.cuda.is_available():
+    if not torch.cuda.is_available():
         LOG.info("train: ZeRO stage %d is left out, one process on a CPU has nothing to partition", wanted.zero_stage)
-    return wanted.zero_stage > 0 and torch.cuda.is_available()
+    return torch.cuda.is_available()
 
 
 def train(request: env.StageInput, progress: Progress) -> result.TrainSummary:
@@ -87,13 +87,13 @@ def _command(wanted: env.TrainInput) -> list[str]:
 def _wait(
     process: "subprocess.Popen[bytes]", exchange: pathlib.Path, request: env.StageInput, progress: Progress
 ) -> int:
-    position = training.layout(request).position
-    before = watch.recorded(position)
+    position = training_record.layout(request).position
+    before = training_record.read(position)
     while True:
         code = process.poll()
-        seen = watch.recorded(position)
+        seen = training_record.read(position)
         if seen != before:
-            figures = {name: float(seen[name]) for name in watch.FIGURES if name in seen}
+            figures = {name: float(seen[name]) for name in training_record.FIGURES if name in seen}
             progress.report(int(seen["done"]), int(seen["total"]), unit="steps", **figures)
             before = seen
         if code is not None:

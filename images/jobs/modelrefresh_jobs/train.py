@@ -7,13 +7,13 @@ way SIGTERM means: save a checkpoint, then leave. Knows nothing of models and da
 import pathlib
 
 from modelrefresh.contract import env, result
-from modelrefresh_jobs import signals, torchrun, training
+from modelrefresh_jobs import signals, torchrun, training_record
 from modelrefresh_jobs.progress import Progress
 
 
 def artifact(request: env.StageInput, _summary: result.TrainSummary) -> pathlib.Path | None:
     """The sealed trained model or adapter."""
-    return training.layout(request).model
+    return training_record.layout(request).model
 
 
 def run(request: env.StageInput, progress: Progress) -> result.TrainSummary:
@@ -23,4 +23,7 @@ def run(request: env.StageInput, progress: Progress) -> result.TrainSummary:
     with signals.deferred():
         if torchrun.needed(wanted):
             return torchrun.train(request, progress)
+        # The process that only starts others needs neither torch nor the seconds to import it.
+        from modelrefresh_jobs import training
+
         return training.train(request, progress, stop=signals.requested)

@@ -10,7 +10,6 @@ import os
 import pathlib
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import safetensors
 import torch
@@ -30,6 +29,7 @@ from modelrefresh_jobs import (
     sources,
     training_arguments,
     training_checkpoints,
+    training_record,
     watch,
 )
 from modelrefresh_jobs.progress import Progress
@@ -37,34 +37,6 @@ from modelrefresh_jobs.progress import Progress
 LOG = logging.getLogger("modelrefresh.jobs")
 _EDGE = 0.05
 """Share of the steps whose mean counts as first and as last loss."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
-    """Folders of one training run."""
-
-    folder: pathlib.Path
-
-    @property
-    def model(self) -> pathlib.Path:
-        """The sealed outcome."""
-        return self.folder / "model"
-
-    @property
-    def checkpoints(self) -> pathlib.Path:
-        """Parent of the checkpoints."""
-        return self.folder / "checkpoints"
-
-    @property
-    def position(self) -> pathlib.Path:
-        """How far any attempt has come."""
-        return self.folder / "progress.json"
-
-
-def layout(request: env.StageInput) -> Layout:
-    """Where this run's training lives."""
-    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
-    return Layout(folder=workspace.stage(request.owner, request.run, env.Stage.TRAIN))
 
 
 def train(request: env.StageInput, progress: Progress, *, stop: Callable[[], bool]) -> result.TrainSummary:
@@ -79,14 +51,15 @@ def train(request: env.StageInput, progress: Progress, *, stop: Callable[[], boo
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     transformers.set_seed(wanted.seed)
-    places, gpu = layout(request), torch.cuda.is_available()
+    places, gpu = training_record.layout(request), torch.cuda.is_available()
     packed_digest = _packed(request).digest
     packed = packing.load(prepare.blocks(request))
     start = sources.resolve(wanted.start, request)
-    model = _model(start, wanted)
+    # DeepSpeed reads these arguments while the model is loaded: under ZeRO-3 no process ever holds all of it.
     arguments = training_arguments.build(
-        wanted, output=places.checkpoints, blocks=len(packed[0]), parameters=model.num_parameters(), gpu=gpu
+        wanted, output=places.checkpoints, blocks=len(packed[0]), parameters=intake.accept(start).parameters, gpu=gpu
     )
+    model = _model(start, wanted)
     batch = training_arguments.global_batch(wanted)
     terms = watch.Terms(
         checkpoints=places.checkpoints,
@@ -128,7 +101,6 @@ def _packed(request: env.StageInput) -> sealed.Manifest:
 
 
 def _model(start: pathlib.Path, wanted: env.TrainInput) -> PreTrainedModel:
-    intake.accept(start)
     model = transformers.AutoModelForCausalLM.from_pretrained(
         start, dtype=torch.float32, local_files_only=True, trust_remote_code=False, use_safetensors=True
     )
@@ -143,8 +115,10 @@ def _model(start: pathlib.Path, wanted: env.TrainInput) -> PreTrainedModel:
     return model
 
 
-def _resume_point(trainer: Trainer, places: Layout, blocks_digest: str) -> tuple[pathlib.Path | None, int]:
-    reached = int(watch.recorded(places.position).get("done", 0))
+def _resume_point(
+    trainer: Trainer, places: training_record.Layout, blocks_digest: str
+) -> tuple[pathlib.Path | None, int]:
+    reached = int(training_record.read(places.position).get("done", 0))
     found = training_checkpoints.newest(places.checkpoints, blocks=blocks_digest)
     at = training_checkpoints.step(found) if found else 0
     # All processes have looked before the first one cleans up.
@@ -157,7 +131,7 @@ def _resume_point(trainer: Trainer, places: Layout, blocks_digest: str) -> tuple
     return found, max(0, reached - at)
 
 
-def _preempted(state: TrainerState, places: Layout) -> failures.StageError:
+def _preempted(state: TrainerState, places: training_record.Layout) -> failures.StageError:
     return failures.StageError(
         "Preempted",
         f"asked to leave at step {state.global_step} of {state.max_steps}; checkpoint saved in {places.checkpoints}",
@@ -165,7 +139,7 @@ def _preempted(state: TrainerState, places: Layout) -> failures.StageError:
     )
 
 
-def _seal_model(trainer: Trainer, request: env.StageInput, places: Layout) -> None:
+def _seal_model(trainer: Trainer, request: env.StageInput, places: training_record.Layout) -> None:
     first = trainer.is_world_process_zero()
     label = "model" if first else f"model-{trainer.args.process_index}"
     with sealed.draft(places.folder, kind="trained", label=label, attempt=request.attempt) as made:

@@ -5,14 +5,11 @@ when it is time or when the pod is asked to leave, and all processes agree on ei
 the step where the next attempt can read it. Knows nothing of models and data.
 """
 
-import json
 import math
-import os
 import pathlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import distributed
@@ -22,11 +19,9 @@ from transformers import TrainerState as State
 from transformers import TrainingArguments as Arguments
 
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs import failures, training_checkpoints
+from modelrefresh_jobs import failures, training_checkpoints, training_record
 from modelrefresh_jobs.progress import Progress
 
-FIGURES = ("loss", "learning_rate", "tokens_per_second")
-"""Gauges that a step reports."""
 _RECORD_SECONDS = 1.0
 
 
@@ -90,7 +85,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         due = time.monotonic() - self._recorded >= _RECORD_SECONDS or state.global_step >= state.max_steps
         if state.is_world_process_zero and due:
             self._recorded = time.monotonic()
-            record(self._terms.position, self._progress)
+            training_record.write(self._terms.position, self._progress)
 
     def on_save(self, _arguments: Arguments, state: State, _control: Control, **_: object) -> None:
         """Seal what the Trainer wrote, once every process has written its part."""
@@ -98,7 +93,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             distributed.barrier()
         if state.is_world_process_zero:
             training_checkpoints.seal(self._terms.checkpoints, at=state.global_step, blocks=self._terms.blocks)
-            record(self._terms.position, self._progress)
+            training_record.write(self._terms.position, self._progress)
         self._saved = time.monotonic()
 
     @staticmethod
@@ -111,22 +106,6 @@ class Watch(TrainerCallback):  # type: ignore[misc]
                     "lower spec.training.learningRate or look at the data.",
                     exit_code=ExitCode.DIVERGED,
                 )
-
-
-def record(path: pathlib.Path, progress: Progress) -> None:
-    """Write the position, whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(progress.document()))
-    partial.replace(path)
-
-
-def recorded(path: pathlib.Path) -> dict[str, Any]:
-    """The last position on record; empty without a readable one."""
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _any_process(*flags: bool) -> list[bool]:
