@@ -27,6 +27,7 @@ Summary = (
     | result.TrainSummary
     | result.MergeSummary
     | result.EvaluateSummary
+    | result.SweepSummary
 )
 
 

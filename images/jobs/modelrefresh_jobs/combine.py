@@ -14,6 +14,7 @@ from concurrent import futures
 from dataclasses import dataclass, field
 
 import numpy as np
+import threadpoolctl  # type: ignore[import-untyped]
 
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh_jobs import floats, intake, residual, sealed, shards, tensors
@@ -109,8 +110,10 @@ def _write_shards(works: Sequence[_Work], layout: Sequence[Shard], made: sealed.
                 progress.report(sum(len(one.hashes) for one in works), len(work.parts.start.tensors), unit="tensors")
             made.known[shard.file] = writer.finish()
 
-    # Threads, since NumPy, hashing and files let go of the interpreter for whole slices at a time.
-    with futures.ThreadPoolExecutor(min(len(layout), len(os.sched_getaffinity(0)))) as pool:
+    # One thread per shard, since NumPy, hashing and files let go of the interpreter for whole slices at a time; BLAS's
+    # own threads would cost ten times the work on matrices of this size.
+    workers = min(len(layout), len(os.sched_getaffinity(0)))
+    with threadpoolctl.threadpool_limits(1, user_api="blas"), futures.ThreadPoolExecutor(workers) as pool:
         tasks = [pool.submit(write_one, work, shard) for work, shard in zip(works, layout, strict=True)]
         try:
             done, _ = futures.wait(tasks, return_when=futures.FIRST_EXCEPTION)
