@@ -12,7 +12,7 @@ import transformers
 from modelrefresh.contract import env, result
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh_jobs import __main__ as entry
-from modelrefresh_jobs import progress, sealed, training
+from modelrefresh_jobs import merge, progress, sealed
 from tests.jobs import builders, corpora
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
@@ -56,8 +56,7 @@ class Run:
 
     def trained(self) -> dict[str, torch.Tensor]:
         """What training left, as peft and transformers see it."""
-        request = builders.request(self.root, env.Stage.TRAIN)
-        folder = training.layout(request).model
+        folder = builders.workspace_of(self.root).stage("chat", "r1", env.Stage.TRAIN) / merge.TRAINED
         if not (folder / "adapter_config.json").exists():
             return dict(transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64).state_dict())
         base = transformers.AutoModelForCausalLM.from_pretrained(self.pair.base, dtype=torch.float64)
