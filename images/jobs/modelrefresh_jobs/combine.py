@@ -14,7 +14,7 @@ from concurrent import futures
 from dataclasses import dataclass, field
 
 import numpy as np
-import threadpoolctl  # type: ignore[import-untyped]
+import threadpoolctl
 
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh_jobs import floats, intake, residual, sealed, shards, tensors
