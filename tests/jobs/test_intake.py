@@ -1,5 +1,6 @@
 """Model folders that are refused at the door, each with its reason and a complete list."""
 
+import os
 import pathlib
 import shutil
 
@@ -65,6 +66,14 @@ def test_a_truncated_file_is_refused(model: pathlib.Path) -> None:
     data = (model / "model.safetensors").read_bytes()
     (model / "model.safetensors").write_bytes(data[:-1])
     assert "not a whole safetensors file" in refused(model)
+
+
+def test_a_file_that_the_stage_may_not_read_is_not_called_damaged(
+    model: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (model / "model.safetensors").chmod(0o600)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert "mode 600 shuts out user id" in refused(model)
 
 
 def test_a_folder_without_a_model_is_answered_with_what_it_holds(tmp_path: pathlib.Path) -> None:

@@ -83,6 +83,11 @@ def open_folder(folder: pathlib.Path, *, stem: str = MODEL) -> Mapping[str, Tens
 
 def open_file(path: pathlib.Path) -> Mapping[str, Tensor]:
     """All tensors of one safetensors file by name."""
+    if not os.access(path, os.R_OK):
+        # The library would say that there is no such file.
+        seen = f"mode {path.stat().st_mode & 0o777:o} shuts out user id {os.getuid()}"
+        hint = "let everybody read it, or set runAsUser or fsGroup in the RefreshProfile"
+        raise StageError("ModelUnreadable", f"{path}: {seen}; {hint}")
     try:
         with safetensors.safe_open(path, framework="numpy"):  # validates the header against the file's length
             pass
