@@ -19,8 +19,8 @@ from modelrefresh_jobs.progress import Progress
 LOG = logging.getLogger("modelrefresh.jobs")
 _BATCH = 64
 _BATCHES_PER_CALL = 4
-_STOPPED = "\0"
-"""Appended to a reply that a stop token ended; no tokenizer yields it as text of a reply that did not stop."""
+_STOPPED, _CUT = "\ue000", "\ue001"
+"""Last character of what the engine returns: whether a stop token ended the reply. Taken off before anyone sees it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class Chat:
         size = _BATCH * _BATCHES_PER_CALL
         for start in range(0, len(prompts), size):
             chunk = self._generate(prompts[start : start + size], max_new_tokens)
-            replies += [Reply(text=text.removesuffix(_STOPPED), stopped=text.endswith(_STOPPED)) for text in chunk]
+            replies += [Reply(text=text[:-1], stopped=text[-1] == _STOPPED) for text in chunk]
             progress.report(progress.done + len(chunk), progress.total, unit="answers")
         return replies
 
@@ -119,8 +119,7 @@ def _engine(model: Any, tokenizer: Any) -> Any:  # noqa: ANN401 -- lm-eval is un
             if not isinstance(tokens, list):
                 return str(super().tok_decode(tokens, skip_special_tokens))
             end = next((index for index, token in enumerate(tokens) if token in stops), None)
-            text = str(super().tok_decode(tokens[:end], skip_special_tokens))
-            return text if end is None else text + _STOPPED
+            return str(super().tok_decode(tokens[:end], skip_special_tokens)) + (_CUT if end is None else _STOPPED)
 
     return Engine(pretrained=model, tokenizer=tokenizer, backend="causal", batch_size=_BATCH, add_bos_token=False)
 

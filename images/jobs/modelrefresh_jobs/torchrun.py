@@ -9,7 +9,6 @@ counts. Knows nothing of what the processes do.
 import logging
 import os
 import pathlib
-import signal
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,8 @@ STOP = "stop"
 STARTED = "started"
 _PORT = 29500
 _POLL_SECONDS = 0.5
+_END_SECONDS = 45
+"""torchrun gives its processes 30 seconds after a signal."""
 
 
 def needed(wanted: env.TrainInput) -> bool:
@@ -57,9 +58,7 @@ def train(request: env.StageInput, progress: Progress) -> result.TrainSummary:
         try:
             code = _wait(process, exchange, request, progress)
         finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            _end(process)
         return _outcome(exchange, code)
 
 
@@ -101,6 +100,16 @@ def _wait(
         if signals.requested():
             (exchange / STOP).touch()
         time.sleep(_POLL_SECONDS)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    # torchrun's processes lead sessions of their own; only torchrun itself can end them.
+    process.terminate()
+    try:
+        process.wait(timeout=_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _outcome(exchange: pathlib.Path, code: int) -> result.TrainSummary:

@@ -51,33 +51,18 @@ def train(request: env.StageInput, progress: Progress, *, stop: Callable[[], boo
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     transformers.set_seed(wanted.seed)
-    places, gpu = training_record.layout(request), torch.cuda.is_available()
-    packed_digest = _packed(request).digest
-    packed = packing.load(prepare.blocks(request))
-    start = sources.resolve(wanted.start, request)
-    # DeepSpeed reads these arguments while the model is loaded: under ZeRO-3 no process ever holds all of it.
-    arguments = training_arguments.build(
-        wanted, output=places.checkpoints, blocks=len(packed[0]), parameters=intake.accept(start).parameters, gpu=gpu
-    )
-    model = _model(start, wanted)
-    batch = training_arguments.global_batch(wanted)
+    places, start = training_record.layout(request), sources.resolve(wanted.start, request)
+    packed_digest, packed = _packed(request).digest, packing.load(prepare.blocks(request))
     terms = watch.Terms(
         checkpoints=places.checkpoints,
         blocks=packed_digest,
         position=places.position,
         checkpoint_seconds=wanted.checkpoint_seconds,
-        tokens_per_step=batch * packed[0].shape[1],
+        tokens_per_step=training_arguments.global_batch(wanted) * packed[0].shape[1],
         stop=stop,
     )
     observer = watch.Watch(terms, progress)
-    trainer = transformers.Trainer(
-        model=lora.attach(model, wanted) if wanted.method is env.Method.LORA else model,
-        args=arguments,
-        train_dataset=blocks.Blocks(packed, examples=arguments.max_steps * batch, seed=wanted.seed),
-        data_collator=blocks.collate,
-        callbacks=[observer],
-    )
-    trainer.remove_callback(transformers.PrinterCallback)
+    trainer = _trainer(wanted, start, packed, output=places.checkpoints, observer=observer)
     resumed, lost = _resume_point(trainer, places, packed_digest)
     trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     if observer.preempted:
@@ -91,6 +76,40 @@ def train(request: env.StageInput, progress: Progress, *, stop: Callable[[], boo
         resumed=(resumed_step, lost),
         start=intake.fingerprint(start, workspace=artifacts.Workspace(root=pathlib.Path(request.workspace))),
     )
+
+
+def _trainer(
+    wanted: env.TrainInput,
+    start: pathlib.Path,
+    packed: packing.Blocks,
+    *,
+    output: pathlib.Path,
+    observer: watch.Watch,
+) -> Trainer:
+    # DeepSpeed reads these arguments while the model is loaded: under ZeRO-3 no process ever holds all of it.
+    arguments = training_arguments.build(
+        wanted,
+        output=output,
+        blocks=len(packed[0]),
+        parameters=intake.accept(start).parameters,
+        gpu=torch.cuda.is_available(),
+    )
+    if arguments.deepspeed:
+        import deepspeed
+
+        # The Trainer's processes are connected by now; on CPUs DeepSpeed does not notice by itself before ZeRO-3 loads.
+        deepspeed.init_distributed(dist_backend=torch.distributed.get_backend(), verbose=False)
+    model = _model(start, wanted)
+    examples = arguments.max_steps * training_arguments.global_batch(wanted)
+    trainer = Trainer(
+        model=lora.attach(model, wanted) if wanted.method is env.Method.LORA else model,
+        args=arguments,
+        train_dataset=blocks.Blocks(packed, examples=examples, seed=wanted.seed),
+        data_collator=blocks.collate,
+        callbacks=[observer],
+    )
+    trainer.remove_callback(transformers.PrinterCallback)
+    return trainer
 
 
 def _packed(request: env.StageInput) -> sealed.Manifest:

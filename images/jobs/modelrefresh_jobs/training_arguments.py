@@ -38,6 +38,7 @@ def build(
 ) -> TrainingArguments:
     """The Trainer's arguments."""
     total = steps(wanted, blocks=blocks)
+    recompute = gpu and parameters >= _LARGE
     return TrainingArguments(
         output_dir=str(output),
         max_steps=total,
@@ -54,7 +55,8 @@ def build(
         tf32=True if gpu else None,
         use_cpu=not gpu,
         ddp_backend="gloo" if "WORLD_SIZE" in os.environ and not gpu else None,
-        activation_checkpointing=gpu and parameters >= _LARGE,
+        activation_checkpointing=recompute,
+        activation_checkpointing_kwargs={"use_reentrant": False} if recompute else None,
         deepspeed=deepspeed(wanted, gpu=gpu) if uses_deepspeed(wanted, gpu=gpu) else None,
         train_sampling_strategy="sequential",
         remove_unused_columns=False,
