@@ -1,0 +1,122 @@
+"""A train stage in the middle of its work: caught, held still while something happens to it, let go or killed.
+
+Knows that the node's processes are processes of this machine, what the operator asked of them,
+and where a run's training leaves its position and checkpoints. Refuses to know what follows.
+"""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from modelrefresh.contract import artifacts, codec, env
+from modelrefresh.contract.env import Stage, StageInput
+from tests.e2e import objects
+from tests.e2e.place import Place
+
+_POLL_SECONDS: Final = 0.1
+_INPUT: Final = f"{env.INPUT_VARIABLE}="
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """One attempt, held still by a signal."""
+
+    run: str
+    process: int
+    pod: str
+    uid: str
+    checkpoint: int
+    """Step of the newest checkpoint."""
+    step: int
+    """Last step on record."""
+
+    def go_on(self) -> None:
+        """Let it work; signals that came meanwhile reach it now."""
+        os.kill(self.process, signal.SIGCONT)
+
+    def die(self) -> None:
+        """End it as a dying node does, without a signal that it could hear."""
+        os.kill(self.process, signal.SIGKILL)
+
+
+def catch(place: Place, *, after: str | None = None, steps_ahead: bool = False) -> Training:
+    """Wait until a run other than `after` trains and has a checkpoint to go on from, and hold it still.
+
+    With `steps_ahead` it has recorded steps beyond the checkpoint, which are lost if it dies.
+    """
+    held: list[tuple[int, str]] = []
+
+    def at_work() -> bool:
+        working = [(process, run) for process, run in _processes() if run != after]
+        held.extend((process, run) for process, run in working if _hold(place, process, run, ahead=steps_ahead))
+        return bool(held)
+
+    place.wait(at_work, "a training process with a checkpoint", poll=_POLL_SECONDS)
+    process, run = held[0]
+    [pod] = [pod for pod in place.items("pods", stage=Stage.TRAIN, run=run) if pod["status"]["phase"] == "Running"]
+    step, checkpoint = _position(place, run)
+    return Training(
+        run=run,
+        process=process,
+        pod=pod["metadata"]["name"],
+        uid=pod["metadata"]["uid"],
+        checkpoint=checkpoint,
+        step=step,
+    )
+
+
+def alive(place: Place) -> list[str]:
+    """Names of training pods that may still write."""
+    pods = place.items("pods", stage=Stage.TRAIN)
+    return [pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] not in ("Succeeded", "Failed")]
+
+
+def _processes() -> Iterator[tuple[int, str]]:
+    """(process, run) of every train stage of a refresh of ours on this machine."""
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        asked = _asked(path)
+        if asked is not None and asked.stage is Stage.TRAIN and asked.owner == objects.REFRESH:
+            yield int(path.parent.name), asked.run
+
+
+def _asked(path: Path) -> StageInput | None:
+    variables = _text(path).split("\0")
+    try:
+        return next((env.parse(text.removeprefix(_INPUT)) for text in variables if text.startswith(_INPUT)), None)
+    except codec.CodecError:
+        return None
+
+
+def _hold(place: Place, process: int, run: str, *, ahead: bool) -> bool:
+    """Hold a process still if it has come far enough; it has not ended then and cannot end."""
+    if not _far_enough(place, run, ahead=ahead):
+        return False
+    os.kill(process, signal.SIGSTOP)
+    if _far_enough(place, run, ahead=ahead):
+        return True
+    os.kill(process, signal.SIGCONT)
+    return False
+
+
+def _far_enough(place: Place, run: str, *, ahead: bool) -> bool:
+    step, checkpoint = _position(place, run)
+    return checkpoint > 0 and (step > checkpoint or not ahead)
+
+
+def _position(place: Place, run: str) -> tuple[int, int]:
+    """Last step on record, and that of the newest whole checkpoint."""
+    folder = artifacts.Workspace(root=place.folder).stage(objects.REFRESH, run, Stage.TRAIN)
+    whole = (path.parent.name for path in folder.glob(f"checkpoints/checkpoint-*/{artifacts.MANIFEST}"))
+    newest = max((int(name.rpartition("-")[2]) for name in whole), default=0)
+    return int(json.loads(_text(folder / "progress.json") or "{}").get("done", 0)), newest
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return ""
