@@ -107,7 +107,7 @@ async def _assemble(chosen: settings.Settings, *, ended: handlers.Ended) -> Oper
         return await reconcile.one_pass(port, key, now=dt.datetime.now(tz=dt.UTC))
 
     def look(kind: Kind, document: Document, deleted: bool) -> None:  # noqa: FBT001 -- the shape of handlers.Changed
-        for key in known.keys(kind, document, deleted=deleted):
+        for key in known.news(kind, document, deleted=deleted):
             queue.add(key)
 
     loop = asyncio.get_running_loop()

@@ -1,5 +1,7 @@
 """Whose turn it is when an object changes."""
 
+import pytest
+
 from modelrefresh.cluster import kinds
 from modelrefresh.cluster.kinds import Kind
 from modelrefresh.cluster.port import Document
@@ -84,3 +86,40 @@ def test_a_spec_of_another_shape_refers_to_nothing() -> None:
         "spec": {"residualRef": "chat", "rollout": []},
     }
     assert Routes().keys(kinds.MODEL_REFRESH, broken) == {key()}
+
+
+def moved(document: Document, status: dict[str, object] | None = None, **metadata: object) -> Document:
+    """The object with other metadata or another status."""
+    return {**document, "metadata": {**document["metadata"], **metadata}, "status": status or {}}
+
+
+def test_a_status_that_moved_alone_is_no_news_of_the_object() -> None:
+    routes = Routes()
+    assert routes.news(kinds.MODEL_REFRESH, refresh()) == {key()}
+    written = moved(refresh(), status={"phase": "Running"}, resourceVersion="2")
+    assert routes.news(kinds.MODEL_REFRESH, written) == set()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"generation": 2}, {"annotations": {"a": "b"}}, {"deletionTimestamp": "now"}, {"finalizers": []}, {"uid": "2"}],
+    ids=lambda change: next(iter(change)),
+)
+def test_whatever_a_pass_reacts_to_is_news(change: dict[str, object]) -> None:
+    routes = Routes()
+    routes.news(kinds.MODEL_REFRESH, refresh())
+    assert routes.news(kinds.MODEL_REFRESH, moved(refresh(), **change)) == {key()}
+
+
+def test_a_residual_whose_status_moved_is_news_to_those_that_refer_to_it() -> None:
+    routes = knowing(refresh("a"))
+    routes.news(kinds.INSTRUCTION_RESIDUAL, named("chat-residual"))
+    ready = moved(named("chat-residual"), status={"digest": "e"})
+    assert routes.news(kinds.INSTRUCTION_RESIDUAL, ready) == {key("a")}
+
+
+def test_an_object_that_comes_again_after_its_deletion_is_news() -> None:
+    routes = Routes()
+    routes.news(kinds.MODEL_REFRESH, refresh())
+    assert routes.news(kinds.MODEL_REFRESH, refresh(), deleted=True) == {key()}
+    assert routes.news(kinds.MODEL_REFRESH, refresh()) == {key()}

@@ -1,9 +1,11 @@
 """Whose turn it is when an object changes: from a document to the keys that must be looked at.
 
-Remembers which refresh refers to which residual, profile and Deployment, as last seen. This
-is a hint that saves waiting, never a truth: resync looks at every object anyway.
+Remembers which refresh refers to which residual, profile and Deployment, as last seen, and
+what of it passes react to. This is a hint that saves waiting and work, never a truth: resync
+looks at every object anyway.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -34,6 +36,20 @@ class Routes:
         """Know nothing yet."""
         self._targets: dict[Key, frozenset[_Target]] = {}
         self._sources: dict[_Target, set[Key]] = {}
+        self._matters: dict[Key, int] = {}
+
+    def news(self, kind: Kind, document: Document, *, deleted: bool = False) -> set[Key]:
+        """The same as `keys`, but without the object itself if only its status moved: passes write that themselves."""
+        found = self.keys(kind, document, deleted=deleted)
+        if kind in KEYED:
+            metadata = document.get("metadata", {})
+            key = Key(kind=kind.kind, namespace=metadata.get("namespace") or "", name=metadata.get("name") or "")
+            before, matter = self._matters.pop(key, None), _matter(metadata)
+            if not deleted:
+                self._matters[key] = matter
+                if matter == before:
+                    found.discard(key)
+        return found
 
     def keys(self, kind: Kind, document: Document, *, deleted: bool = False) -> set[Key]:
         """Keys that a change of this object concerns."""
@@ -56,6 +72,12 @@ class Routes:
             self._sources.setdefault(target, set()).add(key)
         if targets:
             self._targets[key] = targets
+
+
+def _matter(metadata: Document) -> int:
+    """A figure that moves with the spec and with whatever else of the object a pass reacts to."""
+    fields = ("uid", "generation", "annotations", "labels", "finalizers", "deletionTimestamp")
+    return hash(json.dumps([metadata.get(field) for field in fields], sort_keys=True))
 
 
 def _targets(kind: Kind, namespace: str, spec: Document) -> frozenset[_Target]:
