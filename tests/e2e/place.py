@@ -21,7 +21,8 @@ from tests.jobs import builders, corpora
 Document = dict[str, Any]
 _POLL_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 500.0
-_DOCUMENTS: Final = 40
+_DOCUMENTS: Final = 80
+"""Some seconds of training, so that there is time to do something to it."""
 _ITEMS: Final = 12
 
 
@@ -63,9 +64,9 @@ class Place:
         for item in (self.folder / path).rglob("*"):
             item.chmod(0o755 if item.is_dir() else 0o644)
 
-    def learn(self, day: int) -> None:
+    def learn(self, day: int, *, documents: int = _DOCUMENTS) -> None:
         """New documents take the place of the old ones."""
-        corpora.texts(self.folder / "corpus" / "news.jsonl", corpora.sentences(_DOCUMENTS, seed=day))
+        corpora.texts(self.folder / "corpus" / "news.jsonl", corpora.sentences(documents, seed=day))
 
     def apply(self, *documents: Document) -> None:
         """Create or change objects as a user does."""

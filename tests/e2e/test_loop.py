@@ -64,7 +64,7 @@ def first(place: Place, operator: Replicas) -> Act:
 @pytest.fixture(scope="module")
 def second(place: Place, first: Act) -> Act:
     """New data; the training process is killed."""
-    place.learn(2)
+    place.learn(2, documents=120)
     place.ask("second")
     caught = training.catch(place, steps_ahead=True)
     caught.die()

@@ -17,7 +17,9 @@ from modelrefresh.contract.env import Stage, StageInput
 from tests.e2e import objects
 from tests.e2e.place import Place
 
-_POLL_SECONDS: Final = 0.1
+_POLL_SECONDS: Final = 0.3
+_HOLD_SECONDS: Final = 0.02
+"""A tiny model trains for seconds only, so its files are looked at often."""
 _INPUT: Final = f"{env.INPUT_VARIABLE}="
 
 
@@ -48,15 +50,15 @@ def catch(place: Place, *, after: str | None = None, steps_ahead: bool = False) 
 
     With `steps_ahead` it has recorded steps beyond the checkpoint, which are lost if it dies.
     """
-    held: list[tuple[int, str]] = []
+    found: list[tuple[int, str]] = []
 
-    def at_work() -> bool:
-        working = [(process, run) for process, run in _processes() if run != after]
-        held.extend((process, run) for process, run in working if _hold(place, process, run, ahead=steps_ahead))
-        return bool(held)
+    def begun() -> bool:
+        found.extend((process, run) for process, run in _processes() if run != after and _folder(place, run).exists())
+        return bool(found)
 
-    place.wait(at_work, "a training process with a checkpoint", poll=_POLL_SECONDS)
-    process, run = held[0]
+    place.wait(begun, "a training process", poll=_POLL_SECONDS)
+    process, run = found[0]
+    place.wait(lambda: _hold(place, process, run, ahead=steps_ahead), "a checkpoint", poll=_HOLD_SECONDS)
     [pod] = [pod for pod in place.items("pods", stage=Stage.TRAIN, run=run) if pod["status"]["phase"] == "Running"]
     step, checkpoint = _position(place, run)
     return Training(
@@ -92,9 +94,7 @@ def _asked(path: Path) -> StageInput | None:
 
 
 def _hold(place: Place, process: int, run: str, *, ahead: bool) -> bool:
-    """Hold a process still if it has come far enough; it has not ended then and cannot end."""
-    if not _far_enough(place, run, ahead=ahead):
-        return False
+    """Hold a process still if it has come far enough, which it still has then; one that has ended is an error."""
     os.kill(process, signal.SIGSTOP)
     if _far_enough(place, run, ahead=ahead):
         return True
@@ -109,10 +109,14 @@ def _far_enough(place: Place, run: str, *, ahead: bool) -> bool:
 
 def _position(place: Place, run: str) -> tuple[int, int]:
     """Last step on record, and that of the newest whole checkpoint."""
-    folder = artifacts.Workspace(root=place.folder).stage(objects.REFRESH, run, Stage.TRAIN)
+    folder = _folder(place, run)
     whole = (path.parent.name for path in folder.glob(f"checkpoints/checkpoint-*/{artifacts.MANIFEST}"))
     newest = max((int(name.rpartition("-")[2]) for name in whole), default=0)
     return int(json.loads(_text(folder / "progress.json") or "{}").get("done", 0)), newest
+
+
+def _folder(place: Place, run: str) -> Path:
+    return artifacts.Workspace(root=place.folder).stage(objects.REFRESH, run, Stage.TRAIN)
 
 
 def _text(path: Path) -> str:
