@@ -9,6 +9,7 @@ import errno
 import json
 import os
 import pathlib
+import socket
 from dataclasses import dataclass
 
 from modelrefresh.contract import artifacts, codec, env, result
@@ -116,7 +117,8 @@ def _identity(request: env.StageInput) -> str:
 
 
 def _write(target: pathlib.Path, text: str) -> None:
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    # Every node of a training writes here, and in a pod every process is number 1.
+    partial = target.with_name(f".{target.name}.{socket.gethostname()}.{os.getpid()}")
     with partial.open("w") as file:
         file.write(text)
         file.flush()

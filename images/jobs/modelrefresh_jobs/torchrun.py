@@ -20,8 +20,6 @@ from modelrefresh_jobs import failures, signals, training_record
 from modelrefresh_jobs.progress import Progress
 
 LOG = logging.getLogger("modelrefresh.jobs")
-MASTER_VARIABLE = "MODELREFRESH_MASTER_ADDR"
-"""Address of the first node's pod, set on training pods of several nodes."""
 EXCHANGE_VARIABLE = "MODELREFRESH_TORCHRUN_EXCHANGE"
 """Folder through which this process and those it starts speak; node-local."""
 STOP = "stop"
@@ -66,11 +64,11 @@ def _command(wanted: env.TrainInput) -> list[str]:
     where = ["--standalone"]
     if wanted.nodes > 1:
         rank = os.environ.get("JOB_COMPLETION_INDEX")
-        address = os.environ.get(MASTER_VARIABLE)
+        address = os.environ.get(env.MASTER_VARIABLE)
         if rank is None or address is None:
             raise failures.StageError(
                 "InputInvalid",
-                f"{wanted.nodes} nodes were asked for, but JOB_COMPLETION_INDEX is {rank} and {MASTER_VARIABLE} is "
+                f"{wanted.nodes} nodes were asked for, but JOB_COMPLETION_INDEX is {rank} and {env.MASTER_VARIABLE} is "
                 f"{address}; both are set in the pods of an Indexed Job",
             )
         where = [

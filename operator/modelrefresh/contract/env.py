@@ -18,6 +18,8 @@ WORKSPACE = "/workspace"
 """Where the namespace's workspace claim is mounted, writable."""
 SOURCES = "/sources"
 """Parent of the read-only mounts of `pvc://` claims, one folder per claim."""
+MASTER_VARIABLE = "MODELREFRESH_MASTER_ADDR"
+"""Address of the first node's pod, set on training pods of several nodes."""
 PROGRESS_PORT = 9400
 """Port on which a stage answers `/progress` (JSON) and `/metrics` (Prometheus text)."""
 

@@ -78,10 +78,13 @@ def _container(start: StartStage, profile: ProfileSpec, *, mounts: list[dict[str
 def _environment(start: StartStage, profile: ProfileSpec, *, job: str) -> list[dict[str, Any]]:
     values = {env.INPUT_VARIABLE: env.render(start.request)}
     if start.nodes > 1:
-        values["MODELREFRESH_MASTER_ADDR"] = f"{job}-0.{job}"
+        values[env.MASTER_VARIABLE] = f"{job}-0.{job}"
     if profile.hub_token_secret is not None:
         values["HF_TOKEN_PATH"] = f"{_HUB_TOKEN}/token"
-    return [{"name": name, "value": value} for name, value in values.items()]
+    # As many threads as the container may use, not as many as the node has.
+    threads = {"resourceFieldRef": {"containerName": CONTAINER, "resource": "limits.cpu", "divisor": "1"}}
+    plain = [{"name": name, "value": value} for name, value in values.items()]
+    return [*plain, {"name": "OMP_NUM_THREADS", "valueFrom": threads}]
 
 
 def _resources(start: StartStage, profile: ProfileSpec) -> dict[str, Any]:
