@@ -1,0 +1,1 @@
+"""Domain values in, Kubernetes objects out."""
