@@ -16,10 +16,10 @@ check: environment # lint, types, layers, policies and pure tests: two minutes, 
 	$(PYTHON) -m pytest $(PARALLEL) -m "not cluster and not gpu" $(addprefix --ignore=,$(SLOW))
 
 test: check # everything: check, jobs on CPU, a real cluster, images, chart and the end-to-end suite
-	$(PYTHON) -m pytest $(PARALLEL) -m "not cluster" tests/jobs
+	$(PYTHON) -m pytest $(PARALLEL) -m "not cluster" tests/jobs tests/bench
 	$(MAKE) cluster images
 	$(PYTHON) -m pytest -m "not cluster" tests/chart
-	$(PYTHON) -m pytest -m cluster --ignore=tests/bench
+	$(PYTHON) -m pytest -m cluster
 
 demo: environment cluster images # the main job on a real cluster: a refresh that is promoted and one that is rejected
 	$(PYTHON) -m examples.demo
@@ -37,8 +37,8 @@ crds: environment # write crds/*.yaml, the chart's copies and docs/rules.md from
 images: environment # build both images from the checkout and push them to the cluster's registry
 	$(PYTHON) -m tests.images build
 
-bench: environment # figures of the reconcile loop and of the residual arithmetic
-	$(PYTHON) -m pytest tests/bench -s
+bench: environment # figures of the operator and of the merge, kept in docs/benchmarks.md; BENCH=merge or operator takes one half
+	PYTHONPATH=operator:images/jobs $(PYTHON) -m tests.bench $(BENCH) --write
 
 lock: environment # write requirements/*.txt anew from pyproject.toml
 	$(LOCK) operator -o requirements/operator.txt

@@ -1,0 +1,53 @@
+"""`python -m tests.bench`: take the figures, print them as tables, and with --write keep them in docs/benchmarks.md.
+
+Takes about half an hour and 10 GB of disk; `merge` or `operator` takes one half of it. Nothing
+is judged: a figure that is bad is printed like one that is good.
+"""
+
+import argparse
+import os
+
+from tests.bench import checkpoints, loads, merging, refreshing, tables
+from tests.bench.refreshing import Load
+
+PARAMETERS, ROUNDS = 550_000_000, 3
+LOADS = (
+    Load(objects=100, namespaces=5, rate=20, brief=True),
+    Load(objects=100, namespaces=5, rate=1000),
+    Load(objects=1000, namespaces=20, rate=20, brief=True),
+    Load(objects=1000, namespaces=20, rate=1000, finish=False),
+)
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    parser.add_argument("part", nargs="?", choices=("merge", "operator"), help="only this part")
+    parser.add_argument("--write", action="store_true", help="keep the tables in docs/benchmarks.md")
+    parser.add_argument("--parameters", type=int, default=PARAMETERS, help="weights of each checkpoint")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="runs of each program of the merge")
+    parser.add_argument("--objects", type=int, default=1000, help="leave out loads of more objects than this")
+    chosen = parser.parse_args()
+    if chosen.part != "operator":
+        load = os.getloadavg()[0]
+        figures = merging.run(checkpoints.shape(chosen.parameters), rounds=chosen.rounds, others=True)
+        _show("merge", merging.render(figures), load=load, write=chosen.write)
+    if chosen.part != "merge":
+        load = os.getloadavg()[0]
+        runs = []
+        for one in LOADS:
+            if one.objects <= chosen.objects:
+                runs.append(refreshing.run(one))
+                print(f"bench: so far\n\n{loads.render(runs)}\n", flush=True)
+        _show("operator", loads.render(runs), load=load, write=chosen.write)
+
+
+def _show(name: str, text: str, *, load: float, write: bool) -> None:
+    whole = f"{tables.circumstances(load=load)}\n\n{text}"
+    print(f"\n{whole}\n", flush=True)
+    if write:
+        tables.keep(name, whole)
+
+
+if __name__ == "__main__":
+    main()
