@@ -7,6 +7,7 @@ there by the failure policy of `manifests/job.py`.
 
 import dataclasses
 import datetime
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -14,10 +15,12 @@ from typing import Any, Final
 from modelrefresh.api import names
 from modelrefresh.contract import codec, result
 from modelrefresh.contract.env import Stage
+from modelrefresh.manifests.pod import CONTAINER
 from modelrefresh.plan.observed import JobSeen, JobState
 
 Document = Mapping[str, Any]
 
+LOGGER = logging.getLogger(__name__)
 _EXIT_CODE: Final = re.compile(r"failed with exit code (\d+)")
 _DISRUPTION: Final = "DisruptionTarget"
 _BAD_IMAGE: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
@@ -25,24 +28,37 @@ _STUCK: Final = (*_BAD_IMAGE, "CreateContainerConfigError", "CreateContainerErro
 
 
 def read(jobs: Sequence[Document], pods: Sequence[Document]) -> tuple[JobSeen, ...]:
-    """One record per Job, oldest first."""
-    ordered = sorted(jobs, key=lambda job: (job["metadata"].get("creationTimestamp", ""), job["metadata"]["name"]))
+    """One record per Job, oldest first; what only wears our labels, and wears them wrongly, is nobody's attempt."""
+    ordered = sorted(
+        filter(_is_attempt, jobs),
+        key=lambda job: (job["metadata"].get("creationTimestamp", ""), job["metadata"]["name"]),
+    )
     return tuple(_job(job, [pod for pod in pods if _belongs(pod, job)]) for job in ordered)
 
 
 def busy(pods: Sequence[Document]) -> frozenset[tuple[str, Stage]]:
     """(run, stage) of every pod that may still write."""
-    alive = (pod for pod in pods if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed"))
-    return frozenset(
-        (labels[names.LABEL_RUN], Stage(labels[names.LABEL_STAGE]))
-        for pod in alive
-        if names.LABEL_STAGE in (labels := pod["metadata"].get("labels", {}))
-    )
+    alive = [pod for pod in pods if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")]
+    marks = [pod["metadata"]["labels"] for pod in filter(_is_attempt, alive)]
+    return frozenset((labels[names.LABEL_RUN], Stage(labels[names.LABEL_STAGE])) for labels in marks)
 
 
 def time_of(text: str | None) -> datetime.datetime | None:
     """An API timestamp, or None."""
     return datetime.datetime.fromisoformat(text) if text else None
+
+
+def _is_attempt(document: Document) -> bool:
+    """Whether a Job or pod has the labels of an attempt; anybody may write labels, so they are not trusted to fit."""
+    labels = document["metadata"].get("labels") or {}
+    fits = (
+        names.LABEL_RUN in labels
+        and labels.get(names.LABEL_STAGE) in tuple(Stage)
+        and labels.get(names.LABEL_ATTEMPT, "").isdecimal()
+    )
+    if not fits:
+        LOGGER.warning("%s has the labels of no attempt and is left alone: %s", document["metadata"]["name"], labels)
+    return fits
 
 
 def _job(job: Document, pods: Sequence[Document]) -> JobSeen:
@@ -127,8 +143,9 @@ def _belongs(pod: Document, job: Document) -> bool:
 
 
 def _container(pod: Document) -> Document:
-    statuses = pod.get("status", {}).get("containerStatuses") or [{}]
-    return dict(statuses[0])
+    """The stage's own container; others may have been injected beside it."""
+    statuses = pod.get("status", {}).get("containerStatuses") or ()
+    return next((dict(status) for status in statuses if status.get("name") == CONTAINER), {})
 
 
 def _terminated(pod: Document) -> Document | None:
@@ -146,5 +163,7 @@ def _started(pod: Document) -> datetime.datetime | None:
 
 
 def at(job: JobSeen, percent: float, *, step: int) -> JobSeen:
-    """The Job with its progress, rounded down to whole steps."""
+    """The Job with its progress, rounded down to whole steps; what is no share of a hundred is none."""
+    if not 0 <= percent <= 100:  # noqa: PLR2004 -- per cent; not a number is refused too
+        return job
     return dataclasses.replace(job, progress=f"{int(percent) // step * step}%")

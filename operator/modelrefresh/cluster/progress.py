@@ -30,7 +30,7 @@ async def probe(address: str, *, port: int = env.PROGRESS_PORT) -> Document | No
             session.get(f"http://{host}:{port}/progress", allow_redirects=False) as response,
         ):
             document = json.loads(await response.content.read(_LIMIT)) if response.ok else None
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
         LOGGER.debug("no progress from %s: %r", address, error)
         return None
     return document if isinstance(document, dict) else None
