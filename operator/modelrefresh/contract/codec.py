@@ -99,7 +99,14 @@ def _parse_scalar(hint: type, value: object, *, path: str) -> object:
         return float(value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise _mismatch(hint, value, path=path)
+    if isinstance(value, str) and not value.isprintable() and _is_broken(value):
+        raise CodecError(f"{path}: expected Unicode text, saw half a character in {value!r:.80}")
     return value
+
+
+def _is_broken(text: str) -> bool:
+    """JSON may escape what no document of the API can hold: half of a surrogate pair."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _mismatch(hint: object, value: object, *, path: str) -> CodecError:

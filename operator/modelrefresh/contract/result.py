@@ -159,7 +159,7 @@ def render(result: Result) -> str:
 def render_short(result: Result) -> str:
     """The result as a termination message of at most `TERMINATION_LIMIT` bytes; only `message` is ever cut."""
     document = codec.to_document(result)
-    message = result.message.encode()
+    message = result.message.encode(errors="replace")
     document["message"] = message[-MESSAGE_LIMIT:].decode(errors="ignore")
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     if len(text.encode()) > TERMINATION_LIMIT:

@@ -48,12 +48,10 @@ RULES: Final[tuple[Rule, ...]] = (
 
 def decide(seen: Seen, now: datetime.datetime) -> Plan:
     """Answer with the first rule that has something to say."""
-    terms = results.Terms(
-        attempts=seen.profile.limits.attempts if seen.profile else 1,
-        evaluation=seen.spec.evaluation if seen.spec else None,
-        now=now,
-    )
-    seen = dataclasses.replace(seen, status=results.absorb(seen.status, seen.jobs, terms))
+    if seen.spec is not None and seen.profile is not None:
+        # Without both nobody can say what an ended attempt means; its Job keeps the answer until they are back.
+        terms = results.Terms(attempts=seen.profile.limits.attempts, evaluation=seen.spec.evaluation, now=now)
+        seen = dataclasses.replace(seen, status=results.absorb(seen.status, seen.jobs, terms))
     for gate in BEFORE:
         if (plan := gate(seen, now)) is not None:
             return plan

@@ -78,6 +78,8 @@ def _judge_difference(gate: Gate, score: Score, *, confidence: float) -> Judgeme
         return _error(gate, f"{gate.suite}/{gate.metric}: the incumbent was not measured beside the candidate")
     if not all(map(math.isfinite, (score.difference, score.error, score.candidate, score.incumbent))):
         return _error(gate, f"{gate.suite}/{gate.metric}: a result is not a finite number")
+    if score.error < 0:
+        return _error(gate, f"{gate.suite}/{gate.metric}: saw the standard error {score.error}, expected none below 0")
     margin = _t_quantile(confidence, freedom=max(1, score.items - 1)) * score.error
     return _settle(gate, score, seen=score.difference, bounds=(score.difference - margin, score.difference + margin))
 

@@ -9,6 +9,8 @@ import datetime
 from collections.abc import Sequence
 from typing import Any
 
+import pydantic
+
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.records import (
     EvaluateFacts,
@@ -79,7 +81,7 @@ def follow(stage: StageRecord, job: JobSeen, terms: Terms) -> StageRecord:
             progress=job.progress or stage.progress,
             start_time=stage.start_time or job.started,
         )
-    facts = _facts(job.result, terms.evaluation) if job.state is JobState.SUCCEEDED and job.result else None
+    facts = _said(job, terms.evaluation)
     if facts is None:
         return _fail(stage, job, terms)
     return _end(stage, job, terms).but(state=StageState.SUCCEEDED, reason=Reason.STAGE_SUCCEEDED, message="", **facts)
@@ -135,6 +137,17 @@ def _end(stage: StageRecord, job: JobSeen, terms: Terms) -> StageRecord:
         progress=None,
         gpu_seconds=stage.gpu_seconds + round(worked * stage.gpus),
     )
+
+
+def _said(job: JobSeen, evaluation: Evaluation | None) -> dict[str, Any] | None:
+    """What a success leaves; None if there is none, it is of another stage or run, or its numbers cannot be."""
+    answer = job.result
+    if job.state is not JobState.SUCCEEDED or answer is None or (answer.stage, answer.run) != (job.stage, job.run):
+        return None
+    try:
+        return _facts(answer, evaluation)
+    except pydantic.ValidationError:
+        return None
 
 
 def _facts(result: Result, evaluation: Evaluation | None) -> dict[str, Any] | None:
