@@ -9,10 +9,10 @@ from modelrefresh.api.spec import Approval
 from modelrefresh.api.status import VersionRef
 from modelrefresh.contract.env import Stage
 from modelrefresh.plan import history, rollout, stages
-from modelrefresh.plan.actions import Plan, SealVersion, Word
+from modelrefresh.plan.actions import DropVersion, Plan, SealVersion, Word
 from modelrefresh.plan.gates import Verdict
 from modelrefresh.plan.history import End
-from modelrefresh.plan.observed import Work
+from modelrefresh.plan.observed import VersionSeen, Work
 
 
 def conclude(work: Work, now: datetime.datetime) -> Plan | None:
@@ -21,16 +21,24 @@ def conclude(work: Work, now: datetime.datetime) -> Plan | None:
     measured = run.record(Stage.EVALUATE) if run and run.outcome is None else None
     if run is None or measured is None or measured.state is not StageState.SUCCEEDED or measured.evaluate is None:
         return None
+    if measured.digest not in (None, stages.candidate(run)):
+        # Another model was measured than the one that was merged: nothing is known of this one.
+        return _reject(work, run, EvaluateFacts(), now)
     live = work.status.live.digest if work.status.live else None
     if measured.evaluate.incumbent != live:
         return _measure_again(work, run)
     digest = stages.candidate(run)
     assert digest is not None  # noqa: S101 -- merge comes before evaluate
     target = VersionRef(version=names.version_name(refresh=work.meta.name, digest=digest), digest=digest)
-    if work.status.candidate != target or all(item.name != target.version for item in work.versions):
+    sealed = next((item for item in work.versions if item.name == target.version), None)
+    if work.status.candidate != target or sealed is None:
         return _seal(work, run, target, measured.evaluate)
     if not passed(measured.evaluate):
         return _reject(work, run, measured.evaluate, now)
+    return _release(work, run, target, now) if sealed.passed else _seal_anew(work, sealed)
+
+
+def _release(work: Work, run: Run, target: VersionRef, now: datetime.datetime) -> Plan:
     if work.spec.rollout.approval is Approval.MANUAL and work.meta.approved != target.version:
         return _await_approval(work, target)
     return rollout.promote(work, run, target, now)
@@ -63,6 +71,13 @@ def _seal(work: Work, run: Run, target: VersionRef, facts: EvaluateFacts) -> Pla
     word = Word(reason=Reason.RUNNING, message=f"{target.version} is judged: {reason(facts)}", working=True)
     seal = SealVersion(name=target.version, digest=target.digest, run=run)
     return Plan(status=work.status.but(candidate=target), word=word, actions=(seal,), wake_seconds=0.0)
+
+
+def _seal_anew(work: Work, sealed: VersionSeen) -> Plan:
+    """The same bytes were rejected by an earlier run's gates: that record must not speak for what will serve."""
+    word = Word(reason=Reason.RUNNING, message=f"{sealed.name} passes other gates than before", working=True)
+    drop = DropVersion(name=sealed.name, uid=sealed.uid)
+    return Plan(status=work.status, word=word, actions=(drop,), wake_seconds=0.0)
 
 
 def _reject(work: Work, run: Run, facts: EvaluateFacts, now: datetime.datetime) -> Plan:
