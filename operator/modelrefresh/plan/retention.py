@@ -29,8 +29,10 @@ _ATTEMPT_SECONDS: Final = 3600
 def sweep(work: Work, now: datetime.datetime) -> Plan | None:
     """Go on with the sweep under way, or begin one if something may go."""
     under_way = work.status.sweep
-    if under_way is not None and under_way.stage.state in (StageState.QUEUED, StageState.RUNNING):
-        return _follow(work, under_way, now)
+    job = results.find(work.jobs, run=RUN, stage=under_way.stage) if under_way else None
+    # A sweep whose Job is gone, as after a suspension, is not made again: its list may name what serves by now.
+    if under_way is not None and job is not None and under_way.stage.state in (StageState.QUEUED, StageState.RUNNING):
+        return _follow(work, under_way, job, now)
     runs, versions = _old_runs(work)[:_AT_ONCE], _old_versions(work)[:_AT_ONCE]
     if not runs and not versions:
         return None
@@ -56,11 +58,8 @@ def _begin(work: Work, runs: tuple[str, ...], versions: tuple[VersionSeen, ...])
     )
 
 
-def _follow(work: Work, begun: Sweep, now: datetime.datetime) -> Plan:
-    job = results.find(work.jobs, run=RUN, stage=begun.stage)
+def _follow(work: Work, begun: Sweep, job: JobSeen, now: datetime.datetime) -> Plan:
     word = Word(reason=Reason.RETAINED, message="removing what retention no longer keeps", working=True)
-    if job is None:
-        return Plan(status=work.status, word=word, actions=(_start(work, begun),), wake_seconds=_LOOK_SECONDS)
     if job.state in (JobState.QUEUED, JobState.RUNNING):
         return Plan(status=work.status, word=word, wake_seconds=_LOOK_SECONDS)
     if job.state is JobState.SUCCEEDED and job.result is not None and job.result.sweep is not None:
@@ -107,7 +106,7 @@ def _old_runs(work: Work) -> tuple[str, ...]:
     status = work.status
     kept = {line.run for line in status.history[: work.spec.retain.runs]} | {RUN}
     kept |= {status.run.id} if status.run else set()
-    return tuple(sorted({job.run for job in work.jobs if job.run not in kept}))
+    return tuple(sorted({job.run for job in work.jobs if job.run not in kept and not job.deleting}))
 
 
 def _old_versions(work: Work) -> tuple[VersionSeen, ...]:
