@@ -157,7 +157,8 @@ def _gates(status: RefreshStatus) -> tuple[ConditionType, bool | None, Word]:
             return _fact(
                 ConditionType.GATES_PASSED, None, Word(reason=Reason.NO_VERDICT, message="no run was judged yet")
             )
-        word = Word(reason=Reason(known.reason), message=known.message)
+        reason = Reason(known.reason) if known.reason in tuple(Reason) else Reason.NO_VERDICT
+        word = Word(reason=reason, message=known.message)
         return _fact(ConditionType.GATES_PASSED, known.status == "True", word)
     told = "; ".join(verdict.spell(item) for item in measured.evaluate.verdicts)
     word = Word(reason=verdict.reason(measured.evaluate), message=f"run {status.run.id if status.run else ''}: {told}")
