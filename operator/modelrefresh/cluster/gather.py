@@ -34,15 +34,19 @@ _PASSED = ("Passed", "Stock")
 async def refresh(port: Port, document: Document) -> Seen:
     """A ModelRefresh and everything around it."""
     meta, (spec, faults) = _meta(document), _spec(RefreshSpec, document)
-    children = await _children(port, meta)
     if spec is None:
+        children = await _children(port, meta)
         return Seen(meta=meta, spec=None, faults=faults, status=_status(RefreshStatus, document), **children)
-    profile, residual, deployment, rival, versions = await asyncio.gather(
-        _get(port, kinds.REFRESH_PROFILE, name=spec.profile),
-        _get(port, kinds.INSTRUCTION_RESIDUAL, namespace=meta.namespace, name=spec.residual_ref.name),
-        _get(port, kinds.DEPLOYMENT, namespace=meta.namespace, name=spec.rollout.deployment.name),
-        _rival(port, meta, target=spec.rollout.deployment.name),
-        port.find(kinds.MODEL_VERSION, namespace=meta.namespace),
+    children, (profile, residual, deployment, rival, versions), served = await asyncio.gather(
+        _children(port, meta),
+        asyncio.gather(
+            _get(port, kinds.REFRESH_PROFILE, name=spec.profile),
+            _get(port, kinds.INSTRUCTION_RESIDUAL, namespace=meta.namespace, name=spec.residual_ref.name),
+            _get(port, kinds.DEPLOYMENT, namespace=meta.namespace, name=spec.rollout.deployment.name),
+            _rival(port, meta, target=spec.rollout.deployment.name),
+            port.find(kinds.MODEL_VERSION, namespace=meta.namespace),
+        ),
+        port.find(kinds.DEPLOYMENT, namespace=meta.namespace, selector=names.LABEL_REFRESH),
     )
     rules = _profile(profile)
     workspace = rules.workspace_claim if rules else ""
@@ -56,7 +60,11 @@ async def refresh(port: Port, document: Document) -> Seen:
         profile_hash=_hash(profile),
         residual=_residual(residual),
         versions=tuple(_version(item) for item in versions if _belongs(item, meta)),
-        foreign_digests=frozenset(item["spec"]["digest"] for item in versions if not _belongs(item, meta)),
+        foreign_digests=frozenset(
+            {item["spec"]["digest"] for item in versions if not _belongs(item, meta)}
+            # A Deployment that is no longer the target goes on serving what it was given.
+            | {digest for item in served if (digest := deployments.read(item, workspace=workspace).digest)}
+        ),
         deployment=deployments.read(deployment, workspace=workspace) if deployment else None,
         rival=rival,
         missing_claims=await _missing(port, meta, uris=uris, workspace=workspace),
@@ -144,7 +152,7 @@ async def _missing(port: Port, meta: Meta, *, uris: Iterable[str], workspace: st
 
 
 def _belongs(document: Document, meta: Meta) -> bool:
-    return bool((document["metadata"].get("labels") or {}).get(names.LABEL_OWNER_UID) == meta.uid)
+    return any(owner.get("uid") == meta.uid for owner in document["metadata"].get("ownerReferences") or ())
 
 
 def _owned(meta: Meta) -> str:
@@ -220,14 +228,15 @@ def _residual(document: Document | None) -> ResidualSeen | None:
 
 
 def _version(document: Document) -> VersionSeen:
-    spec = status.read(VersionSpec, document["spec"])
+    spec, served = status.read(VersionSpec, document["spec"]), (document.get("status") or {}).get("served")
     return VersionSeen(
         name=document["metadata"]["name"],
         uid=document["metadata"]["uid"],
         digest=spec.digest,
         run=spec.run,
         passed=spec.verdict in _PASSED,
-        served=bool((document.get("status") or {}).get("served")),
+        served=bool(served),
+        deployment=served["deployment"] if served else None,
         created=_created(document),
     )
 

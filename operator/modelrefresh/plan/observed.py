@@ -85,6 +85,8 @@ class VersionSeen:
     """Stock versions count as passed: they are what was served before."""
     served: bool
     """Its status says that it is served."""
+    deployment: str | None = None
+    """The Deployment that its status names."""
     created: datetime.datetime
 
 
@@ -140,7 +142,7 @@ class Seen:
     """(run, stage) of pods that may still write: neither Succeeded nor Failed."""
     versions: tuple[VersionSeen, ...] = ()
     foreign_digests: frozenset[str] = frozenset()
-    """Digests named by ModelVersions of other refreshes of this namespace."""
+    """Digests named by ModelVersions of other refreshes of this namespace, or by any Deployment that was served."""
     deployment: DeploymentSeen | None = None
     rival: str | None = None
     """An older ModelRefresh with the same target Deployment."""

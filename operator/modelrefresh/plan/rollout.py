@@ -5,17 +5,18 @@ version zero, when nothing serves yet). A person who moves the Deployment by han
 `kubectl rollout undo`, is right: their choice is adopted and the undone digest is held.
 """
 
+import dataclasses
 import datetime
 
 from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.records import Outcome, Run
+from modelrefresh.api.records import Outcome, Run, StageState
 from modelrefresh.api.status import RefreshStatus, Rollout, VersionRef
 from modelrefresh.contract import artifacts
 from modelrefresh.plan import history
 from modelrefresh.plan.actions import Action, MarkServed, Plan, Serve, Word
 from modelrefresh.plan.history import End
-from modelrefresh.plan.observed import Work
+from modelrefresh.plan.observed import VersionSeen, Work
 
 _HELD_LIMIT = 10
 
@@ -25,7 +26,7 @@ def install(work: Work, now: datetime.datetime) -> Plan | None:
     status = work.status
     if status.live is not None or status.rollout is not None:
         return None
-    known = next((item for item in work.versions if item.digest == work.deployment.digest and item.passed), None)
+    known = _chosen(work)
     if known is not None:
         live = VersionRef(version=known.name, digest=known.digest, since=now)
         word = Word(reason=Reason.SERVING, message=f"found {known.name} in the Deployment", working=True)
@@ -58,7 +59,7 @@ def advance(work: Work, now: datetime.datetime) -> Plan | None:
     there = work.deployment.digest == rollout.target.digest
     if there and work.deployment.settled:
         return _settle(work, rollout, now)
-    if rollout.seen and not there:
+    if rollout.seen and not there and _chosen(work) is not None:
         return _undone(work, rollout, now)
     late = (now - rollout.start_time).total_seconds() > work.spec.rollout.progress_deadline_seconds
     if late and not rollout.back and work.status.live is not None:
@@ -71,8 +72,9 @@ def follow_hand(work: Work, now: datetime.datetime) -> Plan | None:
     live, digest = work.status.live, work.deployment.digest
     if live is None or digest == live.digest:
         return None
-    known = next((item for item in work.versions if item.digest == digest and item.passed), None)
-    if known is None:
+    known = _chosen(work)
+    elsewhere = any(item.digest == live.digest and _is_elsewhere(work, item) for item in work.versions)
+    if known is None or elsewhere:
         return _begin(work, live, now, back=True)
     chosen = VersionRef(version=known.name, digest=known.digest, since=now)
     status = work.status.but(live=chosen, previous=live, held=_hold(work.status, live.digest, release=chosen.digest))
@@ -83,7 +85,11 @@ def follow_hand(work: Work, now: datetime.datetime) -> Plan | None:
 def mark(work: Work, _: datetime.datetime) -> Plan | None:
     """Each ModelVersion says whether it is the one that serves."""
     live = work.status.live
-    stale = [item for item in work.versions if live is not None and item.served != (item.digest == live.digest)]
+    stale = [
+        item
+        for item in work.versions
+        if live is not None and (item.served != (item.digest == live.digest) or _is_elsewhere(work, item))
+    ]
     if live is None or not stale:
         return None
     marks = tuple(
@@ -97,6 +103,19 @@ def mark(work: Work, _: datetime.datetime) -> Plan | None:
 def ended_message(status: RefreshStatus) -> str:
     """Message of the last run."""
     return status.run.message if status.run else ""
+
+
+def _chosen(work: Work) -> VersionSeen | None:
+    """The version that the Deployment names, if it may serve: judged, and not in a sweep that has not ended well."""
+    sweep = work.status.sweep
+    going = sweep.versions if sweep is not None and sweep.stage.state is not StageState.SUCCEEDED else ()
+    found = (item for item in work.versions if item.passed and item.digest not in going)
+    return next((item for item in found if item.digest == work.deployment.digest), None)
+
+
+def _is_elsewhere(work: Work, version: VersionSeen) -> bool:
+    """Whether it was served by a Deployment that is no longer the target."""
+    return version.deployment not in (None, work.deployment.name)
 
 
 def _begin(work: Work, target: VersionRef, now: datetime.datetime, *, back: bool = False) -> Plan:
@@ -116,7 +135,11 @@ def _settle(work: Work, rollout: Rollout, now: datetime.datetime) -> Plan:
         )
         status = status.but(freshness=history.freshness(run) or status.freshness)
     word = Word(reason=Reason.SERVING, message=f"{target.version} serves")
-    return Plan(status=status, word=word, wake_seconds=0.0)
+    if status.run is not None and status.run.outcome is not None:
+        word = Word(reason=Reason(status.run.outcome.value), message=status.run.message)
+    # What `mark` and `runs.idle` would say next: one status for the end of a rollout instead of three.
+    marked = mark(dataclasses.replace(work, status=status), now)
+    return Plan(status=status, word=word, actions=marked.actions if marked else (), wake_seconds=0.0)
 
 
 def _undone(work: Work, rollout: Rollout, now: datetime.datetime) -> Plan:

@@ -5,13 +5,14 @@ longer wanted; an annotation token or a schedule tick that comes meanwhile waits
 run has ended, so that no GPU hour is thrown away for the same inputs.
 """
 
+import dataclasses
 import datetime
 
 from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.records import Outcome, Run, Trigger, TriggerKind
+from modelrefresh.api.records import Outcome, Run, StageState, Trigger, TriggerKind
 from modelrefresh.api.status import RefreshStatus
-from modelrefresh.plan import history, lifecycle, retention, schedule, stages
+from modelrefresh.plan import history, lifecycle, retention, schedule, stages, steps
 from modelrefresh.plan.actions import Plan, Word
 from modelrefresh.plan.history import End
 from modelrefresh.plan.observed import Work
@@ -38,21 +39,25 @@ def supersede(work: Work, now: datetime.datetime) -> Plan | None:
 
 
 def clear(work: Work, _: datetime.datetime) -> Plan | None:
-    """Jobs and pods of other runs must be gone before anything new starts."""
+    """Jobs and pods of other runs must be gone before anything new starts; a sweep gives way to a run.
+
+    So must an open Job of a stage that is not at work: its end was recorded, and the operator died before it.
+    """
     run = work.status.run
-    active = run.id if run and run.outcome is None else None
-    strays = [job for job in work.jobs if job.run not in (active, retention.RUN)]
-    stops = lifecycle.stop(strays)
-    writing = sorted(other for other, _ in work.pods if other not in (active, retention.RUN))
+    active = run.id if run and run.outcome is None else retention.RUN
+    stage = stages.current(run) if run and run.outcome is None else None
+    idle_stage = stage.name if stage and stage.state is StageState.WAITING else None
+    stops = lifecycle.stop(job for job in work.jobs if job.run != active or job.stage is idle_stage)
+    writing = sorted(other for other, _ in work.pods if other != active)
     if not stops and not writing:
         return None
-    text = f"waiting until the Jobs of run {', '.join(writing) or strays[0].run} have stopped"
+    text = f"waiting until the Jobs of run {', '.join(writing) or active} have stopped"
     word = Word(reason=Reason.SUPERSEDED, message=text, working=True)
     return Plan(status=work.status, word=word, actions=stops, wake_seconds=5.0)
 
 
 def open_next(work: Work, now: datetime.datetime) -> Plan | None:
-    """Open a run if one is due."""
+    """Open a run if one is due, and start its first stage."""
     status = _watch_schedule(work, now)
     if status.run is not None and status.run.outcome is None:
         return None
@@ -60,8 +65,10 @@ def open_next(work: Work, now: datetime.datetime) -> Plan | None:
     if trigger is None:
         return None
     known = work.status.stock is not None
+    # A token that was used before must not find the Jobs and folders of its first run.
+    last = status.run.id if status.run else ""
     run = Run(
-        id=names.run_id(uid=work.meta.uid, trigger=f"{trigger.kind}/{trigger.detail}", inputs=work.inputs),
+        id=names.run_id(uid=work.meta.uid, trigger=f"{trigger.kind}/{trigger.detail}/{last}", inputs=work.inputs),
         trigger=trigger,
         start_time=now,
         inputs=work.inputs,
@@ -75,8 +82,9 @@ def open_next(work: Work, now: datetime.datetime) -> Plan | None:
         last_schedule_time=now if status.last_schedule_time else None,
         retries=status.retries + (trigger.kind is TriggerKind.MENDED),
     )
-    text = f"run {run.id} opened by {trigger.kind} {trigger.detail}".rstrip()
-    return Plan(status=status, word=Word(reason=Reason.RUNNING, message=text, working=True), wake_seconds=0.0)
+    # Its first stage begins in the same step if nothing is in its way: the record still comes before the Job.
+    opened = dataclasses.replace(work, status=status)
+    return clear(opened, now) or steps.start_stage(opened, now)
 
 
 def idle(work: Work, now: datetime.datetime) -> Plan:
