@@ -1,0 +1,106 @@
+"""Looks at the cluster that a crash, a suspension or a stranger has left behind."""
+
+import datetime
+
+import pytest
+
+from modelrefresh.api.records import StageRecord, StageState
+from modelrefresh.api.status import Rollout, Sweep
+from modelrefresh.contract import codec, result
+from modelrefresh.contract.env import Stage
+from modelrefresh.contract.result import Result
+from modelrefresh.plan import gates
+from modelrefresh.plan.actions import MarkServed, Serve, StartStage, StopJob
+from modelrefresh.plan.decide import decide
+from modelrefresh.plan.gates import Verdict
+from modelrefresh.plan.observed import JobState
+from tests.plan.sights import (
+    NEWER,
+    NOW,
+    STOCK,
+    a_deployment,
+    a_job,
+    a_ref,
+    a_run,
+    a_sight,
+    a_status,
+    a_version,
+    at_work,
+)
+from tests.plan.test_gates import a_score, an_evaluation
+
+RUNNING = StageRecord(name=Stage.SWEEP, state=StageState.RUNNING, attempt=1)
+
+
+@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.RUNNING])
+def test_an_open_job_of_a_stage_that_waits_is_stopped_before_the_next_attempt(state: JobState) -> None:
+    plan = decide(a_sight(status=a_status(run=a_run(Stage.TRAIN)), jobs=(a_job(state=state),)), NOW)
+    assert plan.actions == (StopJob(name="news-r1-train-1", uid="j1"),)
+
+
+def test_a_sweep_gives_way_to_a_run() -> None:
+    sweep = a_job(Stage.SWEEP, run="retention", name="news-retention-sweep-1", state=JobState.QUEUED)
+    plan = decide(a_sight(status=at_work(Stage.TRAIN), jobs=(a_job(), sweep)), NOW)
+    assert plan.actions == (StopJob(name="news-retention-sweep-1", uid="j1"),)
+
+
+def test_a_sweep_whose_job_is_gone_never_removes_what_serves_by_now() -> None:
+    ended = a_run().but(outcome="Promoted", end_time=NOW)
+    status = a_status(run=ended, live=a_ref(NEWER), sweep=Sweep(stage=RUNNING, versions=(NEWER,)))
+    versions = (a_version(), a_version(NEWER, served=True))
+    plan = decide(a_sight(status=status, versions=versions, deployment=a_deployment(digest=NEWER)), NOW)
+    assert not [action for action in plan.actions if isinstance(action, StartStage)]
+
+
+def test_a_version_that_is_being_swept_cannot_be_chosen_by_hand() -> None:
+    status = a_status(sweep=Sweep(stage=RUNNING, versions=(NEWER,)))
+    versions = (a_version(served=True), a_version(NEWER))
+    plan = decide(a_sight(status=status, versions=versions, deployment=a_deployment(digest=NEWER)), NOW)
+    assert [action.digest for action in plan.actions if isinstance(action, Serve)] == [STOCK]
+
+
+def test_a_new_target_that_names_an_old_version_gets_the_live_one() -> None:
+    versions = (a_version(), a_version(NEWER, served=True, deployment="before"))
+    plan = decide(a_sight(status=a_status(live=a_ref(NEWER)), versions=versions), NOW)
+    assert [action.digest for action in plan.actions if isinstance(action, Serve)] == [NEWER]
+
+
+def test_a_version_that_moved_to_a_new_target_says_so() -> None:
+    versions = (a_version(served=True, deployment="before"),)
+    plan = decide(a_sight(status=a_status(), versions=versions), NOW)
+    assert plan.actions == (MarkServed(name=f"news-{STOCK[:8]}", deployment="chat"),)
+
+
+def test_a_deployment_that_is_replaced_during_a_rollout_is_no_undo() -> None:
+    rollout = Rollout(target=a_ref(NEWER), start_time=NOW, seen=True)
+    versions = (a_version(served=True), a_version(NEWER))
+    seen = a_sight(status=a_status(rollout=rollout), versions=versions, deployment=a_deployment(digest=None))
+    plan = decide(seen, NOW + datetime.timedelta(seconds=5))
+    assert [action.digest for action in plan.actions if isinstance(action, Serve)] == [NEWER]
+    assert not plan.status.held
+
+
+def test_a_success_with_impossible_numbers_is_tried_again() -> None:
+    summary = result.TrainSummary(
+        steps=-1, tokens=1, first_loss=1, last_loss=1, seconds=1, tokens_per_second=1, start_fingerprint="b"
+    )
+    answer = Result(stage=Stage.TRAIN, run="r1", attempt=1, exit_code=0, train=summary)
+    job = a_job(state=JobState.SUCCEEDED, result=answer, finished=NOW)
+    plan = decide(a_sight(status=at_work(Stage.TRAIN), jobs=(job,)), NOW)
+    assert [action.request.attempt for action in plan.actions if isinstance(action, StartStage)] == [2]
+
+
+def test_a_standard_error_below_zero_never_passes() -> None:
+    verdict = gates.judge(an_evaluation(minDifference="0.05"), (a_score(difference=0.04, error=-0.01),))[0].verdict
+    assert verdict is Verdict.ERROR
+
+
+def test_half_a_character_makes_a_result_unreadable_instead_of_the_status() -> None:
+    text = '{"stage": "train", "run": "r1", "attempt": 1, "exit_code": 2, "message": "\\udcff.jsonl"}'
+    with pytest.raises(codec.CodecError, match="half a character"):
+        result.parse(text)
+
+
+def test_a_file_name_that_is_not_unicode_reaches_the_termination_message() -> None:
+    answer = Result(stage=Stage.TRAIN, run="r1", attempt=1, exit_code=2, message="news\udcff.jsonl")
+    assert result.parse(result.render_short(answer)).message == "news?.jsonl"
