@@ -11,6 +11,7 @@ from typing import Any, Final
 from tests import builders
 
 SOURCES: Final = "pvc://workspace"
+GPU: Final = "nvidia.com/gpu"
 REFRESH: Final = "news"
 RESIDUAL: Final = "instruct"
 DEPLOYMENT: Final = "chat"
@@ -121,7 +122,7 @@ def occupier(place: str, image: str, *, gpus: int) -> dict[str, Any]:
         "name": "hold",
         "image": image,
         "command": ["sleep", "infinity"],
-        "resources": {"limits": {"nvidia.com/gpu": str(gpus)}},
+        "resources": {"limits": {GPU: str(gpus)}},
         "securityContext": _LOCKED,
     }
     return {

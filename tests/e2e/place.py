@@ -112,11 +112,17 @@ class Place:
         found: Document = self.get("modelrefreshes", name).get("status", {})
         return found
 
-    def node(self) -> dict[str, str]:
-        """What the node offers to pods."""
+    def free_gpus(self) -> int:
+        """GPUs of the node that no pod of any namespace holds."""
         [node] = json.loads(self.kubectl.run("get", "nodes", "--output=json"))["items"]
-        offered: dict[str, str] = node["status"]["allocatable"]
-        return offered
+        pods = json.loads(self.kubectl.run("get", "pods", "--all-namespaces", "--output=json"))["items"]
+        held = [
+            int(container["resources"].get("limits", {}).get(objects.GPU, "0"))
+            for pod in pods
+            if pod["status"]["phase"] == "Running"
+            for container in pod["spec"]["containers"]
+        ]
+        return int(node["status"]["allocatable"][objects.GPU]) - sum(held)
 
     def served(self) -> str | None:
         """Digest that the chat server's template names."""

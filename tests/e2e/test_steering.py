@@ -113,8 +113,7 @@ def rolled_back(place: Place, resumed: Act) -> Act:
 def queued(rolled_back: Act) -> Act:
     """Two nodes are to train, but all GPUs are taken."""
     place = rolled_back.place
-    node = place.node()
-    place.apply(objects.occupier(place.namespace, place.images.operator, gpus=int(node["nvidia.com/gpu"])))
+    place.apply(objects.occupier(place.namespace, place.images.operator, gpus=place.free_gpus()))
     place.wait(lambda: place.get("pods", "occupier")["status"].get("phase") == "Running", "all GPUs to be taken")
     place.learn(2)
     place.patch({"spec": {"training": {"method": "LoRA", "nodes": 2, "zeroStage": 2}}})
