@@ -1,9 +1,11 @@
 """Looks at the cluster that a crash, a suspension or a stranger has left behind."""
 
 import datetime
+import re
 
 import pytest
 
+from modelrefresh.api import names
 from modelrefresh.api.records import StageRecord, StageState
 from modelrefresh.api.status import Rollout, Sweep
 from modelrefresh.contract import codec, result
@@ -104,3 +106,14 @@ def test_half_a_character_makes_a_result_unreadable_instead_of_the_status() -> N
 def test_a_file_name_that_is_not_unicode_reaches_the_termination_message() -> None:
     answer = Result(stage=Stage.TRAIN, run="r1", attempt=1, exit_code=2, message="news\udcff.jsonl")
     assert result.parse(result.render_short(answer)).message == "news?.jsonl"
+
+
+@pytest.mark.parametrize("owner", ["llama-3.1-news", "3-news", "news"])
+def test_the_name_of_a_job_also_fits_a_service(owner: str) -> None:
+    name = names.job_name(owner=owner, run="0a1b2c3d4e", stage="train", attempt=1)
+    assert re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", name)
+
+
+def test_owners_that_differ_by_a_dot_have_jobs_of_different_names() -> None:
+    dotted, plain = (names.job_name(owner=owner, run="retention", stage="sweep", attempt=1) for owner in ("a.b", "a-b"))
+    assert dotted != plain

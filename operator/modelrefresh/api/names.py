@@ -77,9 +77,12 @@ def run_id(*, uid: str, trigger: str, inputs: str) -> str:
 
 
 def job_name(*, owner: str, run: str, stage: str, attempt: int) -> str:
-    """Name of the Job of one attempt."""
-    tail = f"-{run}-{stage}-{attempt}"
-    return short(owner, limit=_JOB_LIMIT - len(tail)) + tail
+    """Name of the Job of one attempt; of several nodes also of a Service, so it has no dot and begins with a letter."""
+    head, tail = owner.replace(".", "-"), f"-{run}-{stage}-{attempt}"
+    head = head if head[0].isalpha() else f"r-{head}"
+    # Two owners that were told apart by a dot only stay two.
+    head = head if head == owner else f"{head}-{_digest(owner)[:4]}"
+    return short(head, limit=_JOB_LIMIT - len(tail)) + tail
 
 
 def version_name(*, refresh: str, digest: str) -> str:
