@@ -68,6 +68,12 @@ def _ask(place: World, number: int) -> None:
     place.edit(lambda refresh: refresh["metadata"].setdefault("annotations", {}).update(token))
 
 
+def _change_profile(place: World, number: int) -> None:
+    place.cluster.edit(
+        kinds.REFRESH_PROFILE, lambda profile: profile["spec"].update(priorityClass=f"p{number}"), name="default"
+    )
+
+
 def _break_rollouts(place: World, number: int) -> None:
     place.rollouts = bool(number % 2)
 
@@ -93,6 +99,7 @@ EVENTS: dict[str, Callable[[World, int], None]] = {
     "edit": _edit_spec,
     "suspend": _suspend,
     "ask": _ask,
+    "profile": _change_profile,
     "rollouts": _break_rollouts,
     "crash": _crash,
     "undo": _undo,
