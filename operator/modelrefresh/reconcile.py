@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from modelrefresh import errors, gauges, report
 from modelrefresh.api import names, status
+from modelrefresh.api.conditions import Reason
 from modelrefresh.cluster import events, gather, kinds
 from modelrefresh.cluster.perform import perform
 from modelrefresh.cluster.port import Document, Port
@@ -73,7 +74,13 @@ async def _write(port: Port, told: Told, actions: Sequence[Action], *, now: date
         document = await port.put_status(kind, document | {"status": rendered})
     for action in actions:
         LOGGER.info("%s", action)
-        await perform(port, action, told.seen, document, now=now)
+        try:
+            await perform(port, action, told.seen, document, now=now)
+        except (errors.InvalidError, errors.ForbiddenError) as error:
+            # A quota, a missing permission, a name taken: nothing here mends it, so somebody must be told.
+            refused = Happening(reason=Reason.WRITE_REFUSED, message=str(error), warning=True)
+            await events.emit(port, _event(told.seen.meta, kind.kind, refused), now=now)
+            raise
     for happening in told.happenings:
         await events.emit(port, _event(told.seen.meta, kind.kind, happening), now=now)
 

@@ -1,9 +1,13 @@
 """How a run ends, seen from outside: objects in, passes, objects out."""
 
+import contextlib
+
+from modelrefresh import errors
 from modelrefresh.api.records import Outcome
 from modelrefresh.cluster import kinds
 from modelrefresh.contract.env import Stage
 from modelrefresh.contract.exit_codes import ExitCode
+from tests import builders
 from tests.passes import world
 from tests.passes.world import NAMESPACE, STOCK, World
 
@@ -85,7 +89,7 @@ def test_a_settled_refresh_causes_no_write() -> None:
 def test_a_preempted_attempt_does_not_use_up_the_limit() -> None:
     place = World()
     place.answers[Stage.TRAIN] = world.failing(ExitCode.PREEMPTED, "Preempted", "saved at step 40")
-    for _ in range(60):
+    for _ in range(40):
         place.one_pass(world.RESIDUAL)
         place.one_pass(world.REFRESH)
         place.play()
@@ -139,3 +143,26 @@ def test_a_status_that_was_lost_is_found_again_without_touching_what_serves() ->
     assert digest is not None
     assert status.live is not None
     assert place.served() == status.live.digest == digest.digest
+
+
+def test_a_refresh_made_anew_goes_on_with_what_serves() -> None:
+    place = World()
+    trained = place.settle().live
+    place.edit(lambda refresh: refresh["metadata"].update(deletionTimestamp="2026-11-23T00:00:00Z"))
+    for _ in range(5):
+        place.one_pass(world.REFRESH)
+    place.cluster.add(kinds.MODEL_REFRESH, builders.refresh())
+    place.answers[Stage.EVALUATE] = world.scoring(-0.2)
+    place.settle()
+    assert trained is not None
+    assert place.served() == trained.digest
+
+
+def test_a_refused_write_is_told_as_an_event() -> None:
+    place = World()
+    place.cluster.fail("create", kinds.JOB, errors.ForbiddenError("exceeded quota: pods"), times=1)
+    with contextlib.suppress(errors.ForbiddenError):
+        for _ in range(6):
+            place.one_pass(world.RESIDUAL)
+    told = [event["reason"] for event in place.cluster.all(kinds.EVENT, namespace=NAMESPACE)]
+    assert "WriteRefused" in told

@@ -42,6 +42,8 @@ class World:
         """Whether the target Deployment becomes available."""
         self.held: set[Stage] = set()
         """Stages whose pods run without an end."""
+        self.judged: set[str] = set()
+        """Digests that passed at some time; their ModelVersions may be gone with an earlier ModelRefresh."""
         self.passes = 0
         for claim in ("workspace", "models", "corpus", "evals"):
             self.cluster.add(kinds.CLAIM, {"metadata": {"name": claim, "namespace": NAMESPACE}})
@@ -144,12 +146,12 @@ class World:
         served = self.served()
         if self.cluster.peek(kinds.MODEL_REFRESH, namespace=NAMESPACE, name=REFRESH.name) is None:
             return
-        passed = [
+        self.judged |= {
             version["spec"]["digest"]
             for version in self.cluster.all(kinds.MODEL_VERSION, namespace=NAMESPACE)
             if version["spec"]["verdict"] in ("Passed", "Stock")
-        ]
-        assert served is None or served in passed, f"an ungated model is served: {served}"
+        }
+        assert served is None or served in self.judged, f"an ungated model is served: {served}"
 
     def survive(self, key: Key) -> float | None:
         """A pass that may die; the next one goes on."""

@@ -163,3 +163,11 @@ def test_versions_are_marked_as_served_and_no_longer_served() -> None:
         MarkServed(name=f"news-{STOCK[:8]}", deployment=None),
         MarkServed(name=f"news-{NEWER[:8]}", deployment="chat"),
     )
+
+
+def test_what_an_earlier_refresh_left_serving_is_not_replaced_by_the_stock_model() -> None:
+    seen = a_sight(status=RefreshStatus(stock=a_ref()), versions=(a_version(),), deployment=a_deployment(digest=NEWER))
+    plan = decide(seen, NOW)
+    assert not plan.actions
+    assert plan.status.live is not None
+    assert plan.status.live.digest == NEWER

@@ -115,5 +115,7 @@ class Reason(enum.StrEnum):
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
     PROMOTION_HELD = "PromotionHeld"
     """This digest failed a rollout before; it is not tried again by itself."""
+    WRITE_REFUSED = "WriteRefused"
+    """The API server refused a write of the operator: a quota, a missing permission, a name that is taken."""
     RETAINED = "Retained"
     """Retention removed scratch or versions that nothing needs."""

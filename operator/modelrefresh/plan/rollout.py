@@ -26,12 +26,24 @@ def install(work: Work, now: datetime.datetime) -> Plan | None:
     status = work.status
     if status.live is not None or status.rollout is not None:
         return None
-    known = _chosen(work)
-    if known is not None:
-        live = VersionRef(version=known.name, digest=known.digest, since=now)
-        word = Word(reason=Reason.SERVING, message=f"found {known.name} in the Deployment", working=True)
-        return Plan(status=status.but(live=live), word=word, wake_seconds=0.0)
+    found = _found(work)
+    if found is not None:
+        word = Word(reason=Reason.SERVING, message=f"found {found.version} in the Deployment", working=True)
+        return Plan(status=status.but(live=found.but(since=now)), word=word, wake_seconds=0.0)
     return _begin(work, status.stock, now) if status.stock is not None else None
+
+
+def _found(work: Work) -> VersionRef | None:
+    """What the Deployment names: a version of ours, or one whose ModelVersion went with an earlier ModelRefresh.
+
+    The latter was rolled out by us once and serves now; to put the stock model in its place would be a step back.
+    """
+    digest, known = work.deployment.digest, _chosen(work)
+    if known is not None:
+        return VersionRef(version=known.name, digest=known.digest)
+    if digest is None or any(item.digest == digest for item in work.versions):
+        return None
+    return VersionRef(version=names.version_name(refresh=work.meta.name, digest=digest), digest=digest)
 
 
 def promote(work: Work, run: Run, target: VersionRef, now: datetime.datetime) -> Plan:

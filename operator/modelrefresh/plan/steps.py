@@ -98,7 +98,8 @@ def start_stage(work: Work, now: datetime.datetime) -> Plan | None:
     )
     action = stages.start(work, run, begun)
     begun = begun.but(gpus=action.gpus * action.nodes)
-    word = Word(reason=Reason.RUNNING, message=f"starting {stage.name} attempt {begun.attempt}", working=True)
+    # Word for word what `await_stage` will say of the queued Job, which then has nothing to write.
+    word = Word(reason=Reason.QUEUED, message=f"{stage.name} attempt {begun.attempt}", working=True)
     return Plan(
         status=work.status.but(run=stages.put(run, begun)), word=word, actions=(action,), wake_seconds=_LOOK_SECONDS
     )
