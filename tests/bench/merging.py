@@ -67,7 +67,9 @@ def run(shape: Shape, *, rounds: int, others: bool) -> Figures:
                 if step.name in _MERGED and step.name not in inexact:
                     inexact[step.name] = _inexact(trio, step.out)
                 _clear(steps, step)
-        return Figures(trio=trio, costs=costs, inexact=inexact)
+            figures = Figures(trio=trio, costs=costs, inexact=inexact)
+            print(f"bench: so far\n\n{render(figures)}\n", flush=True)
+        return figures
 
 
 def render(figures: Figures) -> str:

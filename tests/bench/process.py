@@ -87,6 +87,8 @@ def running(kubeconfig: pathlib.Path, *, namespace: str, rate: int, log: pathlib
         "MODELREFRESH_WRITES_PER_SECOND": str(rate),
         "MODELREFRESH_WRITE_BURST": str(2 * rate),
         "MODELREFRESH_LOG_LEVEL": "WARNING",
+        # The listing of everything, ten minutes apart, would fall into one phase or another by chance.
+        "MODELREFRESH_RESYNC_SECONDS": "86400",
     }
     with log.open("wb") as output:
         command = (sys.executable, "-m", "modelrefresh")
