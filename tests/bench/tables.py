@@ -24,7 +24,8 @@ def circumstances(*, load: float) -> str:
     """Date, machine and load, as one line; `load` is the one-minute average before the first measurement."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
     day = datetime.datetime.now(tz=datetime.UTC).date()
-    text = f"Taken {day} on {os.cpu_count()} cores ({_processor()}), {memory:.0f} GiB, Linux {platform.release()}, "
+    system = f"Linux {platform.release().partition('-')[0]}"
+    text = f"Taken {day} on {os.cpu_count()} cores ({_processor()}), {memory:.0f} GiB, {system}, "
     busy = load > (os.cpu_count() or 1) / 4
     return f"{text}Python {platform.python_version()}; load average at the start {load:.1f}" + (
         ": **the machine was not idle, so times are upper bounds; repeat them.**" if busy else "."
