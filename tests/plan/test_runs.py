@@ -8,7 +8,7 @@ from modelrefresh.api.records import Outcome, TriggerKind
 from modelrefresh.api.status import RefreshStatus
 from modelrefresh.contract.env import Stage
 from modelrefresh.plan.decide import decide
-from tests.plan.sights import NOW, a_job, a_meta, a_run, a_sight, a_status, at_work
+from tests.plan.sights import NOW, a_deployment, a_job, a_meta, a_run, a_sight, a_status, at_work
 
 SCHEDULED: dict[str, object] = {"spec.triggers.schedule": "0 13 * * *"}
 
@@ -121,13 +121,7 @@ def test_a_failed_run_says_that_a_person_must_act() -> None:
 
 
 def test_the_first_run_imports_the_stock_model_first() -> None:
-    plan = decide(
-        a_sight(
-            status=RefreshStatus(),
-            versions=(),
-        ),
-        NOW,
-    )
+    plan = decide(a_sight(status=RefreshStatus(), versions=(), deployment=a_deployment(digest=None)), NOW)
     assert plan.status.run is not None
     assert plan.status.run.stages[0].name is Stage.IMPORT
 

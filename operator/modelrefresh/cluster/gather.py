@@ -37,21 +37,20 @@ async def refresh(port: Port, document: Document) -> Seen:
     if spec is None:
         children = await _children(port, meta)
         return Seen(meta=meta, spec=None, faults=faults, status=_status(RefreshStatus, document), **children)
-    children, (profile, residual, deployment, rival, versions), served = await asyncio.gather(
+    children, profile, residual, deployment, versions = await asyncio.gather(
         _children(port, meta),
-        asyncio.gather(
-            _get(port, kinds.REFRESH_PROFILE, name=spec.profile),
-            _get(port, kinds.INSTRUCTION_RESIDUAL, namespace=meta.namespace, name=spec.residual_ref.name),
-            _get(port, kinds.DEPLOYMENT, namespace=meta.namespace, name=spec.rollout.deployment.name),
-            _rival(port, meta, target=spec.rollout.deployment.name),
-            port.find(kinds.MODEL_VERSION, namespace=meta.namespace),
-        ),
-        port.find(kinds.DEPLOYMENT, namespace=meta.namespace, selector=names.LABEL_REFRESH),
+        _get(port, kinds.REFRESH_PROFILE, name=spec.profile),
+        _get(port, kinds.INSTRUCTION_RESIDUAL, namespace=meta.namespace, name=spec.residual_ref.name),
+        _get(port, kinds.DEPLOYMENT, namespace=meta.namespace, name=spec.rollout.deployment.name),
+        port.find(kinds.MODEL_VERSION, namespace=meta.namespace, selector=_owned(meta)),
     )
     rules = _profile(profile)
     workspace = rules.workspace_claim if rules else ""
     uris = [spec.base.uri, spec.data.uri, *(suite.uri for suite in spec.evaluation.suites)]
     uris += [spec.data.replay.uri] if spec.data.replay else []
+    own = tuple(_version(item) for item in versions if _belongs(item, meta))
+    # Lists of a whole namespace grow with it, so they are read only where something may go.
+    crowded = len(own) > spec.retain.versions
     return Seen(
         meta=meta,
         spec=spec,
@@ -59,14 +58,10 @@ async def refresh(port: Port, document: Document) -> Seen:
         profile=rules,
         profile_hash=_hash(profile),
         residual=_residual(residual),
-        versions=tuple(_version(item) for item in versions if _belongs(item, meta)),
-        foreign_digests=frozenset(
-            {item["spec"]["digest"] for item in versions if not _belongs(item, meta)}
-            # A Deployment that is no longer the target goes on serving what it was given.
-            | {digest for item in served if (digest := deployments.read(item, workspace=workspace).digest)}
-        ),
+        versions=own,
+        foreign_digests=await _foreign(port, meta, workspace=workspace) if crowded else frozenset(),
         deployment=deployments.read(deployment, workspace=workspace) if deployment else None,
-        rival=rival,
+        rival=await _rival(port, meta, deployment) if deployment else None,
         missing_claims=await _missing(port, meta, uris=uris, workspace=workspace),
         **children,
     )
@@ -130,16 +125,36 @@ async def _get(port: Port, kind: Kind, *, namespace: str | None = None, name: st
         return None
 
 
-async def _rival(port: Port, meta: Meta, *, target: str) -> str | None:
-    """An older ModelRefresh of this namespace with the same Deployment; the name breaks a tie."""
-    mine = (meta.created, meta.name)
-    older = [
-        (created, other["metadata"]["name"])
+async def _foreign(port: Port, meta: Meta, *, workspace: str) -> frozenset[str]:
+    """Digests that others of this namespace name: versions of other refreshes, and every Deployment ever served."""
+    versions, served = await asyncio.gather(
+        port.find(kinds.MODEL_VERSION, namespace=meta.namespace),
+        port.find(kinds.DEPLOYMENT, namespace=meta.namespace, selector=names.LABEL_REFRESH),
+    )
+    named = {item["spec"]["digest"] for item in versions if not _belongs(item, meta)}
+    # A Deployment that is no longer the target goes on serving what it was given.
+    return frozenset(
+        named | {found for item in served if (found := deployments.read(item, workspace=workspace).digest)}
+    )
+
+
+async def _rival(port: Port, meta: Meta, deployment: Document) -> str | None:
+    """Another ModelRefresh that has a right to the Deployment: the one that it is labelled with, else the oldest."""
+    holder = (deployment["metadata"].get("labels") or {}).get(names.LABEL_REFRESH)
+    if holder == names.short(meta.name):
+        return None
+    target = deployment["metadata"]["name"]
+    rivals = [
+        (names.short(name) != holder, _created(other), name)
         for other in await port.find(kinds.MODEL_REFRESH, namespace=meta.namespace)
-        if other.get("spec", {}).get("rollout", {}).get("deployment", {}).get("name") == target
-        and (created := _created(other), other["metadata"]["name"]) < mine
+        if (name := other["metadata"]["name"]) != meta.name
+        and "deletionTimestamp" not in other["metadata"]
+        and other.get("spec", {}).get("rollout", {}).get("deployment", {}).get("name") == target
     ]
-    return min(older)[1] if older else None
+    if not rivals:
+        return None
+    unlabelled, created, name = min(rivals)
+    return name if not unlabelled or (created, name) < (meta.created, meta.name) else None
 
 
 async def _missing(port: Port, meta: Meta, *, uris: Iterable[str], workspace: str) -> tuple[str, ...]:

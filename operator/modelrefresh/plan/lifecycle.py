@@ -92,7 +92,7 @@ def require_target(seen: Seen, _: datetime.datetime) -> Plan | None:
         return _blocked(
             seen,
             Reason.TARGET_CONFLICT,
-            f'Deployment "{target.name}" is already rolled by ModelRefresh "{seen.rival}", which is older; '
+            f'Deployment "{target.name}" is already rolled by ModelRefresh "{seen.rival}"; '
             "one Deployment takes its model from one ModelRefresh",
         )
     if deployment is None:
