@@ -15,7 +15,7 @@ LOADS = (
     Load(objects=100, namespaces=5, rate=20, brief=True),
     Load(objects=100, namespaces=5, rate=1000),
     Load(objects=1000, namespaces=20, rate=20, brief=True),
-    Load(objects=1000, namespaces=20, rate=1000, finish=False),
+    Load(objects=1000, namespaces=20, rate=1000, finish=False, probes=0),
 )
 
 

@@ -24,7 +24,6 @@ from tests.bench.playing import Player
 from tests.bench.process import Operator, Reading
 from tests.bench.scene import Place
 
-PROBES = 30
 _AGAIN = "again"
 _LIMIT_SECONDS = 600.0
 _SETTLE_SECONDS = 5.0
@@ -43,6 +42,8 @@ class Load:
     brief: bool = False
     """Only the arrival."""
     rest_seconds: float = 60.0
+    probes: int = 30
+    """Single objects that come while all the others wait."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,7 +100,9 @@ def run(load: Load) -> Figures:
 async def _phases(load: Load, kubeconfig: pathlib.Path, *, log: pathlib.Path) -> Figures:
     wire, client = await scene.connect()
     everyone = scene.places(load.objects, namespaces=load.namespaces)
-    late = [Place(namespace=f"bench-{number % load.namespaces}", name=f"late-{number}") for number in range(PROBES)]
+    late = [
+        Place(namespace=f"bench-{number % load.namespaces}", name=f"late-{number}") for number in range(load.probes)
+    ]
     try:
         await scene.prepare(client, [*everyone, *late])
         # The operator starts in a thread: waiting for it must not stop this loop.
