@@ -47,6 +47,7 @@ def announced(root: pathlib.Path) -> result.Result:
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), ExitCode.OUT_OF_MEMORY, "OutOfMemory"),
         (OSError(errno.ENOSPC, "No space left"), ExitCode.TRANSIENT, "InsufficientStorage"),
         (OSError(errno.EROFS, "Read-only"), ExitCode.TRANSIENT, "InsufficientStorage"),
+        (PermissionError(errno.EACCES, "Permission denied"), ExitCode.BAD_INPUT, "SourceUnavailable"),
         (ConnectionResetError(errno.ECONNRESET, "reset"), ExitCode.TRANSIENT, "SourceUnavailable"),
         (signals.Preempted(), ExitCode.PREEMPTED, "Preempted"),
         (KeyboardInterrupt(), ExitCode.PREEMPTED, "Preempted"),

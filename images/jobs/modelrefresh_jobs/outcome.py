@@ -93,6 +93,9 @@ def _outside(error: OSError, text: str) -> Failure | None:
     if error.errno in _NO_SPACE:
         hint = "the workspace is full or read-only; free space, enlarge the claim or lower spec.retain.versions"
         return _failure(ExitCode.TRANSIENT, "InsufficientStorage", f"{text}: {hint}")
+    if isinstance(error, PermissionError):
+        hint = f"user {os.getuid()} may not open it; make it readable for the stages' user (chmod a+r)"
+        return _failure(ExitCode.BAD_INPUT, "SourceUnavailable", f"{text}: {hint}")
     if isinstance(error, ConnectionError | TimeoutError) or error.errno in _OUTSIDE:
         return _failure(ExitCode.TRANSIENT, "SourceUnavailable", text)
     return None
