@@ -1,8 +1,11 @@
 """How a run ends, seen from outside: objects in, passes, objects out."""
 
+import asyncio
 import contextlib
 
-from modelrefresh import errors
+import pytest
+
+from modelrefresh import errors, reconcile
 from modelrefresh.api.records import Outcome
 from modelrefresh.cluster import kinds
 from modelrefresh.contract.env import Stage
@@ -166,3 +169,15 @@ def test_a_refused_write_is_told_as_an_event() -> None:
             place.one_pass(world.RESIDUAL)
     told = [event["reason"] for event in place.cluster.all(kinds.EVENT, namespace=NAMESPACE)]
     assert "WriteRefused" in told
+
+
+@pytest.mark.parametrize("strange", ["../../sources/secret", "x" * 500, "5" * 63])
+def test_an_annotation_that_is_no_digest_is_not_taken_for_what_serves(strange: str) -> None:
+    place = World()
+    place.choose(strange)
+    place.answers[Stage.EVALUATE] = world.scoring(-0.2)
+    for _ in range(60):
+        asyncio.run(reconcile.one_pass(place.cluster, world.RESIDUAL, now=place.now))
+        asyncio.run(reconcile.one_pass(place.cluster, world.REFRESH, now=place.now))
+        place.play()
+    assert place.served() == STOCK

@@ -4,13 +4,15 @@
 template, every replica is of it and available, and none of the old ones is left.
 """
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from modelrefresh.api import names
 from modelrefresh.plan.observed import DeploymentSeen
 
 Document = Mapping[str, Any]
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def read(document: Document, *, workspace: str) -> DeploymentSeen:
@@ -23,10 +25,16 @@ def read(document: Document, *, workspace: str) -> DeploymentSeen:
         uid=document["metadata"]["uid"],
         containers=tuple(container["name"] for container in containers),
         mounts=_mounts(template["spec"], workspace=workspace),
-        digest=((template.get("metadata") or {}).get("annotations") or {}).get(names.ANNOTATION_DIGEST),
+        digest=_digest((template.get("metadata") or {}).get("annotations") or {}),
         settled=waits is None,
         message=waits or "",
     )
+
+
+def _digest(annotations: Document) -> str | None:
+    """Our annotation; anybody may edit it and it becomes part of a path, so what is no digest counts as absent."""
+    text = annotations.get(names.ANNOTATION_DIGEST) or ""
+    return text if _DIGEST.fullmatch(text) else None
 
 
 def _mounts(pod: Document, *, workspace: str) -> dict[str, str]:

@@ -50,10 +50,9 @@ def promote(work: Work, run: Run, target: VersionRef, now: datetime.datetime) ->
     """Roll out a candidate that passed every gate."""
     status = work.status
     if status.live is not None and status.live.digest == target.digest:
-        ended = history.close(
-            status, run, End(outcome=Outcome.PROMOTED, message=f"{target.version} passed and already serves"), now
-        )
-        return Plan(status=ended, word=Word(reason=Reason.PROMOTED, message=ended_message(ended)), wake_seconds=0.0)
+        text = f"{target.version} passed and already serves"
+        ended = history.close(status, run, End(outcome=Outcome.PROMOTED, message=text), now)
+        return Plan(status=ended, word=Word(reason=Reason.PROMOTED, message=text), wake_seconds=0.0)
     if target.digest in status.held:
         text = f"{target.version} passed, but its rollout failed or was undone before; it is not tried again by itself"
         ended = history.close(
@@ -110,11 +109,6 @@ def mark(work: Work, _: datetime.datetime) -> Plan | None:
     )
     word = Word(reason=Reason.SERVING, message=f"{live.version} serves", working=True)
     return Plan(status=work.status, word=word, actions=marks, wake_seconds=0.0)
-
-
-def ended_message(status: RefreshStatus) -> str:
-    """Message of the last run."""
-    return status.run.message if status.run else ""
 
 
 def _chosen(work: Work) -> VersionSeen | None:
