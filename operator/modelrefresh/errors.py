@@ -2,13 +2,13 @@
 
     ModelRefreshError
     ├── SpecError            the object cannot be understood; said once as a condition, never retried
-    └── ApiError             the Kubernetes API refused or failed
-        ├── NotFoundError    404
-        ├── ConflictError    409, a stale resourceVersion or an existing name: look again
-        ├── InvalidError     422 or 400: the server refuses the object itself
-        ├── ForbiddenError   401 or 403: a permission is missing
-        ├── ThrottledError   429, with the seconds the server asks to wait
-        └── UnavailableError 5xx, timeout or no connection: try later
+    ├── ApiError             the Kubernetes API refused or failed
+    │   ├── NotFoundError    404
+    │   ├── ConflictError    409, a stale resourceVersion or an existing name: look again
+    │   ├── InvalidError     422 or 400: the server refuses the object itself
+    │   ├── ForbiddenError   401 or 403: a permission is missing
+    │   ├── ThrottledError   429, with the seconds the server asks to wait
+    │   └── UnavailableError 5xx, timeout or no connection: try later
     └── NotLeaderError       a write was due while the Lease was not surely ours
 
 A leaf exists only where somebody handles it differently.

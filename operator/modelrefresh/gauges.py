@@ -3,6 +3,7 @@
 import datetime
 
 from modelrefresh import metrics
+from modelrefresh.api import names
 from modelrefresh.api.records import Run, StageRecord
 from modelrefresh.api.status import RefreshStatus, ResidualStatus
 from modelrefresh.cluster.queue import Key
@@ -14,7 +15,7 @@ def refresh(meta: Meta, before: RefreshStatus, after: RefreshStatus) -> None:
     """Set the gauges of a ModelRefresh and count what ended in this pass."""
     place = {"namespace": meta.namespace, "name": meta.name}
     for condition in after.conditions:
-        metrics.set_condition(kind="ModelRefresh", type_=condition.type, status=condition.status, **place)
+        metrics.set_condition(kind=names.REFRESH, type_=condition.type, status=condition.status, **place)
     metrics.set_live(version=after.live.version if after.live else None, **place)
     metrics.ACTIVE.labels(*place.values()).set(after.run is not None and after.run.outcome is None)
     if after.live and after.live.since:
@@ -31,7 +32,7 @@ def residual(meta: Meta, after: ResidualStatus) -> None:
     """Set the gauges of an InstructionResidual."""
     for condition in after.conditions:
         metrics.set_condition(
-            kind="InstructionResidual",
+            kind=names.RESIDUAL,
             namespace=meta.namespace,
             name=meta.name,
             type_=condition.type,
@@ -41,7 +42,7 @@ def residual(meta: Meta, after: ResidualStatus) -> None:
 
 def forget(key: Key) -> None:
     """The object is gone, and so are its series."""
-    metrics.forget(namespace=key.namespace, name=key.name)
+    metrics.forget(kind=key.kind, namespace=key.namespace, name=key.name)
 
 
 def _scores(run: Run, *, namespace: str, name: str) -> None:
@@ -67,10 +68,11 @@ def _count(before: Run | None, after: Run, *, namespace: str, name: str) -> None
         metrics.RUNS.labels(namespace, name, after.outcome.value).inc()
     for stage in after.stages:
         old = (before.record(stage.name) if before else None) or StageRecord(name=stage.name)
+        # An attempt that was stopped by a person has no end of its own, but it held its GPUs.
+        metrics.GPU_SECONDS.labels(namespace, name, stage.name.value).inc(stage.gpu_seconds - old.gpu_seconds)
         if stage.end_time is None or stage.end_time == old.end_time:
             continue
         metrics.STAGE_ATTEMPTS.labels(namespace, name, stage.name.value, stage.reason or "").inc()
-        metrics.GPU_SECONDS.labels(namespace, name, stage.name.value).inc(stage.gpu_seconds - old.gpu_seconds)
         if stage.start_time is not None:
             metrics.STAGE_SECONDS.labels(stage.name.value).observe((stage.end_time - stage.start_time).total_seconds())
         if stage.train and not old.train:

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
+from modelrefresh.api import names
+
 # A second series for each counter, saying when it was made, helps nobody here.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -95,8 +97,8 @@ RESYNC_TIME = Gauge(
 )
 KOPF_RESTARTS = Counter("modelrefresh_kopf_restarts", "Restarts of the event watcher.", registry=REGISTRY)
 
-_GAUGES = (SCORE, DIFFERENCE, LIVE, LIVE_SINCE, DATA_NEWEST, CONDITION, ACTIVE)
-_PER_OBJECT = (RUNS, STAGE_ATTEMPTS, GPU_SECONDS, TOKENS, *_GAUGES)
+_GAUGES = (SCORE, DIFFERENCE, LIVE, LIVE_SINCE, DATA_NEWEST, ACTIVE)
+_OF_REFRESH = (RUNS, STAGE_ATTEMPTS, GPU_SECONDS, TOKENS, *_GAUGES)
 _STATUSES = ("True", "False", "Unknown")
 
 
@@ -127,13 +129,15 @@ def set_differences(*, namespace: str, name: str, differences: Iterable[tuple[st
         DIFFERENCE.labels(namespace, name, suite, metric).set(value)
 
 
-def forget(*, namespace: str, name: str) -> None:
-    """Remove all series of a deleted object."""
-    for metric in _PER_OBJECT:
-        metric.remove_by_labels({"namespace": namespace, "name": name})
+def forget(*, kind: str, namespace: str, name: str) -> None:
+    """Remove all series of a deleted object; one of another kind may have the same name."""
+    CONDITION.remove_by_labels({"kind": kind, "namespace": namespace, "name": name})
+    if kind == names.REFRESH:
+        for metric in _OF_REFRESH:
+            metric.remove_by_labels({"namespace": namespace, "name": name})
 
 
 def stand_by() -> None:
     """Remove what only the leader knows to be true now; counters go on counting what this replica did."""
-    for metric in _GAUGES:
+    for metric in (CONDITION, *_GAUGES):
         metric.clear()

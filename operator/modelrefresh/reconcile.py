@@ -2,7 +2,7 @@
 
 The status is written before anything is done, so that every child was announced by a
 record before it existed; after each single write the process may die and the next pass
-goes on from there. Events follow the writes, metrics follow everything.
+goes on from there. Metrics follow the status, events follow the other writes.
 """
 
 import datetime
@@ -19,19 +19,19 @@ from modelrefresh.cluster.port import Document, Port
 from modelrefresh.cluster.queue import Key
 from modelrefresh.plan import decide, extraction
 from modelrefresh.plan.actions import Action
-from modelrefresh.plan.observed import Meta, ResidualObserved, Seen
+from modelrefresh.plan.observed import ResidualObserved, Seen
 from modelrefresh.report import Happening
 
 LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """What a pass saw and what it says of it."""
+class Recorded:
+    """What a pass saw and has recorded."""
 
     document: Document
+    """The object as it is after the write."""
     seen: Seen | ResidualObserved
-    after: status.RefreshStatus | status.ResidualStatus
     happenings: Sequence[Happening]
 
 
@@ -51,9 +51,10 @@ async def _refresh(port: Port, document: Document, *, now: datetime.datetime) ->
     seen = await gather.refresh(port, document)
     plan = decide.decide(seen, now)
     after = report.refresh(plan, seen, now)
-    told = Told(document=document, seen=seen, after=after, happenings=report.happenings(seen.status, after))
-    await _write(port, told, plan.actions, now=now)
+    document = await _record(port, document, after)
     gauges.refresh(seen.meta, seen.status, after)
+    recorded = Recorded(document=document, seen=seen, happenings=report.happenings(seen.status, after))
+    await _act(port, recorded, plan.actions, now=now)
     return plan.wake_seconds
 
 
@@ -61,33 +62,48 @@ async def _residual(port: Port, document: Document, *, now: datetime.datetime) -
     seen = await gather.residual(port, document)
     plan = extraction.decide(seen, now)
     after = report.residual(plan, seen, now)
-    told = Told(document=document, seen=seen, after=after, happenings=report.residual_happenings(seen.status, after))
-    await _write(port, told, plan.actions, now=now)
+    document = await _record(port, document, after)
     gauges.residual(seen.meta, after)
+    recorded = Recorded(document=document, seen=seen, happenings=report.residual_happenings(seen.status, after))
+    await _act(port, recorded, plan.actions, now=now)
     return plan.wake_seconds
 
 
-async def _write(port: Port, told: Told, actions: Sequence[Action], *, now: datetime.datetime) -> None:
-    document, kind = told.document, kinds.OF[told.document["kind"]]
-    rendered = status.render(told.after)
-    if rendered != document.get("status"):
-        document = await port.put_status(kind, document | {"status": rendered})
-    for action in actions:
-        LOGGER.info("%s", action)
-        try:
-            await perform(port, action, told.seen, document, now=now)
-        except (errors.InvalidError, errors.ForbiddenError) as error:
-            # A quota, a missing permission, a name taken: nothing here mends it, so somebody must be told.
-            refused = Happening(reason=Reason.WRITE_REFUSED, message=str(error), warning=True)
-            await events.emit(port, _event(told.seen.meta, kind.kind, refused), now=now)
-            raise
-    for happening in told.happenings:
-        await events.emit(port, _event(told.seen.meta, kind.kind, happening), now=now)
+async def _record(port: Port, document: Document, after: status.RefreshStatus | status.ResidualStatus) -> Document:
+    rendered = status.render(after)
+    if rendered == document.get("status"):
+        return document
+    return await port.put_status(kinds.OF[document["kind"]], document | {"status": rendered})
 
 
-def _event(meta: Meta, kind: str, happening: Happening) -> events.Event:
+async def _act(port: Port, recorded: Recorded, actions: Sequence[Action], *, now: datetime.datetime) -> None:
+    try:
+        for action in actions:
+            LOGGER.info("%s", action)
+            await perform(port, action, recorded.seen, recorded.document, now=now)
+    except errors.ApiError as error:
+        # The status is written, so the next pass will see none of this as new.
+        await _tell(port, recorded, (*recorded.happenings, *_refusal(error)), now=now)
+        raise
+    await _tell(port, recorded, recorded.happenings, now=now)
+
+
+async def _tell(port: Port, recorded: Recorded, happenings: Sequence[Happening], *, now: datetime.datetime) -> None:
+    for happening in happenings:
+        await events.emit(port, _event(recorded, happening), now=now)
+
+
+def _refusal(error: errors.ApiError) -> tuple[Happening, ...]:
+    """A quota, a missing permission, a name taken: nothing here mends it, so somebody must be told."""
+    if isinstance(error, errors.InvalidError | errors.ForbiddenError):
+        return (Happening(reason=Reason.WRITE_REFUSED, message=str(error), warning=True),)
+    return ()
+
+
+def _event(recorded: Recorded, happening: Happening) -> events.Event:
+    meta = recorded.seen.meta
     return events.Event(
-        kind=kind,
+        kind=recorded.document["kind"],
         namespace=meta.namespace,
         name=meta.name,
         uid=meta.uid,

@@ -13,7 +13,7 @@ from modelrefresh.api.conditions import ConditionType, Reason
 from modelrefresh.api.records import Condition, Failure, Outcome, Run
 from modelrefresh.api.status import RefreshStatus, ResidualStatus, fit
 from modelrefresh.contract.env import Stage
-from modelrefresh.plan import verdict
+from modelrefresh.plan import stages, verdict
 from modelrefresh.plan.actions import Plan, ResidualPlan, Word
 from modelrefresh.plan.observed import Meta, ResidualObserved, Seen
 
@@ -44,8 +44,7 @@ def refresh(plan: Plan, seen: Seen, now: datetime.datetime) -> RefreshStatus:
     ]
     run = status.run
     if run is not None:
-        at_work = run.outcome is None
-        current = next((stage for stage in run.stages if stage.state != "Succeeded"), None) if at_work else None
+        current = stages.current(run) if run.outcome is None else None
         run = run.but(stage=current.name if current else None, progress=current.progress if current else None)
     return fit(
         status.but(

@@ -1,5 +1,6 @@
 """The Job of one attempt: what Kubernetes is told, and what no tenant can put into it."""
 
+import dataclasses
 import json
 from typing import Any
 
@@ -105,13 +106,23 @@ def test_several_nodes_are_an_indexed_job_whose_pods_find_the_first() -> None:
     spec = made["spec"]
     variables = {item["name"]: item.get("value") for item in pod_of(made)["containers"][0]["env"]}
     assert (spec["completions"], spec["parallelism"], spec["completionMode"]) == (2, 2, "Indexed")
-    assert pod_of(made)["subdomain"] == made["metadata"]["name"]
-    assert variables[env.MASTER_VARIABLE] == "news-r1-train-1-0.news-r1-train-1"
+    service = names.service_name(owner="news", uid="u1")
+    assert pod_of(made)["subdomain"] == service
+    assert variables[env.MASTER_VARIABLE] == f"news-r1-train-1-0.{service}"
 
 
 def test_the_service_of_several_nodes_resolves_pods_before_they_are_ready() -> None:
     service = job.service(a_start({"spec.training.nodes": 2}), meta=a_meta(), kind=names.REFRESH)
     assert (service["spec"]["clusterIP"], service["spec"]["publishNotReadyAddresses"]) == ("None", True)
+
+
+def test_all_attempts_of_a_refresh_meet_under_one_service_that_selects_their_pods() -> None:
+    first = a_start({"spec.training.nodes": 2})
+    again = dataclasses.replace(first, request=dataclasses.replace(first.request, run="r2", attempt=2))
+    services = [job.service(start, meta=a_meta(), kind=names.REFRESH) for start in (first, again)]
+    pods = a_job({"spec.training.nodes": 2})["spec"]["template"]["metadata"]["labels"]
+    assert services[0] == services[1]
+    assert services[0]["spec"]["selector"].items() <= pods.items()
 
 
 def test_a_queue_of_the_profile_becomes_the_label_that_kueue_reads() -> None:

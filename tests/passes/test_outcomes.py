@@ -171,6 +171,19 @@ def test_a_refused_write_is_told_as_an_event() -> None:
     assert "WriteRefused" in told
 
 
+def test_what_happened_is_told_although_the_write_after_it_failed() -> None:
+    place = World()
+    place.settle()
+    place.cluster.fail("create", kinds.JOB, errors.UnavailableError("no answer"), times=1)
+    place.edit(lambda refresh: refresh["spec"]["data"].update(uri="pvc://corpus/other"))
+    with pytest.raises(errors.UnavailableError):
+        place.settle()
+    run = place.settle().run
+    assert run is not None
+    told = [event["message"] for event in place.cluster.all(kinds.EVENT, namespace=NAMESPACE)]
+    assert any(f"run {run.id} opened by SpecChanged" in message for message in told)
+
+
 @pytest.mark.parametrize("strange", ["../../sources/secret", "x" * 500, "5" * 63])
 def test_an_annotation_that_is_no_digest_is_not_taken_for_what_serves(strange: str) -> None:
     place = World()

@@ -119,10 +119,12 @@ class World:
 
     def choose(self, digest: str) -> None:
         """A person points the Deployment at a version by hand, as `kubectl rollout undo` does."""
-        annotations = {names.ANNOTATION_DIGEST: digest}
 
         def point(chat: dict[str, Any]) -> None:
-            chat["spec"]["template"].setdefault("metadata", {}).setdefault("annotations", {}).update(annotations)
+            template = chat["spec"]["template"]
+            template.setdefault("metadata", {}).setdefault("annotations", {})[names.ANNOTATION_DIGEST] = digest
+            told = {"name": names.MODEL_VARIABLE, "value": f"/models/versions/{digest}"}
+            template["spec"]["containers"][0]["env"] = [told]
 
         self.cluster.edit(kinds.DEPLOYMENT, point, namespace=NAMESPACE, name="chat")
 

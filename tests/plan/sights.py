@@ -31,9 +31,12 @@ def a_deployment(**change: Any) -> DeploymentSeen:  # noqa: ANN401
         containers=("server",),
         mounts={"server": "/models"},
         digest=STOCK,
+        models={},
         settled=True,
     )
-    return dataclasses.replace(deployment, **change)
+    deployment = dataclasses.replace(deployment, **change)
+    told = {} if deployment.digest is None else {"server": f"/models/versions/{deployment.digest}"}
+    return dataclasses.replace(deployment, models=change.get("models", told))
 
 
 def a_residual(**change: Any) -> ResidualSeen:  # noqa: ANN401
@@ -91,7 +94,7 @@ def at_work(stage: Stage, **change: Any) -> RefreshStatus:  # noqa: ANN401
     run = a_run(stage)
     current = run.record(stage)
     assert current is not None
-    running = current.but(state=StageState.RUNNING, attempt=1, gpus=1, **change)
+    running = current.but(**{"state": StageState.RUNNING, "attempt": 1, "gpus": 1, **change})
     return a_status(run=stages.put(run, running))
 
 

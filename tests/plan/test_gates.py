@@ -89,16 +89,6 @@ def test_too_few_items_are_inconclusive_however_good_they_look() -> None:
     assert verdict_of(an_evaluation(), a_score(difference=1.0, error=0.0, items=MIN_ITEMS - 1)) is Verdict.INCONCLUSIVE
 
 
-def test_no_gates_is_not_passing() -> None:
-    assert not gates.passed(())
-
-
-def test_one_gate_that_does_not_pass_is_enough() -> None:
-    good, bad = gates.judge(an_evaluation(), [a_score()]), gates.judge(an_evaluation(), [a_score(difference=-0.5)])
-    assert gates.passed(good)
-    assert not gates.passed([*good, *bad])
-
-
 @given(
     difference=st.floats(allow_nan=True, allow_infinity=True),
     error=st.floats(allow_nan=True, allow_infinity=True),

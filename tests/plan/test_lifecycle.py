@@ -1,5 +1,7 @@
 """What stands in the way of any work, and in which words it is told."""
 
+import datetime
+
 import pytest
 
 from modelrefresh.api.conditions import Reason
@@ -147,3 +149,19 @@ def test_a_change_that_matters_to_a_run_supersedes_it(edits: dict[str, object]) 
     plan = decide(a_sight(edits, status=at_work(Stage.TRAIN), jobs=(a_job(),)), NOW)
     assert plan.word.reason is Reason.SUPERSEDED
     assert plan.actions == (StopJob(name="news-r1-train-1", uid="j1"),)
+
+
+@pytest.mark.parametrize("edits", [{"spec.suspend": True}, {"spec.training.seed": 7}], ids=["suspended", "superseded"])
+def test_gpu_time_of_an_attempt_that_was_stopped_is_counted(edits: dict[str, object]) -> None:
+    seen = a_sight(edits, status=at_work(Stage.TRAIN, gpus=4), jobs=(a_job(),))
+    plan = decide(seen, NOW + datetime.timedelta(seconds=100))
+    trained = plan.status.run.record(Stage.TRAIN) if plan.status.run else None
+    assert trained is not None
+    assert trained.gpu_seconds == 400
+
+
+def test_gpu_time_of_a_superseded_run_stands_in_the_cost() -> None:
+    seen = a_sight({"spec.training.seed": 7}, status=at_work(Stage.TRAIN, gpus=4), jobs=(a_job(),))
+    cost = decide(seen, NOW + datetime.timedelta(seconds=100)).status.cost
+    assert cost is not None
+    assert [(item.stage, item.gpu_seconds) for item in cost.stages] == [(Stage.TRAIN, 400)]

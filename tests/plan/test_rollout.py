@@ -12,7 +12,8 @@ from modelrefresh.contract.env import Stage
 from modelrefresh.plan import stages
 from modelrefresh.plan.actions import MarkServed, Serve
 from modelrefresh.plan.decide import decide
-from modelrefresh.plan.observed import Seen
+from modelrefresh.plan.observed import DeploymentSeen, Seen
+from tests import builders
 from tests.plan.sights import NEWER, NOW, STOCK, a_deployment, a_meta, a_ref, a_run, a_sight, a_status, a_version
 
 LATE = NOW + datetime.timedelta(seconds=1201)
@@ -171,3 +172,60 @@ def test_what_an_earlier_refresh_left_serving_is_not_replaced_by_the_stock_model
     assert not plan.actions
     assert plan.status.live is not None
     assert plan.status.live.digest == NEWER
+
+
+def suspended(seen: Seen) -> Seen:
+    """The same with spec.suspend."""
+    return dataclasses.replace(seen, spec=builders.refresh_spec({"spec.suspend": True}))
+
+
+UNDER_WAY = with_newer(rolling(seen=True), digest=NEWER, settled=False, message="stuck")
+AMISS = [
+    suspended(UNDER_WAY),
+    dataclasses.replace(UNDER_WAY, residual=None),
+    dataclasses.replace(UNDER_WAY, missing_claims=("corpus",)),
+]
+
+
+@pytest.mark.parametrize("seen", AMISS, ids=["suspended", "no residual", "no claim"])
+def test_a_rollout_under_way_is_taken_back_in_time_whatever_else_is_amiss(seen: Seen) -> None:
+    plan = decide(seen, LATE)
+    assert [action.digest for action in plan.actions if isinstance(action, Serve)] == [STOCK]
+
+
+@pytest.mark.parametrize("seen", AMISS, ids=["suspended", "no residual", "no claim"])
+def test_a_rollout_under_way_ends_well_whatever_else_is_amiss(seen: Seen) -> None:
+    plan = decide(dataclasses.replace(seen, deployment=a_deployment(digest=NEWER)), NOW)
+    assert plan.status.live == a_ref(NEWER)
+
+
+def test_a_suspended_refresh_does_not_begin_a_rollout_that_was_only_announced() -> None:
+    plan = decide(suspended(with_newer(rolling())), NOW)
+    assert not plan.actions
+    assert plan.word.reason is Reason.SUSPENDED
+
+
+def test_the_way_back_is_pointed_at_although_suspended() -> None:
+    plan = decide(suspended(with_newer(rolling(STOCK, back=True), digest=NEWER)), NOW)
+    assert [action.digest for action in plan.actions if isinstance(action, Serve)] == [STOCK]
+
+
+@pytest.mark.parametrize(
+    "deployment",
+    [
+        a_deployment(containers=("renamed",), mounts={"renamed": "/models"}),
+        a_deployment(mounts={"server": "/elsewhere"}, models={"server": f"/models/versions/{STOCK}"}),
+    ],
+    ids=["renamed container", "moved mount"],
+)
+def test_a_container_that_does_not_load_the_live_version_is_pointed_at_it(deployment: DeploymentSeen) -> None:
+    plan = decide(a_sight(deployment=deployment), NOW)
+    [mount] = deployment.mounts.values()
+    assert [action.path for action in plan.actions if isinstance(action, Serve)] == [f"{mount}/versions/{STOCK}"]
+
+
+def test_a_variable_that_somebody_else_sets_is_told_and_not_fought_over() -> None:
+    plan = decide(a_sight(deployment=a_deployment(models={"server": "/models/mine"})), NOW)
+    assert not plan.actions
+    assert (plan.word.reason, plan.word.stalled) == (Reason.TARGET_CONFLICT, True)
+    assert "MODELREFRESH_MODEL=/models/mine, expected /models/versions/555" in plan.word.message

@@ -8,8 +8,9 @@ import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
 from modelrefresh import metrics
-from modelrefresh.api import spec
+from modelrefresh.api import names, spec
 from modelrefresh.api.conditions import Reason
+from modelrefresh.cluster import access
 from tests.policy import checkout
 
 README = checkout.ROOT / "README.md"
@@ -90,6 +91,16 @@ def test_every_setting_is_listed_with_its_default_and_no_other() -> None:
     read = dict(re.findall(r'reader\.read\(\s*"([A-Z_]+)",\s*default="([^"]*)"', source))
     rows = re.findall(r"^\| `([A-Z_]+)` \| `?([^`|]*?)`? \|", _text("docs/operations.md"), flags=re.MULTILINE)
     assert {name: "" if default == "empty" else default for name, default in rows} == read
+
+
+def test_the_rights_that_the_security_page_tells_are_those_that_are_used() -> None:
+    rows = dict(re.findall(r"^\| ([A-Z]\w+) \| ([a-z, ]+) \|", _text("docs/security.md"), flags=re.MULTILINE))
+    used = {
+        kind.kind: ", ".join(verbs)
+        for kind, subresource, verbs in access.RULES
+        if kind.group != names.GROUP and not subresource
+    }
+    assert used.items() <= rows.items()
 
 
 def test_decisions_are_numbered_without_gaps() -> None:

@@ -5,14 +5,16 @@ from collections.abc import Iterator
 import pytest
 
 from modelrefresh import metrics
+from modelrefresh.api import names
 
 NEWS = {"namespace": "team-a", "name": "news"}
+REFRESH = {"kind": names.REFRESH, **NEWS}
 
 
 @pytest.fixture(autouse=True)
 def _clean() -> Iterator[None]:
     yield
-    metrics.forget(**NEWS)
+    metrics.forget(**REFRESH)
 
 
 def value(name: str, **labels: str) -> float | None:
@@ -48,7 +50,7 @@ def test_scores_of_suites_that_are_gone_go_away() -> None:
 def test_a_deleted_object_leaves_no_series() -> None:
     metrics.RUNS.labels("team-a", "news", "Promoted").inc()
     metrics.set_differences(**NEWS, differences=[("s", "exact_match", 0.1)])
-    metrics.forget(**NEWS)
+    metrics.forget(**REFRESH)
     left = [
         sample
         for family in metrics.REGISTRY.collect()
@@ -64,3 +66,13 @@ def test_a_replica_that_stands_by_keeps_its_counts_and_drops_what_may_be_outdate
     metrics.stand_by()
     assert value("modelrefresh_live_version_info", version="one") is None
     assert value("modelrefresh_runs_total", outcome="Promoted") == 1.0
+
+
+def test_a_residual_that_goes_takes_nothing_from_a_refresh_of_the_same_name() -> None:
+    metrics.set_live(**NEWS, version="one")
+    metrics.set_condition(**REFRESH, type_="Ready", status="True")
+    metrics.set_condition(**REFRESH | {"kind": names.RESIDUAL}, type_="Ready", status="True")
+    metrics.forget(**REFRESH | {"kind": names.RESIDUAL})
+    kept = value("modelrefresh_condition", kind=names.REFRESH, type="Ready", status="True")
+    gone = value("modelrefresh_condition", kind=names.RESIDUAL, type="Ready", status="True")
+    assert (kept, gone, value("modelrefresh_live_version_info", version="one")) == (1.0, None, 1.0)

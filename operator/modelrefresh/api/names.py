@@ -77,17 +77,27 @@ def run_id(*, uid: str, trigger: str, inputs: str) -> str:
 
 
 def job_name(*, owner: str, run: str, stage: str, attempt: int) -> str:
-    """Name of the Job of one attempt; of several nodes also of a Service, so it has no dot and begins with a letter."""
-    head, tail = owner.replace(".", "-"), f"-{run}-{stage}-{attempt}"
-    head = head if head[0].isalpha() else f"r-{head}"
-    # Two owners that were told apart by a dot only stay two.
-    head = head if head == owner else f"{head}-{_digest(owner)[:4]}"
-    return short(head, limit=_JOB_LIMIT - len(tail)) + tail
+    """Name of the Job of one attempt; its pods have it as host name, so it has no dot and begins with a letter."""
+    return _label(owner, tail=f"-{run}-{stage}-{attempt}")
+
+
+def service_name(*, owner: str, uid: str) -> str:
+    """Name of the headless Service of one ModelRefresh; one that was made anew does not meet what its namesake left."""
+    return _label(owner, tail=f"-nodes-{_digest(uid)[:8]}")
 
 
 def version_name(*, refresh: str, digest: str) -> str:
     """Name of the ModelVersion of one sealed candidate."""
     return f"{short(refresh, limit=50)}-{digest[:8]}"
+
+
+def _label(owner: str, *, tail: str) -> str:
+    """An owner's name as the head of a DNS label."""
+    head = owner.replace(".", "-")
+    head = head if head[0].isalpha() else f"r-{head}"
+    # Two owners that were told apart by a dot only stay two.
+    head = head if head == owner else f"{head}-{_digest(owner)[:4]}"
+    return short(head, limit=_JOB_LIMIT - len(tail)) + tail
 
 
 def _digest(text: str) -> str:

@@ -181,6 +181,11 @@ class StageRecord(Record):
     merge: MergeFacts | None = None
     evaluate: EvaluateFacts | None = None
 
+    @property
+    def at_work(self) -> bool:
+        """Its attempt has begun and no end of it was recorded."""
+        return self.state in (StageState.QUEUED, StageState.RUNNING)
+
 
 class TriggerKind(enum.StrEnum):
     """What opened a run."""

@@ -5,7 +5,7 @@ template, every replica is of it and available, and none of the old ones is left
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from modelrefresh.api import names
@@ -25,6 +25,7 @@ def read(document: Document, *, workspace: str) -> DeploymentSeen:
         uid=document["metadata"]["uid"],
         containers=tuple(container["name"] for container in containers),
         mounts=_mounts(template["spec"], workspace=workspace),
+        models=_models(containers),
         digest=_digest((template.get("metadata") or {}).get("annotations") or {}),
         settled=waits is None,
         message=waits or "",
@@ -35,6 +36,16 @@ def _digest(annotations: Document) -> str | None:
     """Our annotation; anybody may edit it and it becomes part of a path, so what is no digest counts as absent."""
     text = annotations.get(names.ANNOTATION_DIGEST) or ""
     return text if _DIGEST.fullmatch(text) else None
+
+
+def _models(containers: Sequence[Document]) -> dict[str, str]:
+    """Container name to what it is told to load, where that is told at all."""
+    return {
+        container["name"]: item.get("value") or ""
+        for container in containers
+        for item in container.get("env") or ()
+        if item["name"] == names.MODEL_VARIABLE
+    }
 
 
 def _mounts(pod: Document, *, workspace: str) -> dict[str, str]:

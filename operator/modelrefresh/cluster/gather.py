@@ -22,6 +22,7 @@ from modelrefresh.api.status import RefreshStatus, ResidualStatus, VersionSpec
 from modelrefresh.cluster import attempts, deployments, kinds, progress
 from modelrefresh.cluster.kinds import Kind
 from modelrefresh.cluster.port import Document, Port
+from modelrefresh.plan import stages
 from modelrefresh.plan.observed import JobSeen, JobState, Meta, ResidualObserved, ResidualSeen, Seen, VersionSeen
 
 LOGGER = logging.getLogger(__name__)
@@ -33,10 +34,10 @@ _PASSED = ("Passed", "Stock")
 
 async def refresh(port: Port, document: Document) -> Seen:
     """A ModelRefresh and everything around it."""
-    meta, (spec, faults) = _meta(document), _spec(RefreshSpec, document)
+    meta, (spec, faults), before = _meta(document), _spec(RefreshSpec, document), _status(RefreshStatus, document)
     if spec is None:
         children = await _children(port, meta)
-        return Seen(meta=meta, spec=None, faults=faults, status=_status(RefreshStatus, document), **children)
+        return Seen(meta=meta, spec=None, faults=faults, status=before, **children)
     children, profile, residual, deployment, versions = await asyncio.gather(
         _children(port, meta),
         _get(port, kinds.REFRESH_PROFILE, name=spec.profile),
@@ -54,7 +55,7 @@ async def refresh(port: Port, document: Document) -> Seen:
     return Seen(
         meta=meta,
         spec=spec,
-        status=_status(RefreshStatus, document),
+        status=before,
         profile=rules,
         profile_hash=_hash(profile),
         residual=_residual(residual),
@@ -62,7 +63,8 @@ async def refresh(port: Port, document: Document) -> Seen:
         foreign_digests=await _foreign(port, meta, workspace=workspace) if crowded else frozenset(),
         deployment=deployments.read(deployment, workspace=workspace) if deployment else None,
         rival=await _rival(port, meta, deployment) if deployment else None,
-        missing_claims=await _missing(port, meta, uris=uris, workspace=workspace),
+        # A stage at work has its claims, and its pod says so itself if not.
+        missing_claims=() if stages.at_work(before) else await _missing(port, meta, uris=uris, workspace=workspace),
         **children,
     )
 

@@ -1,4 +1,4 @@
-"""The Job of one attempt, and the headless Service by which its nodes meet.
+"""The Job of one attempt, and the headless Service by which the nodes of a ModelRefresh meet.
 
 An attempt never retries by itself: `backoffLimit: 0`, and the failure policy writes exit
 code or disruption into the Job's own condition, so that they survive the pod (KEP-3329).
@@ -33,7 +33,9 @@ def build(start: StartStage, profile: ProfileSpec, *, meta: Meta, kind: str) -> 
         "backoffLimit": 0,
         "podReplacementPolicy": "Failed",
         "podFailurePolicy": {"rules": _FAILURE_RULES},
-        "template": pod.template(start, profile, labels=marks, job=name(start)),
+        "template": pod.template(
+            start, profile, labels=marks, place=pod.Place(job=name(start), service=_service(meta))
+        ),
     }
     if start.nodes > 1:
         spec |= {"completions": start.nodes, "parallelism": start.nodes, "completionMode": "Indexed"}
@@ -52,23 +54,26 @@ def build(start: StartStage, profile: ProfileSpec, *, meta: Meta, kind: str) -> 
 
 
 def service(start: StartStage, *, meta: Meta, kind: str) -> dict[str, Any]:
-    """Headless Service named like the Job; it resolves pods before they are ready, since rendezvous comes first."""
-    marks = labels.of_stage(meta, start.request, kind=kind)
+    """Headless Service for all attempts of all runs, each of which has host names of its own.
+
+    It resolves pods before they are ready, since rendezvous comes first.
+    """
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {
-            "name": name(start),
+            "name": _service(meta),
             "namespace": meta.namespace,
-            "labels": marks,
+            "labels": labels.of_child(meta, kind=kind),
             "ownerReferences": labels.owner(meta, kind=kind),
         },
         "spec": {
             "clusterIP": "None",
             "publishNotReadyAddresses": True,
-            "selector": {
-                key: marks[key]
-                for key in (names.LABEL_OWNER_UID, names.LABEL_RUN, names.LABEL_STAGE, names.LABEL_ATTEMPT)
-            },
+            "selector": {names.LABEL_OWNER_UID: meta.uid, names.LABEL_STAGE: start.request.stage.value},
         },
     }
+
+
+def _service(meta: Meta) -> str:
+    return names.service_name(owner=meta.name, uid=meta.uid)

@@ -21,7 +21,17 @@ _SCRATCH_LIMIT: Final = "8Gi"
 _HUB_TOKEN: Final = "/secrets/hub"  # noqa: S105 -- a folder
 
 
-def template(start: StartStage, profile: ProfileSpec, *, labels: dict[str, str], job: str) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the pods of several nodes find each other."""
+
+    job: str
+    """Name of the Job; with the number of a pod its host name."""
+    service: str
+    """Headless Service under which host names resolve."""
+
+
+def template(start: StartStage, profile: ProfileSpec, *, labels: dict[str, str], place: Place) -> dict[str, Any]:
     """Pod template of one attempt."""
     stage = profile.stages.get(start.request.stage.value, profile.stage_defaults)
     volumes = _volumes(start.request, profile)
@@ -33,10 +43,10 @@ def template(start: StartStage, profile: ProfileSpec, *, labels: dict[str, str],
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": _pod_security(profile),
-        "containers": [_container(start, profile, mounts=[mount for _, mount in volumes], job=job)],
+        "containers": [_container(start, profile, mounts=[mount for _, mount in volumes], place=place)],
         "volumes": list({volume["name"]: volume for volume, _ in volumes}.values()),
     }
-    return {"metadata": {"labels": labels}, "spec": spec | _placement(profile, stage) | _naming(start, job=job)}
+    return {"metadata": {"labels": labels}, "spec": spec | _placement(profile, stage) | _naming(start, place)}
 
 
 def claims(request: StageInput) -> tuple[str, ...]:
@@ -56,13 +66,15 @@ def uris(record: object) -> Iterator[str]:
             yield from uris(getattr(record, field.name))
 
 
-def _container(start: StartStage, profile: ProfileSpec, *, mounts: list[dict[str, Any]], job: str) -> dict[str, Any]:
+def _container(
+    start: StartStage, profile: ProfileSpec, *, mounts: list[dict[str, Any]], place: Place
+) -> dict[str, Any]:
     return {
         "name": CONTAINER,
         "image": profile.image,
         "imagePullPolicy": "IfNotPresent",
         "args": [start.request.stage.value],
-        "env": _environment(start, profile, job=job),
+        "env": _environment(start, profile, place),
         "resources": _resources(start, profile),
         "ports": [{"name": "progress", "containerPort": env.PROGRESS_PORT, "protocol": "TCP"}],
         "volumeMounts": mounts,
@@ -75,10 +87,10 @@ def _container(start: StartStage, profile: ProfileSpec, *, mounts: list[dict[str
     }
 
 
-def _environment(start: StartStage, profile: ProfileSpec, *, job: str) -> list[dict[str, Any]]:
+def _environment(start: StartStage, profile: ProfileSpec, place: Place) -> list[dict[str, Any]]:
     values = {env.INPUT_VARIABLE: env.render(start.request)}
     if start.nodes > 1:
-        values[env.MASTER_VARIABLE] = f"{job}-0.{job}"
+        values[env.MASTER_VARIABLE] = f"{place.job}-0.{place.service}"
     if profile.hub_token_secret is not None:
         values["HF_TOKEN_PATH"] = f"{_HUB_TOKEN}/token"
     # As many threads as the container may use, not as many as the node has.
@@ -136,6 +148,5 @@ def _placement(profile: ProfileSpec, stage: ProfileStage) -> dict[str, Any]:
     return {key: value for key, value in wanted.items() if value}
 
 
-def _naming(start: StartStage, *, job: str) -> dict[str, Any]:
-    """Pods of several nodes find each other under the Job's headless Service."""
-    return {"subdomain": job} if start.nodes > 1 else {}
+def _naming(start: StartStage, place: Place) -> dict[str, Any]:
+    return {"subdomain": place.service} if start.nodes > 1 else {}

@@ -20,6 +20,7 @@ BEFORE: Final[tuple[Gate, ...]] = (
     lifecycle.clean_up,  # going away beats everything
     lifecycle.keep,  # nothing may vanish before its Jobs have
     lifecycle.refuse_bad_spec,  # a spec we cannot read is said once, not retried
+    rollout.advance,  # a Deployment on its way is brought to rest, whatever else is amiss
     lifecycle.hold_if_suspended,  # the user asked for silence
     lifecycle.require_profile,  # what may be used, and how much of it
     lifecycle.require_claims,
@@ -28,7 +29,6 @@ BEFORE: Final[tuple[Gate, ...]] = (
 )
 
 RULES: Final[tuple[Rule, ...]] = (
-    rollout.advance,  # a Deployment on its way is brought to rest first
     rollout.follow_hand,  # a person's choice of version is right
     rollout.mark,  # the versions say which one serves
     runs.supersede,  # the spec says something else now

@@ -90,7 +90,7 @@ def _require_claims(seen: ResidualObserved, _: datetime.datetime) -> ResidualPla
 
 def _await(seen: ResidualObserved, _: datetime.datetime) -> ResidualPlan | None:
     stage = _stage(seen)
-    if stage.state not in (StageState.QUEUED, StageState.RUNNING):
+    if not stage.at_work:
         return None
     job = results.find(seen.jobs, run=_run(seen), stage=stage)
     if job is None or job.deleting:
@@ -142,7 +142,7 @@ RULES: Final[tuple[Rule, ...]] = (
 def _absorb(seen: ResidualObserved, now: datetime.datetime) -> ResidualStatus:
     stage, status = _stage(seen), seen.status
     job = results.find(seen.jobs, run=_run(seen), stage=stage)
-    if job is None or stage.state not in (StageState.QUEUED, StageState.RUNNING):
+    if job is None or not stage.at_work:
         return status
     attempts = seen.profile.limits.attempts if seen.profile else 1
     terms = results.Terms(attempts=attempts, evaluation=None, now=now)

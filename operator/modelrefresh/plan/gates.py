@@ -58,11 +58,6 @@ def judge(evaluation: Evaluation, scores: Sequence[Score]) -> tuple[Judgement, .
     return tuple(_judge_gate(gate, scores, confidence=float(evaluation.confidence)) for gate in evaluation.gates)
 
 
-def passed(judgements: Sequence[Judgement]) -> bool:
-    """A candidate passes when every gate passes; no gates is not passing."""
-    return bool(judgements) and all(item.verdict is Verdict.PASS for item in judgements)
-
-
 def _judge_gate(gate: Gate, scores: Sequence[Score], *, confidence: float) -> Judgement:
     found = [score for score in scores if (score.suite, score.metric) == (gate.suite, gate.metric)]
     if len(found) != 1:

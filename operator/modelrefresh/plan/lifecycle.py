@@ -14,7 +14,7 @@ from modelrefresh.api.records import StageState
 from modelrefresh.api.spec import ProfileSpec, RefreshSpec
 from modelrefresh.plan import results, stages
 from modelrefresh.plan.actions import Action, AddFinalizer, Plan, RemoveFinalizer, StopJob, Word
-from modelrefresh.plan.observed import JobSeen, JobState, Seen, Work
+from modelrefresh.plan.observed import JobSeen, JobState, Seen, Serving, Work
 
 _LOOK_AGAIN_SECONDS = 30.0
 """How often a missing prerequisite is looked for; most of them cause no event of ours."""
@@ -46,11 +46,11 @@ def refuse_bad_spec(seen: Seen, _: datetime.datetime) -> Plan | None:
     return _blocked(seen, Reason.INVALID_SPEC, "; ".join(seen.faults))
 
 
-def hold_if_suspended(seen: Seen, _: datetime.datetime) -> Plan | None:
+def hold_if_suspended(seen: Seen, now: datetime.datetime) -> Plan | None:
     """Suspended: running Jobs are stopped with a checkpoint; the attempt does not count."""
     if seen.spec is None or not seen.spec.suspend:
         return None
-    status = results.pause(seen.status)
+    status = results.pause(seen.status, seen.jobs, reason=Reason.SUSPENDED, now=now)
     word = Word(reason=Reason.SUSPENDED, message="spec.suspend is true; set it to false to go on")
     return Plan(status=status, word=word, actions=stop(seen.jobs))
 
@@ -148,23 +148,42 @@ def require_residual(seen: Seen, _: datetime.datetime) -> Plan | None:
     return None
 
 
-def work(seen: Seen) -> Work:
-    """The refresh with all its prerequisites; the rules above have let it pass."""
-    container = _container(seen)
-    assert seen.spec and seen.residual and seen.residual.digest and seen.deployment and container  # noqa: S101, PT018
-    return Work(
+def serving(seen: Seen) -> Serving | None:
+    """The refresh with its Deployment; None where `require_target` has something to say."""
+    container = _container(seen) if seen.spec else None
+    if seen.spec is None or seen.deployment is None or seen.rival is not None or container is None:
+        return None
+    if container not in seen.deployment.mounts:
+        return None
+    return Serving(
         meta=seen.meta,
         spec=seen.spec,
         status=seen.status,
+        deployment=seen.deployment,
+        container=container,
+        versions=seen.versions,
+    )
+
+
+def work(seen: Seen) -> Work:
+    """The refresh with all its prerequisites; the rules above have let it pass."""
+    at = serving(seen)
+    assert at is not None  # noqa: S101
+    assert seen.residual is not None  # noqa: S101
+    assert seen.residual.digest is not None  # noqa: S101
+    return Work(
+        meta=at.meta,
+        spec=at.spec,
+        status=at.status,
+        deployment=at.deployment,
+        container=at.container,
+        versions=at.versions,
         profile_hash=seen.profile_hash,
         residual=seen.residual,
         residual_digest=seen.residual.digest,
-        deployment=seen.deployment,
-        container=container,
-        inputs=inputs(seen.spec, residual=seen.residual.digest),
+        inputs=inputs(at.spec, residual=seen.residual.digest),
         jobs=seen.jobs,
         pods=seen.pods,
-        versions=seen.versions,
         foreign_digests=seen.foreign_digests,
     )
 
@@ -214,11 +233,7 @@ def _over_limits(spec: RefreshSpec, profile: ProfileSpec) -> Iterable[str]:
 
 def _blocked(seen: Seen, reason: Reason, message: str) -> Plan:
     """Nothing new starts until a person acts; Jobs that run go on."""
-    at_work = seen.status.run is not None and seen.status.run.outcome is None and _running(seen)
+    found = stages.at_work(seen.status)
+    at_work = found is not None and found[1].state is StageState.RUNNING
     word = Word(reason=reason, message=message, stalled=not at_work, working=at_work)
     return Plan(status=seen.status, word=word, wake_seconds=_LOOK_AGAIN_SECONDS)
-
-
-def _running(seen: Seen) -> bool:
-    stage = stages.current(seen.status.run) if seen.status.run else None
-    return stage is not None and stage.state is StageState.RUNNING

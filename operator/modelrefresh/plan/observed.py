@@ -101,6 +101,8 @@ class DeploymentSeen:
     """Where each container mounts the workspace claim."""
     digest: str | None
     """Our annotation on its pod template."""
+    models: Mapping[str, str]
+    """What MODELREFRESH_MODEL says in each container that has it."""
     settled: bool
     """Its controller has seen the newest template and every replica is updated and available."""
     message: str = ""
@@ -150,23 +152,29 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """A ModelRefresh with everything that a stage or a rollout needs: no prerequisite is missing."""
+class Serving:
+    """A ModelRefresh and the Deployment that serves it: what a rollout needs."""
 
     meta: Meta
     spec: RefreshSpec
     status: RefreshStatus
-    profile_hash: str
-    residual: ResidualSeen
-    residual_digest: str
     deployment: DeploymentSeen
     container: str
     """Container of the Deployment that is pointed at a version."""
+    versions: tuple[VersionSeen, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work(Serving):
+    """The same with everything that a stage needs: no prerequisite is missing."""
+
+    profile_hash: str
+    residual: ResidualSeen
+    residual_digest: str
     inputs: str
     """Hash of what a run works on."""
     jobs: tuple[JobSeen, ...]
     pods: frozenset[tuple[str, Stage]]
-    versions: tuple[VersionSeen, ...]
     foreign_digests: frozenset[str]
 
 

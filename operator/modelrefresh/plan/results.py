@@ -36,8 +36,6 @@ from modelrefresh.plan import gates, retries, stages
 from modelrefresh.plan.observed import JobSeen, JobState
 from modelrefresh.plan.retries import Turn
 
-_AT_WORK = (StageState.QUEUED, StageState.RUNNING)
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
@@ -51,10 +49,10 @@ class Terms:
 
 def absorb(status: RefreshStatus, jobs: Sequence[JobSeen], terms: Terms) -> RefreshStatus:
     """The status after a look at the Job of the current stage."""
-    run = status.run
-    stage = stages.current(run) if run and run.outcome is None else None
-    if run is None or stage is None or stage.state not in _AT_WORK:
+    found = stages.at_work(status)
+    if found is None:
         return status
+    run, stage = found
     job = find(jobs, run=run.id, stage=stage)
     if job is None:
         return status
@@ -103,13 +101,21 @@ def failure(before: StageRecord, after: StageRecord, job: JobSeen, terms: Terms)
     )
 
 
-def pause(status: RefreshStatus) -> RefreshStatus:
+def pause(status: RefreshStatus, jobs: Sequence[JobSeen], *, reason: Reason, now: datetime.datetime) -> RefreshStatus:
     """The status with the stage at work sent back to wait; the next attempt goes on from its checkpoint."""
-    run = status.run
-    stage = stages.current(run) if run and run.outcome is None else None
-    if run is None or stage is None or stage.state not in _AT_WORK:
+    found = stages.at_work(status)
+    if found is None:
         return status
-    waiting = stage.but(state=StageState.WAITING, reason=Reason.SUSPENDED, message="", progress=None, end_time=None)
+    run, stage = found
+    job = find(jobs, run=run.id, stage=stage)
+    waiting = stage.but(
+        state=StageState.WAITING,
+        reason=reason,
+        message="",
+        progress=None,
+        end_time=None,
+        gpu_seconds=stage.gpu_seconds + (_gpu_seconds(stage, job, until=now) if job else 0),
+    )
     return status.but(run=stages.put(run, waiting))
 
 
@@ -130,13 +136,17 @@ def _fail(stage: StageRecord, job: JobSeen, terms: Terms) -> StageRecord:
 
 def _end(stage: StageRecord, job: JobSeen, terms: Terms) -> StageRecord:
     finished = job.finished or terms.now
-    worked = max(0.0, (finished - job.started).total_seconds()) if job.started else 0.0
     return stage.but(
         start_time=stage.start_time or job.started,
         end_time=finished,
         progress=None,
-        gpu_seconds=stage.gpu_seconds + round(worked * stage.gpus),
+        gpu_seconds=stage.gpu_seconds + _gpu_seconds(stage, job, until=finished),
     )
+
+
+def _gpu_seconds(stage: StageRecord, job: JobSeen, *, until: datetime.datetime) -> int:
+    """What this attempt has held its GPUs for."""
+    return round(max(0.0, (until - job.started).total_seconds()) * stage.gpus) if job.started else 0
 
 
 def _said(job: JobSeen, evaluation: Evaluation | None) -> dict[str, Any] | None:

@@ -31,7 +31,7 @@ def sweep(work: Work, now: datetime.datetime) -> Plan | None:
     under_way = work.status.sweep
     job = results.find(work.jobs, run=RUN, stage=under_way.stage) if under_way else None
     # A sweep whose Job is gone, as after a suspension, is not made again: its list may name what serves by now.
-    if under_way is not None and job is not None and under_way.stage.state in (StageState.QUEUED, StageState.RUNNING):
+    if under_way is not None and job is not None and under_way.stage.at_work:
         return _follow(work, under_way, job, now)
     runs, versions = _old_runs(work)[:_AT_ONCE], _old_versions(work)[:_AT_ONCE]
     if not runs and not versions:

@@ -13,42 +13,42 @@ from modelrefresh.api.conditions import Reason
 from modelrefresh.api.records import Outcome, Run, StageState
 from modelrefresh.api.status import RefreshStatus, Rollout, VersionRef
 from modelrefresh.contract import artifacts
-from modelrefresh.plan import history
+from modelrefresh.plan import history, lifecycle
 from modelrefresh.plan.actions import Action, MarkServed, Plan, Serve, Word
 from modelrefresh.plan.history import End
-from modelrefresh.plan.observed import VersionSeen, Work
+from modelrefresh.plan.observed import Seen, Serving, VersionSeen
 
 _HELD_LIMIT = 10
 
 
-def install(work: Work, now: datetime.datetime) -> Plan | None:
+def install(at: Serving, now: datetime.datetime) -> Plan | None:
     """Nothing serves yet: adopt what the Deployment already serves, else roll out version zero."""
-    status = work.status
+    status = at.status
     if status.live is not None or status.rollout is not None:
         return None
-    found = _found(work)
+    found = _found(at)
     if found is not None:
         word = Word(reason=Reason.SERVING, message=f"found {found.version} in the Deployment", working=True)
         return Plan(status=status.but(live=found.but(since=now)), word=word, wake_seconds=0.0)
-    return _begin(work, status.stock, now) if status.stock is not None else None
+    return _begin(at, status.stock, now) if status.stock is not None else None
 
 
-def _found(work: Work) -> VersionRef | None:
+def _found(at: Serving) -> VersionRef | None:
     """What the Deployment names: a version of ours, or one whose ModelVersion went with an earlier ModelRefresh.
 
     The latter was rolled out by us once and serves now; to put the stock model in its place would be a step back.
     """
-    digest, known = work.deployment.digest, _chosen(work)
+    digest, known = at.deployment.digest, _chosen(at)
     if known is not None:
         return VersionRef(version=known.name, digest=known.digest)
-    if digest is None or any(item.digest == digest for item in work.versions):
+    if digest is None or any(item.digest == digest for item in at.versions):
         return None
-    return VersionRef(version=names.version_name(refresh=work.meta.name, digest=digest), digest=digest)
+    return VersionRef(version=names.version_name(refresh=at.meta.name, digest=digest), digest=digest)
 
 
-def promote(work: Work, run: Run, target: VersionRef, now: datetime.datetime) -> Plan:
+def promote(at: Serving, run: Run, target: VersionRef, now: datetime.datetime) -> Plan:
     """Roll out a candidate that passed every gate."""
-    status = work.status
+    status = at.status
     if status.live is not None and status.live.digest == target.digest:
         text = f"{target.version} passed and already serves"
         ended = history.close(status, run, End(outcome=Outcome.PROMOTED, message=text), now)
@@ -59,79 +59,104 @@ def promote(work: Work, run: Run, target: VersionRef, now: datetime.datetime) ->
             status, run, End(outcome=Outcome.ROLLED_BACK, message=text, reason=Reason.PROMOTION_HELD), now
         )
         return Plan(status=ended, word=Word(reason=Reason.PROMOTION_HELD, message=text), wake_seconds=0.0)
-    return _begin(work, target, now)
+    return _begin(at, target, now)
 
 
-def advance(work: Work, now: datetime.datetime) -> Plan | None:
-    """A rollout is under way: point, wait, settle, or go back."""
-    rollout = work.status.rollout
-    if rollout is None:
+def advance(seen: Seen, now: datetime.datetime) -> Plan | None:
+    """A rollout is under way: point, wait, settle, or go back.
+
+    So also while the refresh is suspended or lacks something that only stages need: a candidate that does not start
+    must not stay in the Deployment for that long.
+    """
+    rollout, at = seen.status.rollout, lifecycle.serving(seen)
+    if rollout is None or at is None:
         return None
-    there = work.deployment.digest == rollout.target.digest
-    if there and work.deployment.settled:
-        return _settle(work, rollout, now)
-    if rollout.seen and not there and _chosen(work) is not None:
-        return _undone(work, rollout, now)
-    late = (now - rollout.start_time).total_seconds() > work.spec.rollout.progress_deadline_seconds
-    if late and not rollout.back and work.status.live is not None:
-        return _go_back(work, rollout, work.status.live, now)
-    return _wait(work, rollout, there=there, late=late)
+    there = at.deployment.digest == rollout.target.digest
+    if at.spec.suspend and not there and not rollout.back:
+        # What is on its way ends; nothing new is begun, and nobody's hand is contradicted.
+        return None
+    if there and at.deployment.settled:
+        return _settle(at, rollout, now)
+    if rollout.seen and not there and _chosen(at) is not None:
+        return _undone(at, rollout, now)
+    late = (now - rollout.start_time).total_seconds() > at.spec.rollout.progress_deadline_seconds
+    if late and not rollout.back and at.status.live is not None:
+        return _go_back(at, rollout, at.status.live, now)
+    return _wait(at, rollout, there=there, late=late)
 
 
-def follow_hand(work: Work, now: datetime.datetime) -> Plan | None:
+def follow_hand(at: Serving, now: datetime.datetime) -> Plan | None:
     """Nothing is under way, yet the Deployment names another version than the live one."""
-    live, digest = work.status.live, work.deployment.digest
-    if live is None or digest == live.digest:
+    live, digest = at.status.live, at.deployment.digest
+    if live is None:
         return None
-    known = _chosen(work)
-    elsewhere = any(item.digest == live.digest and _is_elsewhere(work, item) for item in work.versions)
+    if digest == live.digest:
+        return _follow_variable(at, live, now)
+    known = _chosen(at)
+    elsewhere = any(item.digest == live.digest and _is_elsewhere(at, item) for item in at.versions)
     if known is None or elsewhere:
-        return _begin(work, live, now, back=True)
+        return _begin(at, live, now, back=True)
     chosen = VersionRef(version=known.name, digest=known.digest, since=now)
-    status = work.status.but(live=chosen, previous=live, held=_hold(work.status, live.digest, release=chosen.digest))
+    status = at.status.but(live=chosen, previous=live, held=_hold(at.status, live.digest, release=chosen.digest))
     text = f"{chosen.version} was chosen by hand; {live.version} is held back"
     return Plan(status=status, word=Word(reason=Reason.SERVING, message=text), wake_seconds=0.0)
 
 
-def mark(work: Work, _: datetime.datetime) -> Plan | None:
+def _follow_variable(at: Serving, live: VersionRef, now: datetime.datetime) -> Plan | None:
+    """The container does not load the live version: it was renamed, its mount was moved, or somebody else sets it."""
+    saw, wanted = at.deployment.models.get(at.container), _path(at, live)
+    if saw == wanted:
+        return None
+    if saw is None or saw.endswith(f"/{artifacts.VERSIONS}/{live.digest}"):
+        return _begin(at, live, now, back=True)
+    text = (
+        f'container "{at.container}" of Deployment "{at.deployment.name}" has {names.MODEL_VARIABLE}={saw}, expected '
+        f"{wanted}; take the variable out of what else sets it (a manifest in Git, kubectl set env)"
+    )
+    return Plan(
+        status=at.status, word=Word(reason=Reason.TARGET_CONFLICT, message=text, stalled=True), wake_seconds=30.0
+    )
+
+
+def mark(at: Serving, _: datetime.datetime) -> Plan | None:
     """Each ModelVersion says whether it is the one that serves."""
-    live = work.status.live
+    live = at.status.live
     stale = [
         item
-        for item in work.versions
-        if live is not None and (item.served != (item.digest == live.digest) or _is_elsewhere(work, item))
+        for item in at.versions
+        if live is not None and (item.served != (item.digest == live.digest) or _is_elsewhere(at, item))
     ]
     if live is None or not stale:
         return None
     marks = tuple(
-        MarkServed(name=item.name, deployment=work.deployment.name if item.digest == live.digest else None)
+        MarkServed(name=item.name, deployment=at.deployment.name if item.digest == live.digest else None)
         for item in stale
     )
     word = Word(reason=Reason.SERVING, message=f"{live.version} serves", working=True)
-    return Plan(status=work.status, word=word, actions=marks, wake_seconds=0.0)
+    return Plan(status=at.status, word=word, actions=marks, wake_seconds=0.0)
 
 
-def _chosen(work: Work) -> VersionSeen | None:
+def _chosen(at: Serving) -> VersionSeen | None:
     """The version that the Deployment names, if it may serve: judged, and not in a sweep that has not ended well."""
-    sweep = work.status.sweep
+    sweep = at.status.sweep
     going = sweep.versions if sweep is not None and sweep.stage.state is not StageState.SUCCEEDED else ()
-    found = (item for item in work.versions if item.passed and item.digest not in going)
-    return next((item for item in found if item.digest == work.deployment.digest), None)
+    found = (item for item in at.versions if item.passed and item.digest not in going)
+    return next((item for item in found if item.digest == at.deployment.digest), None)
 
 
-def _is_elsewhere(work: Work, version: VersionSeen) -> bool:
+def _is_elsewhere(at: Serving, version: VersionSeen) -> bool:
     """Whether it was served by a Deployment that is no longer the target."""
-    return version.deployment not in (None, work.deployment.name)
+    return version.deployment not in (None, at.deployment.name)
 
 
-def _begin(work: Work, target: VersionRef, now: datetime.datetime, *, back: bool = False) -> Plan:
+def _begin(at: Serving, target: VersionRef, now: datetime.datetime, *, back: bool = False) -> Plan:
     rollout = Rollout(target=target, start_time=now, back=back)
     word = Word(reason=Reason.ROLLING_OUT, message=f"rolling out {target.version}", working=True)
-    return Plan(status=work.status.but(rollout=rollout), word=word, actions=(_serve(work, target),), wake_seconds=5.0)
+    return Plan(status=at.status.but(rollout=rollout), word=word, actions=(_serve(at, target),), wake_seconds=5.0)
 
 
-def _settle(work: Work, rollout: Rollout, now: datetime.datetime) -> Plan:
-    status, target = work.status, rollout.target.but(since=now)
+def _settle(at: Serving, rollout: Rollout, now: datetime.datetime) -> Plan:
+    status, target = at.status, rollout.target.but(since=now)
     before = status.previous if rollout.back else status.live
     status = status.but(live=target, previous=before, rollout=None)
     run = status.run
@@ -144,41 +169,41 @@ def _settle(work: Work, rollout: Rollout, now: datetime.datetime) -> Plan:
     if status.run is not None and status.run.outcome is not None:
         word = Word(reason=Reason(status.run.outcome.value), message=status.run.message)
     # What `mark` and `runs.idle` would say next: one status for the end of a rollout instead of three.
-    marked = mark(dataclasses.replace(work, status=status), now)
+    marked = mark(dataclasses.replace(at, status=status), now)
     return Plan(status=status, word=word, actions=marked.actions if marked else (), wake_seconds=0.0)
 
 
-def _undone(work: Work, rollout: Rollout, now: datetime.datetime) -> Plan:
+def _undone(at: Serving, rollout: Rollout, now: datetime.datetime) -> Plan:
     digest = rollout.target.digest
     text = f"the rollout of {rollout.target.version} was undone by hand; it is not tried again by itself"
-    return _abandon(work, digest, text, now)
+    return _abandon(at, digest, text, now)
 
 
-def _go_back(work: Work, rollout: Rollout, live: VersionRef, now: datetime.datetime) -> Plan:
-    seconds = work.spec.rollout.progress_deadline_seconds
+def _go_back(at: Serving, rollout: Rollout, live: VersionRef, now: datetime.datetime) -> Plan:
+    seconds = at.spec.rollout.progress_deadline_seconds
     text = (
-        f"{rollout.target.version} was not available within {seconds} s ({work.deployment.message}); "
+        f"{rollout.target.version} was not available within {seconds} s ({at.deployment.message}); "
         f"going back to {live.version}"
     )
-    plan = _abandon(work, rollout.target.digest, text, now, reason=Reason.PROGRESS_DEADLINE_EXCEEDED)
+    plan = _abandon(at, rollout.target.digest, text, now, reason=Reason.PROGRESS_DEADLINE_EXCEEDED)
     back = Rollout(target=live, start_time=now, back=True)
-    return Plan(status=plan.status.but(rollout=back), word=plan.word, actions=(_serve(work, live),), wake_seconds=5.0)
+    return Plan(status=plan.status.but(rollout=back), word=plan.word, actions=(_serve(at, live),), wake_seconds=5.0)
 
 
 def _abandon(
-    work: Work, digest: str, text: str, now: datetime.datetime, *, reason: Reason = Reason.ROLLED_BACK
+    at: Serving, digest: str, text: str, now: datetime.datetime, *, reason: Reason = Reason.ROLLED_BACK
 ) -> Plan:
-    status = work.status.but(rollout=None, held=_hold(work.status, digest))
+    status = at.status.but(rollout=None, held=_hold(at.status, digest))
     if status.run is not None and status.run.outcome is None:
         status = history.close(status, status.run, End(outcome=Outcome.ROLLED_BACK, message=text, reason=reason), now)
     return Plan(status=status, word=Word(reason=Reason.ROLLED_BACK, message=text), wake_seconds=0.0)
 
 
-def _wait(work: Work, rollout: Rollout, *, there: bool, late: bool) -> Plan:
-    text = f"rolling out {rollout.target.version}: {work.deployment.message or 'waiting for the Deployment'}"
+def _wait(at: Serving, rollout: Rollout, *, there: bool, late: bool) -> Plan:
+    text = f"rolling out {rollout.target.version}: {at.deployment.message or 'waiting for the Deployment'}"
     reason = Reason.PROGRESS_DEADLINE_EXCEEDED if late else Reason.ROLLING_OUT
-    status = work.status.but(rollout=rollout.but(seen=rollout.seen or there))
-    actions: tuple[Action, ...] = () if there else (_serve(work, rollout.target),)
+    status = at.status.but(rollout=rollout.but(seen=rollout.seen or there))
+    actions: tuple[Action, ...] = () if there else (_serve(at, rollout.target),)
     return Plan(
         status=status,
         word=Word(reason=reason, message=text, working=not late, stalled=late),
@@ -187,16 +212,20 @@ def _wait(work: Work, rollout: Rollout, *, there: bool, late: bool) -> Plan:
     )
 
 
-def _serve(work: Work, target: VersionRef) -> Serve:
-    root = work.deployment.mounts[work.container].rstrip("/")
+def _serve(at: Serving, target: VersionRef) -> Serve:
     return Serve(
-        deployment=work.deployment.name,
-        uid=work.deployment.uid,
-        container=work.container,
-        path=f"{root}/{artifacts.VERSIONS}/{target.digest}",
+        deployment=at.deployment.name,
+        uid=at.deployment.uid,
+        container=at.container,
+        path=_path(at, target),
         version=names.short(target.version),
         digest=target.digest,
     )
+
+
+def _path(at: Serving, target: VersionRef) -> str:
+    """Where the version lies inside the container."""
+    return f"{at.deployment.mounts[at.container].rstrip('/')}/{artifacts.VERSIONS}/{target.digest}"
 
 
 def _hold(status: RefreshStatus, digest: str, *, release: str | None = None) -> tuple[str, ...]:

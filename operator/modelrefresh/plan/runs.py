@@ -12,7 +12,7 @@ from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.records import Outcome, Run, StageState, Trigger, TriggerKind
 from modelrefresh.api.status import RefreshStatus
-from modelrefresh.plan import history, lifecycle, retention, schedule, stages, steps
+from modelrefresh.plan import history, lifecycle, results, retention, schedule, stages, steps
 from modelrefresh.plan.actions import Plan, Word
 from modelrefresh.plan.history import End
 from modelrefresh.plan.observed import Work
@@ -25,11 +25,12 @@ _RETRY_DOUBLINGS = 6
 
 def supersede(work: Work, now: datetime.datetime) -> Plan | None:
     """The active run works on something the spec no longer says."""
-    run = work.status.run
+    status = results.pause(work.status, work.jobs, reason=Reason.SUPERSEDED, now=now)
+    run = status.run
     if run is None or run.outcome is not None or run.inputs == work.inputs:
         return None
     text = f"run {run.id} worked on an older spec (generation {run.spec_generation})"
-    status = history.close(work.status, run, End(outcome=Outcome.SUPERSEDED, message=text), now).but(candidate=None)
+    status = history.close(status, run, End(outcome=Outcome.SUPERSEDED, message=text), now).but(candidate=None)
     return Plan(
         status=status,
         word=Word(reason=Reason.SUPERSEDED, message=text, working=True),

@@ -10,6 +10,7 @@ from typing import Final
 
 from modelrefresh.api.records import Run, StageRecord, StageState
 from modelrefresh.api.spec import RefreshSpec
+from modelrefresh.api.status import RefreshStatus
 from modelrefresh.contract import env
 from modelrefresh.contract.env import Stage, StageInput, Strategy
 from modelrefresh.plan.actions import StartStage
@@ -31,6 +32,13 @@ def table(*, with_import: bool) -> tuple[StageRecord, ...]:
 def current(run: Run) -> StageRecord | None:
     """The first stage that has not succeeded, or None when all have."""
     return next((stage for stage in run.stages if stage.state is not StageState.SUCCEEDED), None)
+
+
+def at_work(status: RefreshStatus) -> tuple[Run, StageRecord] | None:
+    """The open run and its stage whose Job is at work."""
+    run = status.run
+    stage = current(run) if run and run.outcome is None else None
+    return (run, stage) if run and stage and stage.at_work else None
 
 
 def put(run: Run, stage: StageRecord) -> Run:

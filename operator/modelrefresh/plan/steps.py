@@ -17,7 +17,9 @@ from modelrefresh.plan.history import End
 from modelrefresh.plan.observed import JobSeen, JobState, Work
 
 _LOOK_SECONDS = 15.0
-"""How often the progress of a running stage is looked at."""
+"""How often the progress of a running stage is looked at, and when a new Job is looked at for the first time."""
+_QUEUED_SECONDS = 60.0
+"""How often a Job is looked at whose pods wait; its first running pod is an event of the Job."""
 
 
 def give_up(work: Work, now: datetime.datetime) -> Plan | None:
@@ -61,7 +63,7 @@ def skip_unchanged(work: Work, now: datetime.datetime) -> Plan | None:
 def await_stage(work: Work, _: datetime.datetime) -> Plan | None:
     """A stage is at work: look again later; replace a Job that can never start."""
     run, stage = _current(work)
-    if run is None or stage is None or stage.state not in (StageState.QUEUED, StageState.RUNNING):
+    if run is None or stage is None or not stage.at_work:
         return None
     job = results.find(work.jobs, run=run.id, stage=stage)
     if job is None or job.deleting:
@@ -75,7 +77,8 @@ def await_stage(work: Work, _: datetime.datetime) -> Plan | None:
         working=True,
         stalled=job.image_failed,
     )
-    return Plan(status=work.status, word=word, wake_seconds=_LOOK_SECONDS)
+    look = _QUEUED_SECONDS if job.state is JobState.QUEUED else _LOOK_SECONDS
+    return Plan(status=work.status, word=word, wake_seconds=look)
 
 
 def start_stage(work: Work, now: datetime.datetime) -> Plan | None:
