@@ -31,12 +31,22 @@ class Happening:
     warning: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Fact:
+    """One condition before it has a time."""
+
+    kind: ConditionType
+    holds: bool | None
+    """None: not known yet."""
+    word: Word
+
+
 def refresh(plan: Plan, seen: Seen, now: datetime.datetime) -> RefreshStatus:
     """The status to write: what the plan remembers, and what follows from it for readers."""
     status, word = plan.status, plan.word
     ready = status.live is not None and word.reason not in _NOT_READY
     facts = [
-        _fact(ConditionType.READY, ready, word),
+        _Fact(ConditionType.READY, ready, word),
         *_progress(word),
         _suspended(seen),
         _gates(status),
@@ -58,7 +68,7 @@ def refresh(plan: Plan, seen: Seen, now: datetime.datetime) -> RefreshStatus:
 
 def residual(plan: ResidualPlan, seen: ResidualObserved, now: datetime.datetime) -> ResidualStatus:
     """The same for an InstructionResidual."""
-    facts = [_fact(ConditionType.READY, plan.status.digest is not None, plan.word), *_progress(plan.word)]
+    facts = [_Fact(ConditionType.READY, plan.status.digest is not None, plan.word), *_progress(plan.word)]
     return plan.status.but(
         observed_generation=seen.meta.generation,
         phase=plan.word.reason,
@@ -130,69 +140,62 @@ def _stalls(before: RefreshStatus | ResidualStatus, after: RefreshStatus | Resid
         yield Happening(reason=new.reason, message=new.message, warning=True)
 
 
-def _fact(kind: ConditionType, holds: bool | None, word: Word) -> tuple[ConditionType, bool | None, Word]:  # noqa: FBT001
-    return kind, holds, word
-
-
-def _progress(word: Word) -> list[tuple[ConditionType, bool | None, Word]]:
+def _progress(word: Word) -> list[_Fact]:
     return [
-        _fact(ConditionType.RECONCILING, word.working and not word.stalled, word),
-        _fact(ConditionType.STALLED, word.stalled, word),
+        _Fact(ConditionType.RECONCILING, word.working and not word.stalled, word),
+        _Fact(ConditionType.STALLED, word.stalled, word),
     ]
 
 
-def _suspended(seen: Seen) -> tuple[ConditionType, bool | None, Word]:
+def _suspended(seen: Seen) -> _Fact:
     held = seen.spec is not None and seen.spec.suspend
     reason = Reason.SUSPENDED if held else Reason.IDLE
-    return _fact(ConditionType.SUSPENDED, held, Word(reason=reason, message=""))
+    return _Fact(ConditionType.SUSPENDED, held, Word(reason=reason, message=""))
 
 
-def _gates(status: RefreshStatus) -> tuple[ConditionType, bool | None, Word]:
+def _gates(status: RefreshStatus) -> _Fact:
     """The verdict of the current run, else of the last one that came so far."""
     measured = status.run.record(Stage.EVALUATE) if status.run else None
     if measured is None or measured.evaluate is None:
         known = _find(status.conditions, ConditionType.GATES_PASSED)
         if known is None or known.status == "Unknown":
-            return _fact(
+            return _Fact(
                 ConditionType.GATES_PASSED, None, Word(reason=Reason.NO_VERDICT, message="no run was judged yet")
             )
         reason = Reason(known.reason) if known.reason in tuple(Reason) else Reason.NO_VERDICT
         word = Word(reason=reason, message=known.message)
-        return _fact(ConditionType.GATES_PASSED, known.status == "True", word)
+        return _Fact(ConditionType.GATES_PASSED, known.status == "True", word)
     told = "; ".join(verdict.spell(item) for item in measured.evaluate.verdicts)
     word = Word(reason=verdict.reason(measured.evaluate), message=f"run {status.run.id if status.run else ''}: {told}")
-    return _fact(ConditionType.GATES_PASSED, verdict.passed(measured.evaluate), word)
+    return _Fact(ConditionType.GATES_PASSED, verdict.passed(measured.evaluate), word)
 
 
-def _rolled_out(status: RefreshStatus, word: Word) -> tuple[ConditionType, bool | None, Word]:
+def _rolled_out(status: RefreshStatus, word: Word) -> _Fact:
     if status.rollout is not None:
-        return _fact(ConditionType.ROLLED_OUT, False, word)
+        return _Fact(ConditionType.ROLLED_OUT, False, word)
     if status.live is None:
-        return _fact(ConditionType.ROLLED_OUT, False, Word(reason=Reason.PENDING, message="nothing was rolled out yet"))
+        return _Fact(ConditionType.ROLLED_OUT, False, Word(reason=Reason.PENDING, message="nothing was rolled out yet"))
     served = Word(reason=Reason.SERVING, message=f"{status.live.version} serves")
-    return _fact(ConditionType.ROLLED_OUT, True, served)
+    return _Fact(ConditionType.ROLLED_OUT, True, served)
 
 
 def _merge(
-    facts: Sequence[tuple[ConditionType, bool | None, Word]],
+    facts: Sequence[_Fact],
     before: Sequence[Condition],
     *,
     meta: Meta,
     now: datetime.datetime,
 ) -> tuple[Condition, ...]:
-    return tuple(_condition(fact, _find(before, fact[0]), meta=meta, now=now) for fact in facts)
+    return tuple(_condition(fact, _find(before, fact.kind), meta=meta, now=now) for fact in facts)
 
 
-def _condition(
-    fact: tuple[ConditionType, bool | None, Word], old: Condition | None, *, meta: Meta, now: datetime.datetime
-) -> Condition:
-    kind, holds, word = fact
-    value = {True: "True", False: "False", None: "Unknown"}[holds]
+def _condition(fact: _Fact, old: Condition | None, *, meta: Meta, now: datetime.datetime) -> Condition:
+    value = {True: "True", False: "False", None: "Unknown"}[fact.holds]
     return Condition(
-        type=kind,
+        type=fact.kind,
         status=value,
-        reason=word.reason,
-        message=word.message,
+        reason=fact.word.reason,
+        message=fact.word.message,
         last_transition_time=old.last_transition_time if old and old.status == value else now,
         observed_generation=meta.generation,
     )
