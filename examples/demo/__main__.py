@@ -57,6 +57,7 @@ def _play(client: kubectl.Kubectl, filler: manifests.Filler) -> None:
     seeding.run(client, filler)
     installation.serve(client, filler)
     _ask(client)
+    before = measures.writes(measures.read(client))
     screen.command("kubectl apply -f examples/03-residual.yaml")
     manifests.apply(client, filler.text("03-residual.yaml"))
     promoted = refreshing.run(client, "04-refresh.yaml", filler, expected="Promoted")
@@ -66,7 +67,7 @@ def _play(client: kubectl.Kubectl, filler: manifests.Filler) -> None:
     rejected = refreshing.run(client, "05-poisoned.yaml", filler, expected="Rejected")
     _show_rejection(rejected, live=live)
     _ask(client)
-    _sum_up(client, live=live)
+    _sum_up(client, live=live, before=before)
 
 
 def _ask(client: kubectl.Kubectl) -> None:
@@ -88,14 +89,19 @@ def _show_rejection(refresh: kubectl.Document, *, live: str) -> None:
     screen.show(f"{live} stays live")
 
 
-def _sum_up(client: kubectl.Kubectl, *, live: str) -> None:
+def _sum_up(client: kubectl.Kubectl, *, live: str, before: measures.Writes) -> None:
     namespace = f"--namespace={kubectl.NAMESPACE}"
     screen.command(f"kubectl get {namespace} mref,ires,mver")
     screen.show(client.run("get", namespace, "modelrefreshes,instructionresiduals,modelversions"))
     screen.command(f"kubectl get {namespace} mver {live} -o yaml   # in short")
     screen.show(tables.lineage(client.get("modelversion", live)))
     screen.command(f"kubectl get --raw .../pods/LEADER:{measures.PORT}/proxy/metrics   # a few of them")
-    screen.show(measures.few(measures.read(client), name=refreshing.NAME))
+    exposition = measures.read(client)
+    screen.show(measures.few(exposition, name=refreshing.NAME))
+    written = measures.writes(exposition).since(before)
+    screen.show(
+        f"the residual and both runs took {written.objects} writes to the API server and {written.events} events"
+    )
 
 
 def _images() -> dict[str, str]:
