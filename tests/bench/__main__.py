@@ -12,9 +12,9 @@ from tests.bench.refreshing import Load
 
 PARAMETERS, ROUNDS = 550_000_000, 3
 LOADS = (
-    Load(objects=100, namespaces=5, rate=20, brief=True),
+    Load(objects=100, namespaces=5, rate=50, brief=True),
     Load(objects=100, namespaces=5, rate=1000),
-    Load(objects=1000, namespaces=20, rate=20, brief=True),
+    Load(objects=1000, namespaces=20, rate=50, brief=True),
     Load(objects=1000, namespaces=20, rate=1000, finish=False, probes=0),
 )
 
