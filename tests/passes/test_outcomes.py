@@ -184,6 +184,26 @@ def test_what_happened_is_told_although_the_write_after_it_failed() -> None:
     assert any(f"run {run.id} opened by SpecChanged" in message for message in told)
 
 
+def test_a_run_waits_for_a_jobs_image_of_this_release_and_trains_once() -> None:
+    place = World()
+    place.settle()
+    trained = len(place.jobs(Stage.TRAIN))
+    understands = place.answers[Stage.MERGE]
+    place.answers[Stage.MERGE] = world.failing(ExitCode.BAD_INPUT, "InputInvalid", "unknown keys ['of_tomorrow']")
+    place.edit(lambda refresh: refresh["spec"]["data"].update(uri="pvc://corpus/other"))
+    waiting = place.wait(4000)
+    stalled = next(item for item in waiting.conditions if item.type == "Stalled")
+    assert (stalled.status, stalled.reason) == ("True", "InputInvalid")
+    place.answers[Stage.MERGE] = understands
+    place.cluster.edit(
+        kinds.REFRESH_PROFILE, lambda it: it["spec"].update(image=f"jobs@sha256:{'b' * 64}"), name="default"
+    )
+    ended = place.settle().run
+    assert ended is not None
+    assert (ended.outcome, ended.id) == (Outcome.PROMOTED, waiting.run.id if waiting.run else "")
+    assert len(place.jobs(Stage.TRAIN)) == trained + 1
+
+
 @pytest.mark.parametrize("strange", ["../../sources/secret", "x" * 500, "5" * 63])
 def test_an_annotation_that_is_no_digest_is_not_taken_for_what_serves(strange: str) -> None:
     place = World()

@@ -27,7 +27,7 @@ def said(exit_code: ExitCode, reason: str, message: str = "why") -> Result:
 @pytest.mark.parametrize(
     ("job", "turn", "reason"),
     [
-        (a_job(exit_code=2), Turn.GIVE_UP, Reason.INPUT_INVALID),
+        (a_job(exit_code=2), Turn.WAIT, Reason.INPUT_INVALID),
         (a_job(exit_code=10), Turn.GIVE_UP, Reason.TRAINING_DIVERGED),
         (a_job(exit_code=11), Turn.GIVE_UP, Reason.OUT_OF_MEMORY),
         (a_job(exit_code=12), Turn.DISRUPTED, Reason.PREEMPTED),
@@ -41,7 +41,7 @@ def said(exit_code: ExitCode, reason: str, message: str = "why") -> Result:
         (a_job(exit_code=None), Turn.DISRUPTED, Reason.POD_LOST),
         (a_job(state=JobState.SUCCEEDED, exit_code=None), Turn.DISRUPTED, Reason.POD_LOST),
         (a_job(exit_code=2, result=said(ExitCode.BAD_INPUT, "DataUnreadable")), Turn.GIVE_UP, Reason.DATA_UNREADABLE),
-        (a_job(exit_code=2, result=said(ExitCode.BAD_INPUT, "NoSuchWord")), Turn.GIVE_UP, Reason.INPUT_INVALID),
+        (a_job(exit_code=2, result=said(ExitCode.BAD_INPUT, "NoSuchWord")), Turn.WAIT, Reason.INPUT_INVALID),
     ],
 )
 def test_each_way_to_fail_has_its_turn_and_reason(job: JobSeen, turn: Turn, reason: Reason) -> None:

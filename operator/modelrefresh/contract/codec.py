@@ -27,6 +27,17 @@ def to_document(record: object) -> dict[str, Any]:
     return rendered
 
 
+def known(kind: type, document: object) -> object:
+    """The document without the keys that a record of this kind does not have, at any depth.
+
+    For answers: what a newer writer adds says nothing about what it says in our words.
+    """
+    if not isinstance(document, Mapping):
+        return document
+    hints = typing.get_type_hints(kind)
+    return {name: _known_item(hints[name], value) for name, value in document.items() if name in hints}
+
+
 def from_document(kind: type[R], document: object, *, path: str = "") -> R:
     """Parse a JSON document into a record of this kind.
 
@@ -48,6 +59,13 @@ def from_document(kind: type[R], document: object, *, path: str = "") -> R:
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise CodecError(f"{where}: missing; expected {_spell(hints[name])}")
     return kind(**values)
+
+
+def _known_item(hint: Any, value: object) -> object:  # noqa: ANN401 -- type hints have no common type
+    records = [one for one in (hint, *typing.get_args(hint)) if isinstance(one, type) and dataclasses.is_dataclass(one)]
+    if not records:
+        return value
+    return [known(records[0], item) for item in value] if isinstance(value, list) else known(records[0], value)
 
 
 def _render(value: object) -> object:

@@ -169,7 +169,7 @@ def render_short(result: Result) -> str:
 
 
 def parse(text: str) -> Result:
-    """The result behind a termination message or a result.json.
+    """The result behind a termination message or a result.json; what a newer stage adds to it is passed over.
 
     Raises:
         CodecError: not JSON or another shape; the caller must treat the stage as failed.
@@ -178,4 +178,4 @@ def parse(text: str) -> Result:
         document = json.loads(text)
     except json.JSONDecodeError as error:
         raise codec.CodecError(f"result: not JSON: {error}") from error
-    return codec.from_document(Result, document)
+    return codec.from_document(Result, codec.known(Result, document))

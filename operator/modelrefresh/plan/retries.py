@@ -29,6 +29,8 @@ class Turn(enum.StrEnum):
     """Try once more, it does not count."""
     GIVE_UP = "give-up"
     """Nothing changes by trying again."""
+    WAIT = "wait"
+    """Try once more when the profile has changed, it does not count: its image is of another release than we are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +43,7 @@ class Answer:
 
 
 _BY_CODE: Final = {
-    ExitCode.BAD_INPUT: (Turn.GIVE_UP, Reason.INPUT_INVALID),
+    ExitCode.BAD_INPUT: (Turn.WAIT, Reason.INPUT_INVALID),
     ExitCode.DIVERGED: (Turn.GIVE_UP, Reason.TRAINING_DIVERGED),
     ExitCode.OUT_OF_MEMORY: (Turn.GIVE_UP, Reason.OUT_OF_MEMORY),
     ExitCode.PREEMPTED: (Turn.DISRUPTED, Reason.PREEMPTED),
@@ -71,7 +73,10 @@ def classify(job: JobSeen) -> Answer:
             turn=Turn.AGAIN, reason=Reason.INTERNAL_ERROR, message=f"exit code {job.exit_code}. {said}".strip()
         )
     turn, reason = _BY_CODE[ExitCode(job.exit_code)]
-    return Answer(turn=turn, reason=_stated(job) or reason, message=said)
+    reason = _stated(job) or reason
+    if turn is Turn.WAIT and reason is not Reason.INPUT_INVALID:
+        turn = Turn.GIVE_UP
+    return Answer(turn=turn, reason=reason, message=said)
 
 
 def delay(failures: int) -> int:

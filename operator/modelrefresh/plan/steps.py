@@ -93,6 +93,13 @@ def start_stage(work: Work, now: datetime.datetime) -> Plan | None:
         text = f"{failed}; again at {due:%H:%M:%S} UTC"
         word = Word(reason=Reason.RUNNING, message=text, working=True)
         return Plan(status=work.status, word=word, wake_seconds=(due - now).total_seconds())
+    if stage.reason == Reason.INPUT_INVALID and _is_old_profile(work):
+        text = (
+            f"{stage.name} attempt {stage.attempt} did not understand its input: the image of RefreshProfile "
+            f'"{work.spec.profile}" is of another release than the operator ({stage.message}); correct it, then the '
+            "run goes on"
+        )
+        return Plan(status=work.status, word=Word(reason=Reason.INPUT_INVALID, message=text, stalled=True))
     if (run.id, stage.name) in work.pods:
         text = f"waiting until the last pod of {stage.name} attempt {stage.attempt} has stopped"
         return Plan(status=work.status, word=Word(reason=Reason.RUNNING, message=text, working=True), wake_seconds=2.0)
@@ -133,6 +140,12 @@ def _replace(work: Work, run: Run, stage: StageRecord, job: JobSeen) -> Plan:
         actions=(StopJob(name=job.name, uid=job.uid),),
         wake_seconds=1.0,
     )
+
+
+def _is_old_profile(work: Work) -> bool:
+    """The profile is still the one under which the last attempt failed."""
+    failure = work.status.last_failure
+    return failure is not None and failure.profile == work.profile_hash
 
 
 def _due(stage: StageRecord) -> datetime.datetime | None:

@@ -1,0 +1,1 @@
+"""What operator and stages promise each other, also across releases."""

@@ -1,0 +1,56 @@
+"""Results and requests on the wire, between two sides that need not be of one release."""
+
+import json
+
+import pytest
+
+from modelrefresh.contract import codec, env, result
+from modelrefresh.contract.env import Stage
+from modelrefresh.contract.result import Result, Score
+
+SCORE = Score(suite="news", metric="exact_match", items=20, candidate=0.5)
+ANSWER = Result(
+    stage=Stage.EVALUATE,
+    run="r1",
+    attempt=1,
+    exit_code=0,
+    evaluate=result.EvaluateSummary(candidate="7" * 64, scores=(SCORE,)),
+)
+
+
+def test_a_result_comes_back_as_it_was() -> None:
+    assert result.parse(result.render_short(ANSWER)) == ANSWER
+
+
+def test_what_a_newer_stage_adds_to_its_result_is_passed_over() -> None:
+    document = json.loads(result.render(ANSWER))
+    document["of_tomorrow"] = 1
+    document["evaluate"]["scores"][0]["of_tomorrow"] = {"a": 1}
+    assert result.parse(json.dumps(document)) == ANSWER
+
+
+@pytest.mark.parametrize("damage", [{"candidate": "much"}, {"items": None}, {"suite": 3}])
+def test_what_a_result_says_in_our_words_must_be_right(damage: dict[str, object]) -> None:
+    document = json.loads(result.render(ANSWER))
+    document["evaluate"]["scores"][0] |= damage
+    with pytest.raises(codec.CodecError):
+        result.parse(json.dumps(document))
+
+
+def test_a_request_with_words_of_a_newer_operator_is_refused() -> None:
+    request = env.StageInput(stage=Stage.SWEEP, owner="news", run="r1", sweep=env.SweepInput())
+    document = json.loads(env.render(request))
+    document["sweep"]["of_tomorrow"] = True
+    with pytest.raises(codec.CodecError, match=r"sweep: unknown keys \['of_tomorrow'\]"):
+        env.parse(json.dumps(document))
+
+
+def test_half_a_character_makes_a_result_unreadable_instead_of_the_status() -> None:
+    text = '{"stage": "train", "run": "r1", "attempt": 1, "exit_code": 2, "message": "\\udcff.jsonl"}'
+    with pytest.raises(codec.CodecError, match="half a character"):
+        result.parse(text)
+
+
+def test_a_file_name_that_is_not_unicode_reaches_the_termination_message() -> None:
+    answer = Result(stage=Stage.TRAIN, run="r1", attempt=1, exit_code=2, message="news\udcff.jsonl")
+    assert result.parse(result.render_short(answer)).message == "news?.jsonl"
