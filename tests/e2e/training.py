@@ -1,26 +1,23 @@
 """A train stage in the middle of its work: caught, held still while something happens to it, let go or killed.
 
-Knows that the node's processes are processes of this machine, what the operator asked of them,
-and where a run's training leaves its position and checkpoints. Refuses to know what follows.
+Knows where a run's training leaves its position and checkpoints. Refuses to know what follows.
 """
 
 import json
 import os
 import signal
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from modelrefresh.contract import artifacts, codec, env
-from modelrefresh.contract.env import Stage, StageInput
-from tests.e2e import objects
+from modelrefresh.contract import artifacts
+from modelrefresh.contract.env import Stage
+from tests.e2e import attempts, objects
 from tests.e2e.place import Place
 
 _POLL_SECONDS: Final = 0.3
 _HOLD_SECONDS: Final = 0.02
 """A tiny model trains for seconds only, so its files are looked at often."""
-_INPUT: Final = f"{env.INPUT_VARIABLE}="
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +50,8 @@ def catch(place: Place, *, after: str | None = None, steps_ahead: bool = False) 
     found: list[tuple[int, str]] = []
 
     def begun() -> bool:
-        found.extend((process, run) for process, run in _processes() if run != after and _folder(place, run).exists())
+        at_work = attempts.processes(Stage.TRAIN, owner=objects.REFRESH)
+        found.extend((process, run) for process, run in at_work if run != after and _folder(place, run).exists())
         return bool(found)
 
     place.wait(begun, "a training process", poll=_POLL_SECONDS)
@@ -77,22 +75,6 @@ def alive(place: Place) -> list[str]:
     return [pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] not in ("Succeeded", "Failed")]
 
 
-def _processes() -> Iterator[tuple[int, str]]:
-    """(process, run) of every train stage of a refresh of ours on this machine."""
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        asked = _asked(path)
-        if asked is not None and asked.stage is Stage.TRAIN and asked.owner == objects.REFRESH:
-            yield int(path.parent.name), asked.run
-
-
-def _asked(path: Path) -> StageInput | None:
-    variables = _text(path).split("\0")
-    try:
-        return next((env.parse(text.removeprefix(_INPUT)) for text in variables if text.startswith(_INPUT)), None)
-    except codec.CodecError:
-        return None
-
-
 def _hold(place: Place, process: int, run: str, *, ahead: bool) -> bool:
     """Hold a process still if it has come far enough, which it still has then; one that has ended is an error."""
     os.kill(process, signal.SIGSTOP)
@@ -112,15 +94,8 @@ def _position(place: Place, run: str) -> tuple[int, int]:
     folder = _folder(place, run)
     whole = (path.parent.name for path in folder.glob(f"checkpoints/checkpoint-*/{artifacts.MANIFEST}"))
     newest = max((int(name.rpartition("-")[2]) for name in whole), default=0)
-    return int(json.loads(_text(folder / "progress.json") or "{}").get("done", 0)), newest
+    return int(json.loads(attempts.text(folder / "progress.json") or "{}").get("done", 0)), newest
 
 
 def _folder(place: Place, run: str) -> Path:
     return artifacts.Workspace(root=place.folder).stage(objects.REFRESH, run, Stage.TRAIN)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return ""
