@@ -80,6 +80,10 @@ class Place:
         """Ask for a run by annotation."""
         self.patch({"metadata": {"annotations": {names.ANNOTATION_REFRESH: token}}})
 
+    def approve(self, version: str) -> None:
+        """Let a version serve by annotation."""
+        self.patch({"metadata": {"annotations": {names.ANNOTATION_APPROVE: version}}})
+
     def delete(self, kind: str, name: str, *options: str) -> None:
         """Delete an object; without options wait until it is gone."""
         self._run("delete", kind, name, "--timeout=120s", *options)
@@ -129,6 +133,10 @@ class Place:
         template = self.get("deployments", objects.DEPLOYMENT)["spec"]["template"]
         digest: str | None = template["metadata"].get("annotations", {}).get(names.ANNOTATION_DIGEST)
         return digest
+
+    def await_server(self) -> None:
+        """Wait until the chat server is what its template says, and nothing else."""
+        self._run("rollout", "status", f"deployment/{objects.DEPLOYMENT}", "--timeout=120s")
 
     def answer(self, path: str) -> Document:
         """A file as the chat server gives it to its clients."""

@@ -34,6 +34,11 @@ def reads(place: Place, reason: str, *, kind: str = "Ready", name: str = objects
     return current and condition(status, kind).get("reason") == reason
 
 
+def stored(place: Place, name: str = objects.RESIDUAL) -> bool:
+    """Whether a residual is there to be used."""
+    return condition(place.get("instructionresiduals", name).get("status", {}), "Ready")["status"] == "True"
+
+
 def condition(status: Document, kind: str) -> dict[str, str]:
     """One condition; empty if it was not written yet."""
     return next((item for item in status.get("conditions", ()) if item["type"] == kind), {"status": "Unknown"})
@@ -42,6 +47,12 @@ def condition(status: Document, kind: str) -> dict[str, str]:
 def stage(status: Document, name: str) -> dict[str, Any]:
     """What the run recorded of a stage."""
     return next(item for item in status["run"]["stages"] if item["name"] == name)
+
+
+def writers(place: Place, run: str) -> list[str]:
+    """Jobs of a run, and its pods that may still write."""
+    pods = [pod for pod in place.items("pods", run=run) if pod["status"]["phase"] not in ("Succeeded", "Failed")]
+    return [item["metadata"]["name"] for item in (*place.items("jobs", run=run), *pods)]
 
 
 def attempts(place: Place, run: str) -> list[tuple[str, str]]:

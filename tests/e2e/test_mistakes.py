@@ -55,7 +55,7 @@ def pulled(place: Place) -> Place:
     """The image can be pulled; import and prepare may take only so much memory, which is too little for the latter."""
     too_little = {"limits": {"memory": "40Mi"}, "timeoutSeconds": 300}
     place.apply(objects.profile(place.namespace, place.images.jobs, {"spec.stages": {"prepare": too_little}}))
-    place.wait(lambda: _residual_ready(place, objects.RESIDUAL), "the residual to be stored")
+    place.wait(lambda: run.stored(place), "the residual to be stored")
     return place
 
 
@@ -83,10 +83,6 @@ def _residual(place: Place, name: str, **uris: str) -> None:
 def _residual_reads(place: Place, name: str, reason: str) -> bool:
     status = place.get("instructionresiduals", name).get("status", {})
     return run.condition(status, "Ready").get("reason") == reason
-
-
-def _residual_ready(place: Place, name: str) -> bool:
-    return run.condition(place.get("instructionresiduals", name).get("status", {}), "Ready")["status"] == "True"
 
 
 def _assert_told(place: Place, reason: str, words: str) -> None:
@@ -183,5 +179,5 @@ def test_a_mended_file_is_found_without_being_told(mended: Place) -> None:
 
 
 def test_a_mended_model_is_found_without_being_told(mended: Place) -> None:
-    mended.wait(lambda: _residual_ready(mended, "late"), "the residual to be stored", seconds=_RETRY_SECONDS)
+    mended.wait(lambda: run.stored(mended, "late"), "the residual to be stored", seconds=_RETRY_SECONDS)
     assert mended.get("instructionresiduals", "late")["status"]["extract"]["attempt"] > 1
