@@ -12,6 +12,7 @@ import pytest
 
 from modelrefresh.api import names
 from modelrefresh.contract import artifacts
+from modelrefresh_jobs import sealed
 from tests.e2e import objects, run, training
 from tests.e2e.place import Document, Place
 from tests.e2e.training import Training
@@ -34,6 +35,8 @@ class Act:
     """The attempt that was at work."""
     refresh: Document | None = None
     """Another ModelRefresh that played a part."""
+    generation: int = 0
+    """How often the Deployment has changed."""
 
     @property
     def run(self) -> str:
@@ -42,7 +45,8 @@ class Act:
 
 
 def _act(place: Place, **more: Any) -> Act:  # noqa: ANN401 -- fields of Act
-    return Act(place=place, status=place.status(), served=place.served(), **more)
+    generation = place.get("deployments", objects.DEPLOYMENT)["metadata"]["generation"]
+    return Act(place=place, status=place.status(), served=place.served(), generation=generation, **more)
 
 
 @pytest.fixture(scope="module")
@@ -103,16 +107,24 @@ def rolled_back(place: Place, resumed: Act) -> Act:
     candidate = resumed.status["candidate"]
     broken = artifacts.Workspace(root=place.folder).version(candidate["digest"]) / "config.json"
     broken.rename(broken.with_suffix(".lost"))
-    _approve(place, candidate["version"])
+    place.approve(candidate["version"])
     run.ended(place, after=superseded_run(resumed))
     place.wait(lambda: run.reads(place, "Serving", kind="RolledOut"), "the way back to end")
     return _act(place)
 
 
 @pytest.fixture(scope="module")
-def queued(rolled_back: Act) -> Act:
+def held(place: Place, rolled_back: Act) -> Act:
+    """Another run comes to the same digest: the same data and seed, and as many questions as there were before."""
+    place.patch({"spec": {"evaluation": {"maxItems": 999}}})
+    run.ended(place, after=rolled_back.run)
+    return _act(place)
+
+
+@pytest.fixture(scope="module")
+def queued(held: Act) -> Act:
     """Two nodes are to train, but all GPUs are taken."""
-    place = rolled_back.place
+    place = held.place
     place.apply(objects.occupier(place.namespace, place.images.operator, gpus=place.free_gpus()))
     place.wait(lambda: place.get("pods", "occupier")["status"].get("phase") == "Running", "all GPUs to be taken")
     place.learn(2)
@@ -127,7 +139,7 @@ def queued(rolled_back: Act) -> Act:
 def promoted(place: Place, queued: Act) -> Act:
     """The GPUs are free again; two pods train, the candidate is approved."""
     place.wait(lambda: run.reads(place, "AwaitingApproval"), "a candidate to await approval")
-    _approve(place, place.status()["candidate"]["version"])
+    place.approve(place.status()["candidate"]["version"])
     run.ended(place, after=queued.status["history"][0]["run"])
     return _act(place)
 
@@ -148,10 +160,6 @@ def deleted(place: Place, promoted: Act) -> Act:
 def superseded_run(act: Act) -> str:
     """Id of the run that was superseded."""
     return str(act.status["history"][0]["run"])
-
-
-def _approve(place: Place, version: str) -> None:
-    place.patch({"metadata": {"annotations": {names.ANNOTATION_APPROVE: version}}})
 
 
 def _waits(place: Place) -> bool:
@@ -218,6 +226,20 @@ def test_a_version_that_cannot_start_gives_way_to_the_one_before(resumed: Act, r
 
 def test_a_digest_that_was_rolled_back_is_held(resumed: Act, rolled_back: Act) -> None:
     assert rolled_back.status["held"] == [resumed.status["candidate"]["digest"]]
+
+
+def test_a_held_digest_is_not_rolled_out_again_by_itself(rolled_back: Act, held: Act) -> None:
+    assert (held.status["run"]["outcome"], held.status["run"]["reason"]) == ("RolledBack", "PromotionHeld")
+    assert [held.status["candidate"]["digest"]] == held.status["held"] == rolled_back.status["held"]
+
+
+def test_a_held_digest_leaves_the_deployment_untouched(rolled_back: Act, held: Act) -> None:
+    assert (held.served, held.generation) == (rolled_back.served, rolled_back.generation)
+
+
+def test_a_version_that_lost_a_file_is_whole_when_it_was_merged_again(place: Place, held: Act) -> None:
+    version = artifacts.Workspace(root=place.folder).version(held.status["candidate"]["digest"])
+    assert sealed.verify(version, deep=True).digest == held.status["candidate"]["digest"]
 
 
 def test_waiting_for_a_gpu_is_told(queued: Act) -> None:
