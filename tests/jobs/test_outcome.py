@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+import safetensors
 import torch
 
 from modelrefresh.contract import codec, env, result
@@ -20,6 +21,10 @@ from modelrefresh_jobs.failures import StageError
 from tests.jobs import builders
 
 ROOT = pathlib.Path(__file__).parents[2]
+FULL = "No space left on device (os error 28)"
+"""As safetensors says it."""
+TORCH_FULL = "[enforce fail at inline_container.cc:671] . unexpected pos 1088 vs 976"
+"""As torch.save says it."""
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +51,12 @@ def announced(root: pathlib.Path) -> result.Result:
         (torch.OutOfMemoryError("CUDA out of memory"), ExitCode.OUT_OF_MEMORY, "OutOfMemory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), ExitCode.OUT_OF_MEMORY, "OutOfMemory"),
         (OSError(errno.ENOSPC, "No space left"), ExitCode.TRANSIENT, "InsufficientStorage"),
+        (
+            safetensors.SafetensorError(f"I/O error: {FULL}"),
+            ExitCode.TRANSIENT,
+            "InsufficientStorage",
+        ),
+        (RuntimeError(TORCH_FULL), ExitCode.TRANSIENT, "InsufficientStorage"),
         (OSError(errno.EROFS, "Read-only"), ExitCode.TRANSIENT, "InsufficientStorage"),
         (PermissionError(errno.EACCES, "Permission denied"), ExitCode.BAD_INPUT, "SourceUnavailable"),
         (ConnectionResetError(errno.ECONNRESET, "reset"), ExitCode.TRANSIENT, "SourceUnavailable"),

@@ -20,6 +20,7 @@ from modelrefresh_jobs.failures import StageError
 TERMINATION_VARIABLE = "MODELREFRESH_TERMINATION_LOG"
 REQUEST = "request.json"
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+_NO_SPACE_SAID = ("No space left on device", "PytorchStreamWriter failed writing", "unexpected pos")
 _OUTSIDE = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET, errno.ECONNREFUSED})
 
 
@@ -43,9 +44,7 @@ def classify(error: BaseException) -> Failure:
         return _failure(ExitCode.BAD_INPUT, "InputInvalid", text)
     if isinstance(error, signals.Preempted | KeyboardInterrupt):
         return _failure(ExitCode.PREEMPTED, "Preempted", text)
-    if _is_out_of_memory(error):
-        return _failure(ExitCode.OUT_OF_MEMORY, "OutOfMemory", f"memory did not suffice: {text}")
-    if isinstance(error, OSError) and (known := _outside(error, text)):
+    if known := _exhausted(error, text) or _outside(error, text):
         return known
     detail = f"{type(error).__name__}: {text}"
     return Failure(exit_code=ExitCode.INTERNAL, reason="InternalError", message=detail, expected=False)
@@ -89,16 +88,29 @@ def _failure(exit_code: ExitCode, reason: str, message: str) -> Failure:
     return Failure(exit_code=exit_code, reason=reason, message=message, expected=True)
 
 
-def _outside(error: OSError, text: str) -> Failure | None:
-    if error.errno in _NO_SPACE:
-        hint = "the workspace is full or read-only; free space, enlarge the claim or lower spec.retain.versions"
-        return _failure(ExitCode.TRANSIENT, "InsufficientStorage", f"{text}: {hint}")
+def _exhausted(error: BaseException, text: str) -> Failure | None:
+    if _is_out_of_memory(error):
+        return _failure(ExitCode.OUT_OF_MEMORY, "OutOfMemory", f"memory did not suffice: {text}")
+    if _is_out_of_space(error):
+        hint = "the workspace is full or read-only: free space, enlarge the claim or lower spec.retain.versions"
+        return _failure(ExitCode.TRANSIENT, "InsufficientStorage", f"{hint} ({text})")
+    return None
+
+
+def _outside(error: BaseException, text: str) -> Failure | None:
     if isinstance(error, PermissionError):
         hint = f"user {os.getuid()} may not open it; make it readable for the stages' user (chmod a+r)"
         return _failure(ExitCode.BAD_INPUT, "SourceUnavailable", f"{text}: {hint}")
-    if isinstance(error, ConnectionError | TimeoutError) or error.errno in _OUTSIDE:
+    lost = isinstance(error, ConnectionError | TimeoutError)
+    if lost or (isinstance(error, OSError) and error.errno in _OUTSIDE):
         return _failure(ExitCode.TRANSIENT, "SourceUnavailable", text)
     return None
+
+
+def _is_out_of_space(error: BaseException) -> bool:
+    # safetensors and torch write by themselves and have no OSError for it.
+    known = isinstance(error, OSError) and error.errno in _NO_SPACE
+    return known or any(words in str(error) for words in _NO_SPACE_SAID)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

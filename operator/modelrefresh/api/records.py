@@ -171,7 +171,7 @@ class StageRecord(Record):
     start_time: Time | None = None
     end_time: Time | None = None
     reason: Word | None = None
-    message: Note = ""
+    message: Message = ""
     progress: Word | None = None
     """Such as 41%."""
     digest: Digest | None = None
