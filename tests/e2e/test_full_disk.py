@@ -11,7 +11,6 @@ import pytest
 from modelrefresh.contract import artifacts
 from modelrefresh.contract.env import Stage
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh.plan import retries
 from tests.e2e import disk, run, standstill
 from tests.e2e.place import Document, Place
 from tests.jobs import builders
@@ -19,6 +18,7 @@ from tests.jobs import builders
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
 _SHORT: Final[dict[str, object]] = {"spec.training.epochs": "1"}
+_FIRST_PAUSE_SECONDS: Final = 5
 _POLL_SECONDS: Final = 0.3
 """What is told of a failure stands there until the next attempt, which comes after five seconds at first."""
 
@@ -51,7 +51,7 @@ def full(place: Place) -> Full:
     def failed() -> bool:
         seen.append(place.status())
         merged = run.stage(seen[-1], Stage.MERGE)
-        return bool(merged["failures"]) and merged["state"] == "Waiting"
+        return bool(merged["disruptions"]) and merged["state"] == "Waiting"
 
     with disk.filled(place):
         barrier.lift()
@@ -83,7 +83,9 @@ def test_a_full_disk_is_the_last_failure(full: Full) -> None:
 
 
 def test_a_person_is_told_what_to_do_about_a_full_disk(full: Full) -> None:
-    assert full.status["lastFailure"]["message"].endswith("free space, enlarge the claim or lower spec.retain.versions")
+    advice = "free space, enlarge the claim or lower spec.retain.versions"
+    assert advice in full.status["lastFailure"]["message"]
+    assert advice in run.condition(full.status, "Reconciling")["message"]
 
 
 def test_it_is_told_when_a_stage_that_found_no_room_is_tried_again(full: Full) -> None:
@@ -105,7 +107,7 @@ def test_a_stage_that_found_no_room_waits_before_it_tries_again(place: Place, fu
     jobs = place.items("jobs", stage=Stage.MERGE, run=freed["run"]["id"])
     [following] = [job for job in jobs if job["metadata"]["name"].endswith(f"-{merged['attempt'] + 1}")]
     waited = _moment(following["metadata"]["creationTimestamp"]) - _moment(merged["endTime"])
-    assert waited.total_seconds() >= retries.delay(merged["failures"])
+    assert waited.total_seconds() >= _FIRST_PAUSE_SECONDS
 
 
 def test_a_run_goes_on_by_itself_when_there_is_room(place: Place, freed: Document) -> None:
@@ -115,7 +117,8 @@ def test_a_run_goes_on_by_itself_when_there_is_room(place: Place, freed: Documen
 
 def test_only_the_stage_that_found_no_room_ran_again(place: Place, freed: Document) -> None:
     merged = run.stage(freed, Stage.MERGE)
-    assert merged["attempt"] == merged["failures"] + 1 > 1
+    assert merged["attempt"] == merged["disruptions"] + 1 > 1
+    assert merged["failures"] == 0
     jobs = collections.Counter(stage for stage, _ in run.attempts(place, freed["run"]["id"]))
     assert jobs == {"import": 1, "prepare": 1, "train": 1, "merge": merged["attempt"], "evaluate": 1}
 

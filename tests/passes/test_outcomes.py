@@ -184,6 +184,22 @@ def test_what_happened_is_told_although_the_write_after_it_failed() -> None:
     assert any(f"run {run.id} opened by SpecChanged" in message for message in told)
 
 
+def test_a_disk_that_is_full_for_an_hour_costs_no_training() -> None:
+    place = World()
+    finds_room = place.answers[Stage.MERGE]
+    place.answers[Stage.MERGE] = world.failing(ExitCode.TRANSIENT, "InsufficientStorage", "the workspace is full")
+    for _ in range(10):
+        full = place.wait(600)
+    stalled = next(item for item in full.conditions if item.type == "Stalled")
+    assert (stalled.status, stalled.reason) == ("True", "InsufficientStorage")
+    place.answers[Stage.MERGE] = finds_room
+    place.wait(600)
+    ended = place.settle().run
+    assert ended is not None
+    assert ended.outcome is Outcome.PROMOTED
+    assert len(place.jobs(Stage.TRAIN)) == 1
+
+
 def test_a_run_waits_for_a_jobs_image_of_this_release_and_trains_once() -> None:
     place = World()
     place.settle()

@@ -5,12 +5,14 @@ import dataclasses
 import pytest
 
 from modelrefresh.api.conditions import Reason
+from modelrefresh.api.records import StageRecord
 from modelrefresh.contract.env import Stage
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.result import Result
 from modelrefresh.plan import retries
 from modelrefresh.plan.observed import JobSeen, JobState
 from modelrefresh.plan.retries import Turn
+from tests.plan.sights import NOW
 
 
 def a_job(**change: object) -> JobSeen:
@@ -31,7 +33,7 @@ def said(exit_code: ExitCode, reason: str, message: str = "why") -> Result:
         (a_job(exit_code=10), Turn.GIVE_UP, Reason.TRAINING_DIVERGED),
         (a_job(exit_code=11), Turn.GIVE_UP, Reason.OUT_OF_MEMORY),
         (a_job(exit_code=12), Turn.DISRUPTED, Reason.PREEMPTED),
-        (a_job(exit_code=13), Turn.AGAIN, Reason.SOURCE_UNAVAILABLE),
+        (a_job(exit_code=13), Turn.LATER, Reason.SOURCE_UNAVAILABLE),
         (a_job(exit_code=1), Turn.AGAIN, Reason.INTERNAL_ERROR),
         (a_job(exit_code=99), Turn.AGAIN, Reason.INTERNAL_ERROR),
         (a_job(exit_code=137), Turn.DISRUPTED, Reason.PREEMPTED),
@@ -61,8 +63,22 @@ def test_the_stage_s_own_words_come_before_kubernetes_s() -> None:
     assert answer.message == "why"
 
 
-def test_the_wait_grows_and_stays_bounded() -> None:
-    waits = [retries.delay(failures) for failures in range(10)]
-    assert waits == sorted(waits)
-    assert waits[0] == 0
-    assert waits[-1] == 300
+@pytest.mark.parametrize(
+    ("counted", "reason"),
+    [("failures", Reason.INTERNAL_ERROR), ("disruptions", Reason.INSUFFICIENT_STORAGE)],
+    ids=["own fault", "full disk"],
+)
+def test_the_pause_grows_and_stays_bounded(counted: str, reason: Reason) -> None:
+    waits = [pause(**{counted: tries}, reason=reason) for tries in range(1, 10)]
+    assert waits == [5, 30, 120, 300, 600, 600, 600, 600, 600]
+
+
+def test_a_lost_node_is_no_reason_to_pause() -> None:
+    assert pause(disruptions=7, reason=Reason.PREEMPTED) is None
+
+
+def pause(**fields: object) -> float | None:
+    """Seconds from the end of an attempt to the next one; None for at once."""
+    stage = StageRecord(name=Stage.TRAIN, end_time=NOW).but(**fields)
+    due = retries.due(stage)
+    return (due - NOW).total_seconds() if due else None

@@ -65,7 +65,7 @@ def test_nothing_starts_while_a_job_of_another_run_is_at_work() -> None:
 
 @pytest.mark.parametrize(
     ("exit_code", "failures", "disruptions"),
-    [(ExitCode.INTERNAL, 1, 0), (ExitCode.TRANSIENT, 1, 0), (ExitCode.PREEMPTED, 0, 1)],
+    [(ExitCode.INTERNAL, 1, 0), (ExitCode.TRANSIENT, 0, 1), (ExitCode.PREEMPTED, 0, 1)],
 )
 def test_a_failure_is_counted_by_whose_fault_it_was(exit_code: ExitCode, failures: int, disruptions: int) -> None:
     job = a_job(state=JobState.FAILED, exit_code=int(exit_code), result=failed(exit_code), finished=NOW)

@@ -79,6 +79,7 @@ def _answer(how: str, **seen: object) -> str:
         retries.Turn.AGAIN: "again, it counts",
         retries.Turn.DISRUPTED: "again, it does not count",
         retries.Turn.GIVE_UP: "given up",
+        retries.Turn.LATER: "again after a pause, it does not count",
         retries.Turn.WAIT: "again with another profile",
     }
     return f"| {how} | {then[answer.turn]} | {answer.reason} |"

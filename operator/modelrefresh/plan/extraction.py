@@ -156,10 +156,8 @@ def _absorb(seen: ResidualObserved, now: datetime.datetime) -> ResidualStatus:
 
 def _due(seen: ResidualObserved, stage: StageRecord) -> datetime.datetime | None:
     """When the next attempt may begin; None for now."""
-    if stage.end_time is None or not stage.failures:
-        return None
-    if stage.state is not StageState.FAILED:
-        return stage.end_time + datetime.timedelta(seconds=retries.delay(stage.failures))
+    if stage.state is not StageState.FAILED or stage.end_time is None:
+        return retries.due(stage)
     failure = seen.status.last_failure
     if failure is not None and failure.profile != seen.profile_hash:
         return None

@@ -121,7 +121,7 @@ def pause(status: RefreshStatus, jobs: Sequence[JobSeen], *, reason: Reason, now
 
 def _fail(stage: StageRecord, job: JobSeen, terms: Terms) -> StageRecord:
     answer = retries.classify(job)
-    lost = answer.turn in (Turn.DISRUPTED, Turn.WAIT)
+    lost = answer.turn in (Turn.DISRUPTED, Turn.LATER, Turn.WAIT)
     failures, disruptions = stage.failures + (not lost), stage.disruptions + lost
     exhausted = failures >= terms.attempts or disruptions > retries.MAX_DISRUPTIONS
     over = answer.turn is Turn.GIVE_UP or exhausted

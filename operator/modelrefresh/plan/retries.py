@@ -1,21 +1,23 @@
 """What follows from an attempt that did not succeed.
 
 A table over exit codes and pod conditions: whose turn is it now? Disruptions (eviction,
-preemption, a lost pod) do not use up attempts, but their number is bounded too, so that
-nothing loops for ever (KEP-3329). Knows no cluster and starts nothing.
+preemption, a lost pod, a full disk) do not use up attempts, but their number is bounded too,
+so that nothing loops for ever (KEP-3329). Knows no cluster and starts nothing.
 """
 
+import datetime
 import enum
 from dataclasses import dataclass
 from typing import Final
 
 from modelrefresh.api.conditions import Reason
+from modelrefresh.api.records import StageRecord
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.plan.observed import JobSeen
 
 MAX_DISRUPTIONS: Final = 50
 """Disruptions of one stage of one run after which it is given up; a person should look at the nodes then."""
-_BACKOFF_SECONDS: Final = (5, 30, 120, 300)
+_BACKOFF_SECONDS: Final = (5, 30, 120, 300, 600)
 _KILLED: Final = 137
 """128 + SIGKILL; without OOMKilled it comes from outside, such as a lost node."""
 
@@ -27,6 +29,8 @@ class Turn(enum.StrEnum):
     """Try once more, it counts."""
     DISRUPTED = "disrupted"
     """Try once more, it does not count."""
+    LATER = "later"
+    """Try once more after a pause, it does not count: a full disk or a silent hub must not cost what was trained."""
     GIVE_UP = "give-up"
     """Nothing changes by trying again."""
     WAIT = "wait"
@@ -47,7 +51,7 @@ _BY_CODE: Final = {
     ExitCode.DIVERGED: (Turn.GIVE_UP, Reason.TRAINING_DIVERGED),
     ExitCode.OUT_OF_MEMORY: (Turn.GIVE_UP, Reason.OUT_OF_MEMORY),
     ExitCode.PREEMPTED: (Turn.DISRUPTED, Reason.PREEMPTED),
-    ExitCode.TRANSIENT: (Turn.AGAIN, Reason.SOURCE_UNAVAILABLE),
+    ExitCode.TRANSIENT: (Turn.LATER, Reason.SOURCE_UNAVAILABLE),
     ExitCode.INTERNAL: (Turn.AGAIN, Reason.INTERNAL_ERROR),
     ExitCode.OK: (Turn.AGAIN, Reason.POD_LOST),
 }
@@ -79,9 +83,21 @@ def classify(job: JobSeen) -> Answer:
     return Answer(turn=turn, reason=reason, message=said)
 
 
-def delay(failures: int) -> int:
-    """Seconds before the next attempt, by how many attempts failed already."""
-    return _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS)) - 1] if failures else 0
+def due(stage: StageRecord) -> datetime.datetime | None:
+    """When the next attempt may begin, by how many were in vain already; None for now."""
+    tries = stage.failures + (stage.disruptions if _is_outside(stage) else 0)
+    if not tries or stage.end_time is None:
+        return None
+    return stage.end_time + datetime.timedelta(seconds=_BACKOFF_SECONDS[min(tries, len(_BACKOFF_SECONDS)) - 1])
+
+
+def is_lasting(stage: StageRecord) -> bool:
+    """What is wrong outside has outlasted all pauses that grow: a person should look."""
+    return _is_outside(stage) and stage.disruptions >= len(_BACKOFF_SECONDS)
+
+
+def _is_outside(stage: StageRecord) -> bool:
+    return stage.reason in (Reason.SOURCE_UNAVAILABLE, Reason.INSUFFICIENT_STORAGE)
 
 
 def _stated(job: JobSeen) -> Reason | None:

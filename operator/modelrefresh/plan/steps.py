@@ -86,12 +86,13 @@ def start_stage(work: Work, now: datetime.datetime) -> Plan | None:
     run, stage = _current(work)
     if run is None or stage is None:
         return None
-    due = _due(stage)
+    due = retries.due(stage)
     if due is not None and now < due:
         # The time of day and not the seconds left: a message that changes with every look is a write at every look.
         failed = f"{stage.name} attempt {stage.attempt} failed ({stage.reason}: {stage.message})"
-        text = f"{failed}; again at {due:%H:%M:%S} UTC"
-        word = Word(reason=Reason.RUNNING, message=text, working=True)
+        text, lasting = f"{failed}; again at {due:%H:%M:%S} UTC", retries.is_lasting(stage)
+        reason = _reason(stage) if lasting else Reason.RUNNING
+        word = Word(reason=reason, message=text, working=not lasting, stalled=lasting)
         return Plan(status=work.status, word=word, wake_seconds=(due - now).total_seconds())
     if stage.reason == Reason.INPUT_INVALID and _is_old_profile(work):
         text = (
@@ -146,13 +147,6 @@ def _is_old_profile(work: Work) -> bool:
     """The profile is still the one under which the last attempt failed."""
     failure = work.status.last_failure
     return failure is not None and failure.profile == work.profile_hash
-
-
-def _due(stage: StageRecord) -> datetime.datetime | None:
-    """When the next attempt may begin; None for now."""
-    if stage.failures == 0 or stage.end_time is None:
-        return None
-    return stage.end_time + datetime.timedelta(seconds=retries.delay(stage.failures))
 
 
 def _reason(stage: StageRecord) -> Reason:
