@@ -214,7 +214,11 @@ def test_the_way_back_is_pointed_at_although_suspended() -> None:
     "deployment",
     [
         a_deployment(containers=("renamed",), mounts={"renamed": "/models"}),
-        a_deployment(mounts={"server": "/elsewhere"}, models={"server": f"/models/versions/{STOCK}"}),
+        a_deployment(
+            mounts={"server": "/elsewhere"},
+            models={"server": f"/models/versions/{STOCK}"},
+            dangling=frozenset({"server"}),
+        ),
     ],
     ids=["renamed container", "moved mount"],
 )
@@ -222,6 +226,12 @@ def test_a_container_that_does_not_load_the_live_version_is_pointed_at_it(deploy
     plan = decide(a_sight(deployment=deployment), NOW)
     [mount] = deployment.mounts.values()
     assert [action.path for action in plan.actions if isinstance(action, Serve)] == [f"{mount}/versions/{STOCK}"]
+
+
+def test_a_version_that_is_still_there_is_served_on_where_it_is_although_the_workspace_is_another() -> None:
+    mounts, models = {"server": "/new"}, {"server": f"/models/versions/{STOCK}"}
+    plan = decide(a_sight(deployment=a_deployment(mounts=mounts, models=models)), NOW)
+    assert not any(isinstance(action, Serve) for action in plan.actions)
 
 
 def test_a_variable_that_somebody_else_sets_is_told_and_not_fought_over() -> None:

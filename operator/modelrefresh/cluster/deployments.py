@@ -26,6 +26,7 @@ def read(document: Document, *, workspace: str) -> DeploymentSeen:
         containers=tuple(container["name"] for container in containers),
         mounts=_mounts(template["spec"], workspace=workspace),
         models=_models(containers),
+        dangling=frozenset(container["name"] for container in containers if _is_dangling(container)),
         digest=_digest((template.get("metadata") or {}).get("annotations") or {}),
         settled=waits is None,
         message=waits or "",
@@ -46,6 +47,12 @@ def _models(containers: Sequence[Document]) -> dict[str, str]:
         for item in container.get("env") or ()
         if item["name"] == names.MODEL_VARIABLE
     }
+
+
+def _is_dangling(container: Document) -> bool:
+    told = _models([container]).get(container["name"])
+    mounts = (mount["mountPath"].rstrip("/") for mount in container.get("volumeMounts") or ())
+    return told is not None and not any(told.startswith(f"{mount}/") for mount in mounts)
 
 
 def _mounts(pod: Document, *, workspace: str) -> dict[str, str]:

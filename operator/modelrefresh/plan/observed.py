@@ -103,6 +103,8 @@ class DeploymentSeen:
     """Our annotation on its pod template."""
     models: Mapping[str, str]
     """What MODELREFRESH_MODEL says in each container that has it."""
+    dangling: frozenset[str] = frozenset()
+    """Containers where that is a path at which nothing is mounted."""
     settled: bool
     """Its controller has seen the newest template and every replica is updated and available."""
     message: str = ""

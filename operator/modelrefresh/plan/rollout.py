@@ -105,10 +105,12 @@ def follow_hand(at: Serving, now: datetime.datetime) -> Plan | None:
 def _follow_variable(at: Serving, live: VersionRef, now: datetime.datetime) -> Plan | None:
     """The container does not load the live version: it was renamed, its mount was moved, or somebody else sets it."""
     saw, wanted = at.deployment.models.get(at.container), _path(at, live)
-    if saw == wanted:
-        return None
-    if saw is None or saw.endswith(f"/{artifacts.VERSIONS}/{live.digest}"):
+    names_live = saw is not None and saw.endswith(f"/{artifacts.VERSIONS}/{live.digest}")
+    if saw is None or (names_live and at.container in at.deployment.dangling):
         return _begin(at, live, now, back=True)
+    if names_live:
+        # Also by another way than `wanted`, such as the claim that was the workspace before the profile changed.
+        return None
     text = (
         f'container "{at.container}" of Deployment "{at.deployment.name}" has {names.MODEL_VARIABLE}={saw}, expected '
         f"{wanted}; take the variable out of what else sets it (a manifest in Git, kubectl set env)"
