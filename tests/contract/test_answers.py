@@ -1,6 +1,7 @@
 """Results and requests on the wire, between two sides that need not be of one release."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -54,3 +55,9 @@ def test_half_a_character_makes_a_result_unreadable_instead_of_the_status() -> N
 def test_a_file_name_that_is_not_unicode_reaches_the_termination_message() -> None:
     answer = Result(stage=Stage.TRAIN, run="r1", attempt=1, exit_code=2, message="news\udcff.jsonl")
     assert result.parse(result.render_short(answer)).message == "news?.jsonl"
+
+
+@pytest.mark.parametrize("parse", [result.parse, env.parse])
+def test_what_is_nested_without_end_is_no_answer(parse: Callable[[str], object]) -> None:
+    with pytest.raises(codec.CodecError):
+        parse("[" * 100_000)

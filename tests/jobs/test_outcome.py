@@ -180,3 +180,22 @@ def test_the_stages_work_by_hand_from_a_shell(tmp_path: pathlib.Path) -> None:
     again = python(*merge)
     assert again.returncode == ExitCode.BAD_INPUT
     assert "exists already" in again.stderr
+
+
+def test_a_sweep_makes_room_where_there_is_none_for_its_own_folder(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = tmp_path / "ws" / "versions" / ("7" * 64)
+    old.mkdir(parents=True)
+    (old / "model.safetensors").write_bytes(b"x" * 100)
+    request = builders.request(tmp_path / "ws", env.Stage.SWEEP, sweep=env.SweepInput(versions=("7" * 64,)))
+    make = pathlib.Path.mkdir
+
+    def mkdir(path: pathlib.Path, *arguments: object, **options: object) -> None:
+        if old.exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        make(path, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pathlib.Path, "mkdir", mkdir)
+    ended = entry.attempt(request)
+    assert (ended.exit_code, old.exists()) == (ExitCode.OK, False)

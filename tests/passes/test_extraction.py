@@ -36,3 +36,18 @@ def test_each_failed_attempt_is_counted_once() -> None:
     extract = _status(place).extract
     assert extract is not None
     assert (extract.attempt, extract.failures) == (2, 2)
+
+
+def test_an_image_of_another_release_makes_one_job_an_hour_until_the_profile_changes() -> None:
+    place = World()
+    understands = place.answers[Stage.EXTRACT]
+    place.answers[Stage.EXTRACT] = world.failing(ExitCode.BAD_INPUT, "InputInvalid", "unknown keys")
+    place.settle()
+    place.wait(1800)
+    assert len(place.jobs(Stage.EXTRACT)) == 1
+    assert next(item for item in _status(place).conditions if item.type == "Stalled").reason == "InputInvalid"
+    place.answers[Stage.EXTRACT] = understands
+    place.cluster.edit(kinds.REFRESH_PROFILE, lambda it: it["spec"].update(priorityClass="high"), name="default")
+    place.settle()
+    assert _status(place).digest is not None
+    assert len(place.jobs(Stage.EXTRACT)) == 2

@@ -4,6 +4,7 @@ import pytest
 
 from modelrefresh.cluster import kinds
 from modelrefresh.contract.env import Stage
+from modelrefresh.contract.exit_codes import ExitCode
 from tests.passes import world
 from tests.passes.world import NAMESPACE, World
 
@@ -67,3 +68,19 @@ def test_a_version_that_another_refresh_names_is_not_swept() -> None:
         place.edit(lambda refresh, number=number: refresh["spec"].setdefault("training", {}).update(seed=number))
         place.settle()
     assert shared not in _swept(place)
+
+
+def test_a_run_that_finds_no_room_is_followed_by_a_sweep() -> None:
+    place = World({"spec.retain.runs": 50, "spec.retain.versions": 20})
+    for number in range(RUNS):
+        place.edit(lambda refresh, number=number: refresh["spec"].setdefault("training", {}).update(seed=number))
+        place.settle()
+    place.answers[Stage.MERGE] = world.failing(ExitCode.TRANSIENT, "InsufficientStorage", "full")
+    place.edit(lambda refresh: refresh["spec"]["training"].update(seed=RUNS))
+    place.wait(600)
+    assert not place.jobs(Stage.SWEEP)
+    place.edit(lambda refresh: refresh["spec"]["retain"].update(versions=1))
+    run = place.wait(30).run
+    assert _swept(place)
+    assert run is not None
+    assert run.outcome is None

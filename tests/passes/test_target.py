@@ -7,6 +7,8 @@ import pytest
 
 from modelrefresh.api import names
 from modelrefresh.cluster import kinds
+from modelrefresh.contract.env import Stage
+from tests.passes import world
 from tests.passes.world import NAMESPACE, World
 
 Change = Callable[[dict[str, Any]], object]
@@ -70,3 +72,35 @@ def test_a_changed_deployment_that_serves_again_causes_no_write() -> None:
     before = len(place.cluster.writes)
     place.settle()
     assert len(place.cluster.writes) == before
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_a_container_is_pointed_again_whichever_write_the_operator_dies_at(*, before: bool) -> None:
+    for number in range(1, 6):
+        place = World()
+        place.settle()
+        place.cluster.crash_at(len(place.cluster.writes) + number, before=before)
+
+        def rename(chat: dict[str, Any]) -> None:
+            chat["spec"]["template"]["spec"]["containers"][0].update(name="renamed", env=[])
+
+        place.cluster.edit(kinds.DEPLOYMENT, rename, namespace=NAMESPACE, name="chat")
+        place.settle()
+        assert loads(place) == f"/models/versions/{place.served()}", f"write {number}"
+
+
+def test_a_changed_spec_stops_the_old_run_although_the_variable_is_in_dispute() -> None:
+    place = World()
+    place.settle()
+    place.held.add(Stage.TRAIN)
+    place.edit(lambda refresh: refresh["spec"]["data"].update(uri="pvc://corpus/other"))
+    old = place.settle().run
+
+    def dispute(chat: dict[str, Any]) -> None:
+        chat["spec"]["template"]["spec"]["containers"][0]["env"][0].update(value="/models/mine")
+
+    place.cluster.edit(kinds.DEPLOYMENT, dispute, namespace=NAMESPACE, name="chat")
+    place.edit(lambda refresh: refresh["spec"]["data"].update(uri="pvc://corpus/newer"))
+    place.settle()
+    assert old is not None
+    assert old.id not in {world.request_of(job).run for job in place.live_jobs()}

@@ -165,3 +165,9 @@ def test_gpu_time_of_a_superseded_run_stands_in_the_cost() -> None:
     cost = decide(seen, NOW + datetime.timedelta(seconds=100)).status.cost
     assert cost is not None
     assert [(item.stage, item.gpu_seconds) for item in cost.stages] == [(Stage.TRAIN, 400)]
+
+
+def test_a_job_that_ended_before_it_was_stopped_keeps_its_end_until_it_can_be_recorded() -> None:
+    job = a_job(state=JobState.SUCCEEDED, finished=NOW)
+    seen = a_sight({"spec.suspend": True}, status=at_work(Stage.TRAIN), jobs=(job,), profile=None)
+    assert decide(seen, NOW + datetime.timedelta(days=1)).status == seen.status

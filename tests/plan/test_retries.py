@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.records import StageRecord
+from modelrefresh.api.records import Failure, StageRecord
 from modelrefresh.contract.env import Stage
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.result import Result
@@ -29,7 +29,7 @@ def said(exit_code: ExitCode, reason: str, message: str = "why") -> Result:
 @pytest.mark.parametrize(
     ("job", "turn", "reason"),
     [
-        (a_job(exit_code=2), Turn.WAIT, Reason.INPUT_INVALID),
+        (a_job(exit_code=2), Turn.GIVE_UP, Reason.INPUT_INVALID),
         (a_job(exit_code=10), Turn.GIVE_UP, Reason.TRAINING_DIVERGED),
         (a_job(exit_code=11), Turn.GIVE_UP, Reason.OUT_OF_MEMORY),
         (a_job(exit_code=12), Turn.DISRUPTED, Reason.PREEMPTED),
@@ -43,7 +43,8 @@ def said(exit_code: ExitCode, reason: str, message: str = "why") -> Result:
         (a_job(exit_code=None), Turn.DISRUPTED, Reason.POD_LOST),
         (a_job(state=JobState.SUCCEEDED, exit_code=None), Turn.DISRUPTED, Reason.POD_LOST),
         (a_job(exit_code=2, result=said(ExitCode.BAD_INPUT, "DataUnreadable")), Turn.GIVE_UP, Reason.DATA_UNREADABLE),
-        (a_job(exit_code=2, result=said(ExitCode.BAD_INPUT, "NoSuchWord")), Turn.WAIT, Reason.INPUT_INVALID),
+        (a_job(exit_code=2, result=said(ExitCode.BAD_INPUT, "NoSuchWord")), Turn.GIVE_UP, Reason.INPUT_INVALID),
+        (a_job(exit_code=2, result=said(ExitCode.BAD_INPUT, "InputInvalid")), Turn.WAIT, Reason.INPUT_INVALID),
     ],
 )
 def test_each_way_to_fail_has_its_turn_and_reason(job: JobSeen, turn: Turn, reason: Reason) -> None:
@@ -77,8 +78,14 @@ def test_a_lost_node_is_no_reason_to_pause() -> None:
     assert pause(disruptions=7, reason=Reason.PREEMPTED) is None
 
 
-def pause(**fields: object) -> float | None:
-    """Seconds from the end of an attempt to the next one; None for at once."""
+def test_an_image_of_another_release_is_tried_again_in_an_hour_or_with_another_profile() -> None:
+    assert pause(disruptions=1, reason=Reason.INPUT_INVALID) == 3600
+    assert pause(disruptions=1, reason=Reason.INPUT_INVALID, today="another") is None
+
+
+def pause(*, today: str = "p1", **fields: object) -> float | None:
+    """Seconds from the end of an attempt, made with the profile p1, to the next one; None for at once."""
     stage = StageRecord(name=Stage.TRAIN, end_time=NOW).but(**fields)
-    due = retries.due(stage)
+    failure = Failure(run="r", stage=Stage.TRAIN, attempt=1, reason="Failed", time=NOW, profile="p1")
+    due = retries.due(stage, failure=failure, profile=today)
     return (due - NOW).total_seconds() if due else None

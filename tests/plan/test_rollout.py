@@ -10,11 +10,24 @@ from modelrefresh.api.records import Outcome
 from modelrefresh.api.status import RefreshStatus, Rollout
 from modelrefresh.contract.env import Stage
 from modelrefresh.plan import stages
-from modelrefresh.plan.actions import MarkServed, Serve
+from modelrefresh.plan.actions import MarkServed, Serve, StopJob
 from modelrefresh.plan.decide import decide
 from modelrefresh.plan.observed import DeploymentSeen, Seen
 from tests import builders
-from tests.plan.sights import NEWER, NOW, STOCK, a_deployment, a_meta, a_ref, a_run, a_sight, a_status, a_version
+from tests.plan.sights import (
+    NEWER,
+    NOW,
+    STOCK,
+    a_deployment,
+    a_job,
+    a_meta,
+    a_ref,
+    a_run,
+    a_sight,
+    a_status,
+    a_version,
+    at_work,
+)
 
 LATE = NOW + datetime.timedelta(seconds=1201)
 
@@ -239,3 +252,42 @@ def test_a_variable_that_somebody_else_sets_is_told_and_not_fought_over() -> Non
     assert not plan.actions
     assert (plan.word.reason, plan.word.stalled) == (Reason.TARGET_CONFLICT, True)
     assert "MODELREFRESH_MODEL=/models/mine, expected /models/versions/555" in plan.word.message
+
+
+def test_a_rollout_whose_apply_was_lost_is_applied_again_although_the_digest_fits() -> None:
+    deployment = a_deployment(containers=("renamed",), mounts={"renamed": "/models"}, settled=False)
+    status = a_status(rollout=Rollout(target=a_ref(), start_time=NOW, back=True))
+    plan = decide(a_sight(status=status, deployment=deployment), NOW)
+    assert [action.container for action in plan.actions if isinstance(action, Serve)] == ["renamed"]
+
+
+@pytest.mark.parametrize("told", [{}, {"server": f"/models/versions/{STOCK}"}, {"server": "/somewhere"}])
+def test_a_candidate_that_the_container_does_not_load_is_not_promoted(told: dict[str, str]) -> None:
+    plan = decide(with_newer(rolling(seen=True), digest=NEWER, models=told), NOW)
+    assert plan.status.live == a_ref()
+
+
+def test_a_foreign_variable_in_the_middle_of_a_rollout_is_told_and_not_fought_over() -> None:
+    plan = decide(with_newer(rolling(seen=True), digest=NEWER, models={"server": "/somewhere"}), NOW)
+    assert (plan.word.reason, plan.actions) == (Reason.TARGET_CONFLICT, ())
+
+
+def test_the_deadline_counts_from_when_the_deployment_was_pointed() -> None:
+    assert decide(with_newer(rolling()), LATE).status.held == ()
+    pointed = decide(with_newer(rolling(), digest=NEWER, settled=False), LATE).status.rollout
+    assert pointed is not None
+    assert (pointed.seen, pointed.start_time) == (True, LATE)
+
+
+def test_a_suspended_refresh_stops_training_although_a_rollout_does_not_end() -> None:
+    status = at_work(Stage.TRAIN).but(rollout=Rollout(target=a_ref(), start_time=NOW, back=True, seen=True))
+    seen = with_newer(status, digest=STOCK, settled=False)
+    plan = decide(suspended(dataclasses.replace(seen, jobs=(a_job(),))), NOW)
+    assert plan.actions == (StopJob(name="news-r1-train-1", uid="j1"),)
+
+
+def test_a_way_back_that_a_person_undoes_leaves_the_run_at_work_alone() -> None:
+    status = at_work(Stage.TRAIN).but(rollout=Rollout(target=a_ref(), start_time=NOW, back=True, seen=True))
+    plan = decide(dataclasses.replace(with_newer(status, digest=NEWER), jobs=(a_job(),)), NOW)
+    assert plan.status.run is not None
+    assert plan.status.run.outcome is None

@@ -65,13 +65,20 @@ def earlier(request: env.StageInput) -> result.Result | None:
 def begin(request: env.StageInput) -> None:
     """Make the stage's folder and forget the result of an attempt before."""
     folder = _folder(request)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if request.stage is not env.Stage.SWEEP or error.errno not in _NO_SPACE:
+            raise
+        # A sweep is what makes room; there will be some when it has something to record.
+        return
     (folder / artifacts.RESULT).unlink(missing_ok=True)
 
 
 def record(request: env.StageInput, ended: result.Result) -> None:
     """Write result.json; a success also remembers its request so that it need not run again."""
     folder = _folder(request)
+    folder.mkdir(parents=True, exist_ok=True)
     if ended.exit_code is ExitCode.OK:
         _write(folder / REQUEST, _identity(request))
     _write(folder / artifacts.RESULT, result.render(ended))

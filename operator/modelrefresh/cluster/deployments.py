@@ -24,9 +24,9 @@ def read(document: Document, *, workspace: str) -> DeploymentSeen:
         name=document["metadata"]["name"],
         uid=document["metadata"]["uid"],
         containers=tuple(container["name"] for container in containers),
-        mounts=_mounts(template["spec"], workspace=workspace),
+        mounts={name: paths[-1] for name, paths in _mounts(template["spec"], workspace=workspace).items() if paths},
         models=_models(containers),
-        dangling=frozenset(container["name"] for container in containers if _is_dangling(container)),
+        dangling=_dangling(template["spec"]),
         digest=_digest((template.get("metadata") or {}).get("annotations") or {}),
         settled=waits is None,
         message=waits or "",
@@ -49,25 +49,28 @@ def _models(containers: Sequence[Document]) -> dict[str, str]:
     }
 
 
-def _is_dangling(container: Document) -> bool:
-    told = _models([container]).get(container["name"])
-    mounts = (mount["mountPath"].rstrip("/") for mount in container.get("volumeMounts") or ())
-    return told is not None and not any(told.startswith(f"{mount}/") for mount in mounts)
-
-
-def _mounts(pod: Document, *, workspace: str) -> dict[str, str]:
-    """Container name to the path where it mounts the whole workspace claim."""
-    volumes = {
-        volume["name"]
+def _mounts(pod: Document, *, workspace: str | None = None) -> dict[str, tuple[str, ...]]:
+    """Container name to the paths where it mounts that claim, or any at None, as a whole."""
+    claims = {
+        volume["name"]: volume["persistentVolumeClaim"].get("claimName")
         for volume in pod.get("volumes") or ()
-        if (volume.get("persistentVolumeClaim") or {}).get("claimName") == workspace
+        if volume.get("persistentVolumeClaim")
     }
+    volumes = {name for name, claim in claims.items() if workspace is None or claim == workspace}
     return {
-        container["name"]: mount["mountPath"]
+        container["name"]: tuple(
+            mount["mountPath"].rstrip("/")
+            for mount in container.get("volumeMounts") or ()
+            if mount["name"] in volumes and not mount.get("subPath") and not mount.get("subPathExpr")
+        )
         for container in pod.get("containers") or ()
-        for mount in container.get("volumeMounts") or ()
-        if mount["name"] in volumes and not mount.get("subPath") and not mount.get("subPathExpr")
     }
+
+
+def _dangling(pod: Document) -> frozenset[str]:
+    mounts, models = _mounts(pod), _models(pod.get("containers") or ())
+    lost = (name for name, told in models.items() if not any(told.startswith(f"{path}/") for path in mounts[name]))
+    return frozenset(lost)
 
 
 def _waits(document: Document) -> str | None:

@@ -33,12 +33,14 @@ RULES: Final[tuple[Rule, ...]] = (
     rollout.mark,  # the versions say which one serves
     runs.supersede,  # the spec says something else now
     runs.clear,  # never two runs at work
+    rollout.yield_variable,  # two writers of one variable would never end
     steps.give_up,  # a stage has failed for good
     steps.register_stock,  # version zero exists
     rollout.install,  # and serves before anything is trained
     steps.skip_unchanged,  # nothing new to learn
     verdict.conclude,  # numbers decide whether serving may change
     steps.await_stage,  # a Job is at work
+    retention.make_room,  # the next one has found none
     steps.start_stage,  # the next one
     runs.open_next,  # a run is due
     retention.sweep,  # what nothing needs goes while nothing else is at work

@@ -110,7 +110,7 @@ def _start(seen: ResidualObserved, now: datetime.datetime) -> ResidualPlan:
     stage = _stage(seen)
     due = _due(seen, stage)
     if due is not None and now < due:
-        over = stage.state is StageState.FAILED
+        over = stage.state is StageState.FAILED or retries.is_lasting(stage)
         text = f"extract attempt {stage.attempt} failed: {stage.message}; again at {due:%H:%M:%S} UTC"
         word = Word(reason=Reason(stage.reason or Reason.FAILED), message=text, working=not over, stalled=over)
         return _plan(seen, word, wake=(due - now).total_seconds())
@@ -156,9 +156,9 @@ def _absorb(seen: ResidualObserved, now: datetime.datetime) -> ResidualStatus:
 
 def _due(seen: ResidualObserved, stage: StageRecord) -> datetime.datetime | None:
     """When the next attempt may begin; None for now."""
-    if stage.state is not StageState.FAILED or stage.end_time is None:
-        return retries.due(stage)
     failure = seen.status.last_failure
+    if stage.state is not StageState.FAILED or stage.end_time is None:
+        return retries.due(stage, failure=failure, profile=seen.profile_hash)
     if failure is not None and failure.profile != seen.profile_hash:
         return None
     doublings = min(max(0, stage.attempt - 1), _RETRY_DOUBLINGS)

@@ -4,6 +4,7 @@ The rules here come before everything else and answer with one word for the user
 they let pass becomes `Work`, in which no prerequisite is absent.
 """
 
+import dataclasses
 import datetime
 import hashlib
 import json
@@ -50,9 +51,15 @@ def hold_if_suspended(seen: Seen, now: datetime.datetime) -> Plan | None:
     """Suspended: running Jobs are stopped with a checkpoint; the attempt does not count."""
     if seen.spec is None or not seen.spec.suspend:
         return None
-    status = results.pause(seen.status, seen.jobs, reason=Reason.SUSPENDED, now=now)
     word = Word(reason=Reason.SUSPENDED, message="spec.suspend is true; set it to false to go on")
-    return Plan(status=status, word=word, actions=stop(seen.jobs))
+    return without_work(Plan(status=seen.status, word=word), seen.jobs, now)
+
+
+def without_work(plan: Plan, jobs: Iterable[JobSeen], now: datetime.datetime) -> Plan:
+    """The plan of a suspended refresh: what else it does, and no Job at work."""
+    seen = tuple(jobs)
+    status = results.pause(plan.status, seen, reason=Reason.SUSPENDED, now=now)
+    return dataclasses.replace(plan, status=status, actions=(*plan.actions, *stop(seen)))
 
 
 def require_profile(seen: Seen, _: datetime.datetime) -> Plan | None:

@@ -104,7 +104,7 @@ class DeploymentSeen:
     models: Mapping[str, str]
     """What MODELREFRESH_MODEL says in each container that has it."""
     dangling: frozenset[str] = frozenset()
-    """Containers where that is a path at which nothing is mounted."""
+    """Containers where that is a path to which no claim is mounted."""
     settled: bool
     """Its controller has seen the newest template and every replica is updated and available."""
     message: str = ""

@@ -108,6 +108,9 @@ def pause(status: RefreshStatus, jobs: Sequence[JobSeen], *, reason: Reason, now
         return status
     run, stage = found
     job = find(jobs, run=run.id, stage=stage)
+    if job is not None and job.state in (JobState.SUCCEEDED, JobState.FAILED):
+        # Its end is not recorded yet, for want of a profile; the Job keeps it.
+        return status
     waiting = stage.but(
         state=StageState.WAITING,
         reason=reason,

@@ -13,7 +13,7 @@ from modelrefresh.api.records import StageRecord, StageState
 from modelrefresh.api.status import RefreshStatus, Sweep
 from modelrefresh.contract import env
 from modelrefresh.contract.env import Stage, StageInput
-from modelrefresh.plan import lifecycle, results
+from modelrefresh.plan import lifecycle, results, stages
 from modelrefresh.plan.actions import Action, DropVersion, Plan, StartStage, Word
 from modelrefresh.plan.observed import JobSeen, JobState, VersionSeen, Work
 
@@ -41,6 +41,19 @@ def sweep(work: Work, now: datetime.datetime) -> Plan | None:
         if wait > 0:
             return None
     return _begin(work, runs, versions)
+
+
+def is_wanted(work: Work) -> bool:
+    """The open run has found no room: what may go must go now, or nothing will go on."""
+    run = work.status.run
+    stage = stages.current(run) if run and run.outcome is None else None
+    full = Reason.INSUFFICIENT_STORAGE
+    return stage is not None and stage.state is StageState.WAITING and stage.reason == full
+
+
+def make_room(work: Work, now: datetime.datetime) -> Plan | None:
+    """A stage has found no room: sweep before its next attempt."""
+    return sweep(work, now) if is_wanted(work) else None
 
 
 def _begin(work: Work, runs: tuple[str, ...], versions: tuple[VersionSeen, ...]) -> Plan:

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.records import StageRecord
+from modelrefresh.api.records import Failure, StageRecord
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.plan.observed import JobSeen
 
 MAX_DISRUPTIONS: Final = 50
 """Disruptions of one stage of one run after which it is given up; a person should look at the nodes then."""
 _BACKOFF_SECONDS: Final = (5, 30, 120, 300, 600)
+_RELEASE_SECONDS: Final = 3600
 _KILLED: Final = 137
 """128 + SIGKILL; without OOMKilled it comes from outside, such as a lost node."""
 
@@ -34,7 +35,7 @@ class Turn(enum.StrEnum):
     GIVE_UP = "give-up"
     """Nothing changes by trying again."""
     WAIT = "wait"
-    """Try once more when the profile has changed, it does not count: its image is of another release than we are."""
+    """Try once more when the profile has changed, or in an hour, it does not count: its image is not of our release."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,7 @@ class Answer:
 
 
 _BY_CODE: Final = {
-    ExitCode.BAD_INPUT: (Turn.WAIT, Reason.INPUT_INVALID),
+    ExitCode.BAD_INPUT: (Turn.GIVE_UP, Reason.INPUT_INVALID),
     ExitCode.DIVERGED: (Turn.GIVE_UP, Reason.TRAINING_DIVERGED),
     ExitCode.OUT_OF_MEMORY: (Turn.GIVE_UP, Reason.OUT_OF_MEMORY),
     ExitCode.PREEMPTED: (Turn.DISRUPTED, Reason.PREEMPTED),
@@ -60,6 +61,10 @@ _BY_CODE: Final = {
 def classify(job: JobSeen) -> Answer:
     """Read one failed attempt: pod conditions first, since they say why the exit code came about."""
     said = job.result.message if job.result else job.message
+    return _by_pod(job, said) or _by_code(job, said)
+
+
+def _by_pod(job: JobSeen, said: str) -> Answer | None:
     if job.deadline_exceeded:
         return Answer(turn=Turn.GIVE_UP, reason=Reason.DEADLINE_EXCEEDED, message=said or "the stage ran out of time")
     if job.out_of_memory:
@@ -72,28 +77,41 @@ def classify(job: JobSeen) -> Answer:
         return Answer(turn=Turn.DISRUPTED, reason=Reason.PREEMPTED, message=said or "the pod was disrupted")
     if job.exit_code is None:
         return Answer(turn=Turn.DISRUPTED, reason=Reason.POD_LOST, message=said or "the pod vanished without a result")
+    return None
+
+
+def _by_code(job: JobSeen, said: str) -> Answer:
     if job.exit_code not in tuple(ExitCode):
         return Answer(
             turn=Turn.AGAIN, reason=Reason.INTERNAL_ERROR, message=f"exit code {job.exit_code}. {said}".strip()
         )
-    turn, reason = _BY_CODE[ExitCode(job.exit_code)]
-    reason = _stated(job) or reason
-    if turn is Turn.WAIT and reason is not Reason.INPUT_INVALID:
-        turn = Turn.GIVE_UP
-    return Answer(turn=turn, reason=reason, message=said)
+    (turn, reason), stated = _BY_CODE[ExitCode(job.exit_code)], _stated(job)
+    if stated is Reason.INPUT_INVALID:
+        text = f"the profile's image is of another release than the operator, give both the same: {said}"
+        return Answer(turn=Turn.WAIT, reason=stated, message=text)
+    return Answer(turn=turn, reason=stated or reason, message=said)
 
 
-def due(stage: StageRecord) -> datetime.datetime | None:
-    """When the next attempt may begin, by how many were in vain already; None for now."""
+def due(stage: StageRecord, *, failure: Failure | None, profile: str) -> datetime.datetime | None:
+    """When the next attempt may begin, by why and how often the last ones were in vain; None for now.
+
+    `profile` is the hash of today's profile.
+    """
+    if stage.end_time is None:
+        return None
+    if stage.reason == Reason.INPUT_INVALID:
+        is_new = failure is None or failure.profile != profile
+        return None if is_new else stage.end_time + datetime.timedelta(seconds=_RELEASE_SECONDS)
     tries = stage.failures + (stage.disruptions if _is_outside(stage) else 0)
-    if not tries or stage.end_time is None:
+    if not tries:
         return None
     return stage.end_time + datetime.timedelta(seconds=_BACKOFF_SECONDS[min(tries, len(_BACKOFF_SECONDS)) - 1])
 
 
 def is_lasting(stage: StageRecord) -> bool:
-    """What is wrong outside has outlasted all pauses that grow: a person should look."""
-    return _is_outside(stage) and stage.disruptions >= len(_BACKOFF_SECONDS)
+    """Nothing will go on before a person acts, or what is wrong outside has outlasted all pauses that grow."""
+    long = _is_outside(stage) and stage.disruptions >= len(_BACKOFF_SECONDS)
+    return long or stage.reason == Reason.INPUT_INVALID
 
 
 def _is_outside(stage: StageRecord) -> bool:

@@ -7,6 +7,7 @@ version zero, when nothing serves yet). A person who moves the Deployment by han
 
 import dataclasses
 import datetime
+import re
 
 from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
@@ -19,6 +20,8 @@ from modelrefresh.plan.history import End
 from modelrefresh.plan.observed import Seen, Serving, VersionSeen
 
 _HELD_LIMIT = 10
+_OURS = re.compile(rf".*/{artifacts.VERSIONS}/[0-9a-f]{{64}}")
+"""What MODELREFRESH_MODEL says where the operator has set it."""
 
 
 def install(at: Serving, now: datetime.datetime) -> Plan | None:
@@ -65,23 +68,34 @@ def promote(at: Serving, run: Run, target: VersionRef, now: datetime.datetime) -
 def advance(seen: Seen, now: datetime.datetime) -> Plan | None:
     """A rollout is under way: point, wait, settle, or go back.
 
-    So also while the refresh is suspended or lacks something that only stages need: a candidate that does not start
-    must not stay in the Deployment for that long.
+    So also while the refresh is suspended or lacks what only stages need, such as its residual: a candidate that does
+    not start must not stay in the Deployment for that long.
     """
     rollout, at = seen.status.rollout, lifecycle.serving(seen)
     if rollout is None or at is None:
         return None
-    there = at.deployment.digest == rollout.target.digest
-    if at.spec.suspend and not there and not rollout.back:
+    if not at.spec.suspend:
+        return _advance(at, rollout, now)
+    if not rollout.back and not _is_there(at, rollout.target):
         # What is on its way ends; nothing new is begun, and nobody's hand is contradicted.
         return None
+    return lifecycle.without_work(_advance(at, rollout, now), seen.jobs, now)
+
+
+def _advance(at: Serving, rollout: Rollout, now: datetime.datetime) -> Plan:
+    there, named = _is_there(at, rollout.target), at.deployment.digest == rollout.target.digest
     if there and at.deployment.settled:
         return _settle(at, rollout, now)
-    if rollout.seen and not there and _chosen(at) is not None:
+    if rollout.seen and not named and _chosen(at) is not None:
         return _undone(at, rollout, now)
-    late = (now - rollout.start_time).total_seconds() > at.spec.rollout.progress_deadline_seconds
+    # The time counts from when the Deployment was pointed, which nobody may be able to do for a while.
+    late = rollout.seen and (now - rollout.start_time).total_seconds() > at.spec.rollout.progress_deadline_seconds
     if late and not rollout.back and at.status.live is not None:
         return _go_back(at, rollout, at.status.live, now)
+    if named and _is_foreign(at):
+        return _conflict(at, rollout.target)
+    if there and not rollout.seen:
+        rollout = rollout.but(seen=True, start_time=now)
     return _wait(at, rollout, there=there, late=late)
 
 
@@ -91,7 +105,9 @@ def follow_hand(at: Serving, now: datetime.datetime) -> Plan | None:
     if live is None:
         return None
     if digest == live.digest:
-        return _follow_variable(at, live, now)
+        # A container that was renamed, or a mount that was moved, has lost what we gave it.
+        lost = not _is_there(at, live) and not _is_foreign(at)
+        return _begin(at, live, now, back=True) if lost else None
     known = _chosen(at)
     elsewhere = any(item.digest == live.digest and _is_elsewhere(at, item) for item in at.versions)
     if known is None or elsewhere:
@@ -102,22 +118,10 @@ def follow_hand(at: Serving, now: datetime.datetime) -> Plan | None:
     return Plan(status=status, word=Word(reason=Reason.SERVING, message=text), wake_seconds=0.0)
 
 
-def _follow_variable(at: Serving, live: VersionRef, now: datetime.datetime) -> Plan | None:
-    """The container does not load the live version: it was renamed, its mount was moved, or somebody else sets it."""
-    saw, wanted = at.deployment.models.get(at.container), _path(at, live)
-    names_live = saw is not None and saw.endswith(f"/{artifacts.VERSIONS}/{live.digest}")
-    if saw is None or (names_live and at.container in at.deployment.dangling):
-        return _begin(at, live, now, back=True)
-    if names_live:
-        # Also by another way than `wanted`, such as the claim that was the workspace before the profile changed.
-        return None
-    text = (
-        f'container "{at.container}" of Deployment "{at.deployment.name}" has {names.MODEL_VARIABLE}={saw}, expected '
-        f"{wanted}; take the variable out of what else sets it (a manifest in Git, kubectl set env)"
-    )
-    return Plan(
-        status=at.status, word=Word(reason=Reason.TARGET_CONFLICT, message=text, stalled=True), wake_seconds=30.0
-    )
+def yield_variable(at: Serving, _: datetime.datetime) -> Plan | None:
+    """Something else says what the container loads: nobody knows what serves, and two writers would never end."""
+    live = at.status.live
+    return _conflict(at, live) if live is not None and _is_foreign(at) else None
 
 
 def mark(at: Serving, _: datetime.datetime) -> Plan | None:
@@ -162,7 +166,7 @@ def _settle(at: Serving, rollout: Rollout, now: datetime.datetime) -> Plan:
     before = status.previous if rollout.back else status.live
     status = status.but(live=target, previous=before, rollout=None)
     run = status.run
-    if run is not None and run.outcome is None and not rollout.back and status.candidate == rollout.target:
+    if run is not None and _is_of_run(at.status):
         status = history.close(
             status, run, End(outcome=Outcome.PROMOTED, message=f"{target.version} passed every gate and serves"), now
         )
@@ -196,15 +200,21 @@ def _abandon(
     at: Serving, digest: str, text: str, now: datetime.datetime, *, reason: Reason = Reason.ROLLED_BACK
 ) -> Plan:
     status = at.status.but(rollout=None, held=_hold(at.status, digest))
-    if status.run is not None and status.run.outcome is None:
+    if _is_of_run(at.status) and status.run is not None:
         status = history.close(status, status.run, End(outcome=Outcome.ROLLED_BACK, message=text, reason=reason), now)
     return Plan(status=status, word=Word(reason=Reason.ROLLED_BACK, message=text), wake_seconds=0.0)
+
+
+def _is_of_run(status: RefreshStatus) -> bool:
+    """The rollout under way is that of the open run's candidate."""
+    rollout, is_open = status.rollout, status.run is not None and status.run.outcome is None
+    return is_open and rollout is not None and not rollout.back and status.candidate == rollout.target
 
 
 def _wait(at: Serving, rollout: Rollout, *, there: bool, late: bool) -> Plan:
     text = f"rolling out {rollout.target.version}: {at.deployment.message or 'waiting for the Deployment'}"
     reason = Reason.PROGRESS_DEADLINE_EXCEEDED if late else Reason.ROLLING_OUT
-    status = at.status.but(rollout=rollout.but(seen=rollout.seen or there))
+    status = at.status.but(rollout=rollout)
     actions: tuple[Action, ...] = () if there else (_serve(at, rollout.target),)
     return Plan(
         status=status,
@@ -228,6 +238,32 @@ def _serve(at: Serving, target: VersionRef) -> Serve:
 def _path(at: Serving, target: VersionRef) -> str:
     """Where the version lies inside the container."""
     return f"{at.deployment.mounts[at.container].rstrip('/')}/{artifacts.VERSIONS}/{target.digest}"
+
+
+def _is_there(at: Serving, target: VersionRef) -> bool:
+    """The Deployment names the version, and its container loads it from something that is mounted.
+
+    Not only from `_path`: it may be the claim that was the workspace before the profile changed.
+    """
+    told = at.deployment.models.get(at.container, "")
+    loads = told.endswith(f"/{artifacts.VERSIONS}/{target.digest}") and at.container not in at.deployment.dangling
+    return loads and at.deployment.digest == target.digest
+
+
+def _is_foreign(at: Serving) -> bool:
+    """The container is told to load something that is no version of ours."""
+    told = at.deployment.models.get(at.container)
+    return told is not None and not _OURS.fullmatch(told)
+
+
+def _conflict(at: Serving, target: VersionRef) -> Plan:
+    text = (
+        f'container "{at.container}" of Deployment "{at.deployment.name}" has '
+        f"{names.MODEL_VARIABLE}={at.deployment.models[at.container]}, expected {_path(at, target)}; take the variable "
+        "out of what else sets it (a manifest in Git, kubectl set env)"
+    )
+    word = Word(reason=Reason.TARGET_CONFLICT, message=text, stalled=True)
+    return Plan(status=at.status, word=word, wake_seconds=30.0)
 
 
 def _hold(status: RefreshStatus, digest: str, *, release: str | None = None) -> tuple[str, ...]:

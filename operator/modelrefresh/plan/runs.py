@@ -13,7 +13,7 @@ from modelrefresh.api.conditions import Reason
 from modelrefresh.api.records import Outcome, Run, StageState, Trigger, TriggerKind
 from modelrefresh.api.status import RefreshStatus
 from modelrefresh.plan import history, lifecycle, results, retention, schedule, stages, steps
-from modelrefresh.plan.actions import Plan, Word
+from modelrefresh.plan.actions import Plan, StopJob, Word
 from modelrefresh.plan.history import End
 from modelrefresh.plan.observed import Work
 
@@ -45,14 +45,16 @@ def clear(work: Work, _: datetime.datetime) -> Plan | None:
     So must an open Job of a stage that is not at work: its end was recorded, and the operator died before it.
     """
     run = work.status.run
-    active = run.id if run and run.outcome is None else retention.RUN
+    active = {run.id} if run and run.outcome is None else {retention.RUN}
+    active |= {retention.RUN} if retention.is_wanted(work) else set()
     stage = stages.current(run) if run and run.outcome is None else None
     idle_stage = stage.name if stage and stage.state is StageState.WAITING else None
-    stops = lifecycle.stop(job for job in work.jobs if job.run != active or job.stage is idle_stage)
-    writing = sorted(other for other, _ in work.pods if other != active)
+    stops = lifecycle.stop(job for job in work.jobs if job.run not in active or job.stage is idle_stage)
+    writing = sorted(other for other, _ in work.pods if other not in active)
     if not stops and not writing:
         return None
-    text = f"waiting until the Jobs of run {', '.join(writing) or active} have stopped"
+    waits = writing or sorted(job.name for job in stops if isinstance(job, StopJob))
+    text = f"waiting until {', '.join(waits)} has stopped"
     word = Word(reason=Reason.SUPERSEDED, message=text, working=True)
     return Plan(status=work.status, word=word, actions=stops, wake_seconds=5.0)
 

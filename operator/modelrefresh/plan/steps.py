@@ -86,7 +86,7 @@ def start_stage(work: Work, now: datetime.datetime) -> Plan | None:
     run, stage = _current(work)
     if run is None or stage is None:
         return None
-    due = retries.due(stage)
+    due = retries.due(stage, failure=work.status.last_failure, profile=work.profile_hash)
     if due is not None and now < due:
         # The time of day and not the seconds left: a message that changes with every look is a write at every look.
         failed = f"{stage.name} attempt {stage.attempt} failed ({stage.reason}: {stage.message})"
@@ -94,13 +94,6 @@ def start_stage(work: Work, now: datetime.datetime) -> Plan | None:
         reason = _reason(stage) if lasting else Reason.RUNNING
         word = Word(reason=reason, message=text, working=not lasting, stalled=lasting)
         return Plan(status=work.status, word=word, wake_seconds=(due - now).total_seconds())
-    if stage.reason == Reason.INPUT_INVALID and _is_old_profile(work):
-        text = (
-            f"{stage.name} attempt {stage.attempt} did not understand its input: the image of RefreshProfile "
-            f'"{work.spec.profile}" is of another release than the operator ({stage.message}); correct it, then the '
-            "run goes on"
-        )
-        return Plan(status=work.status, word=Word(reason=Reason.INPUT_INVALID, message=text, stalled=True))
     if (run.id, stage.name) in work.pods:
         text = f"waiting until the last pod of {stage.name} attempt {stage.attempt} has stopped"
         return Plan(status=work.status, word=Word(reason=Reason.RUNNING, message=text, working=True), wake_seconds=2.0)
@@ -141,12 +134,6 @@ def _replace(work: Work, run: Run, stage: StageRecord, job: JobSeen) -> Plan:
         actions=(StopJob(name=job.name, uid=job.uid),),
         wake_seconds=1.0,
     )
-
-
-def _is_old_profile(work: Work) -> bool:
-    """The profile is still the one under which the last attempt failed."""
-    failure = work.status.last_failure
-    return failure is not None and failure.profile == work.profile_hash
 
 
 def _reason(stage: StageRecord) -> Reason:
