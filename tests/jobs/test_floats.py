@@ -1,6 +1,8 @@
 """Rounding and the residual's arithmetic, against exact fractions and torch, for any bits."""
 
 import fractions
+import math
+from collections.abc import Sequence
 
 import hypothesis
 import numpy as np
@@ -10,7 +12,7 @@ from hypothesis import strategies
 from hypothesis.extra import numpy as arrays
 
 from modelrefresh_jobs import floats, residual
-from modelrefresh_jobs.floats import Bits, Format
+from modelrefresh_jobs.floats import Bits, Format, Scratch
 
 FORMATS = [pytest.param(form, id=form.name) for form in floats.FORMATS.values()]
 TORCH = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
@@ -59,13 +61,41 @@ def test_the_identities_hold_for_any_finite_bits(form: Format, data: strategies.
     base, instruct, trained = (data.draw(finite_bits(form)) for _ in range(3))
     assert np.array_equal(residual.restore(base, residual.cut(base, instruct)), instruct)
 
-    def add(to: Bits, towards: Bits, scale: float) -> Bits:
-        pair = floats.weights(base, form), floats.weights(towards, form)
-        return residual.add(*pair, floats.widen(to, form), scale=scale)
+    assert np.array_equal(added((base, instruct, base), form), instruct)
+    assert np.array_equal(added((base, base, trained), form), trained)
+    assert np.array_equal(added((base, instruct, trained), form, 0.0), trained)
+    assert np.array_equal(added((base, base, trained), form, -0.5), trained)
 
-    assert np.array_equal(add(base, instruct, 1.0), instruct)
-    assert np.array_equal(add(trained, base, 1.0), trained)
-    assert np.array_equal(add(trained, instruct, 0.0), trained)
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("scale", [1.0, 0.5, -0.375])
+@hypothesis.given(data=strategies.data())
+def test_every_sum_is_the_exact_one_rounded_once(form: Format, scale: float, data: strategies.DataObject) -> None:
+    models = [data.draw(near_bits(form)) for _ in range(3)]
+    found = [*models, added(models, form, scale)]
+    for start, chat, moved, seen in zip(*(exact(bits, form) for bits in found), strict=True):
+        assert seen == rounded(moved + fractions.Fraction(scale) * (chat - start), form)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_memory_of_earlier_slices_changes_nothing(form: Format) -> None:
+    scratch, generator = floats.Scratch(), np.random.default_rng(0)
+    for count in (7, 7, 3):
+        models = [floats.narrow(generator.normal(size=count), form) for _ in range(3)]
+        assert np.array_equal(added(models, form, scratch=scratch), added(models, form))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("place", range(3))
+def test_what_is_not_finite_is_found_with_either_sign_at_any_place(form: Format, place: int) -> None:
+    largest = np.array([form.exponent - 1] * 3, dtype=form.bits)
+    sign = 1 << (8 * form.size - 1)
+    assert floats.is_finite(largest, form)
+    assert floats.is_finite(largest | form.bits(sign), form)
+    for pattern in (form.exponent, form.exponent + 1, sign + form.exponent, 2 * sign - 1):
+        changed = largest.copy()
+        changed[place] = pattern
+        assert not floats.is_finite(changed, form)
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -74,6 +104,34 @@ def test_infinite_and_not_a_number_are_found(form: Format) -> None:
     assert floats.is_finite(floats.narrow(values[:1], form), form)
     assert not floats.is_finite(floats.narrow(values[1:2], form), form)
     assert not floats.is_finite(floats.narrow(values[2:], form), form)
+
+
+def added(models: Sequence[Bits], form: Format, scale: float = 1.0, scratch: Scratch | None = None) -> Bits:
+    base, instruct, trained = models
+    scratch, values = scratch or Scratch(), floats.widen(trained, form)
+    piece = residual.compare(base, residual.cut(base, instruct), lambda _: values, form, scratch)
+    return residual.add(piece, scale=scale, scratch=scratch)
+
+
+def near_bits(form: Format) -> strategies.SearchStrategy[Bits]:
+    """Weights of the sizes that checkpoints have: float64 holds their sums exactly."""
+    signs = strategies.sampled_from([-1.0, 1.0])
+    sizes = strategies.floats(2.0**-9, 1.0) | strategies.sampled_from([0.0, 2.0**-9, 1.0])
+    values = strategies.builds(math.copysign, sizes, signs)
+    return arrays.arrays(np.float64, 16, elements=values).map(lambda drawn: floats.narrow(drawn, form))
+
+
+def exact(bits: Bits, form: Format) -> list[fractions.Fraction]:
+    return [fractions.Fraction(value) for value in floats.widen(bits, form).tolist()]
+
+
+def rounded(value: fractions.Fraction, form: Format) -> fractions.Fraction:
+    """To nearest, ties to even, with nothing but whole numbers."""
+    digits, least = {"BF16": (8, -126), "F16": (11, -14), "F32": (24, -126)}[form.name]
+    exponent = value.numerator.bit_length() - value.denominator.bit_length()
+    exponent -= abs(value) < fractions.Fraction(2) ** exponent
+    unit = fractions.Fraction(2) ** (max(exponent, least) - digits + 1)
+    return round(value / unit) * unit
 
 
 def _bf16(bits: int) -> fractions.Fraction:

@@ -12,7 +12,7 @@ import transformers
 
 from modelrefresh_jobs import floats, folding, intake, trained
 from modelrefresh_jobs.failures import StageError
-from modelrefresh_jobs.tensors import Reader
+from modelrefresh_jobs.tensors import Reader, Tensor
 from tests.jobs import builders
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
@@ -34,10 +34,12 @@ def folded(start: pathlib.Path, folder: pathlib.Path) -> dict[str, np.ndarray[An
     model = intake.accept(start)
     weights = trained.Adapted(start=model, adapter=folding.accept(folder, model))
     with Reader() as reader:
-        return {
-            name: weights.tensor(name, reader)(0, tensor.count).reshape(tensor.shape)
-            for name, tensor in model.tensors.items()
-        }
+        return {name: whole(weights, tensor, reader).reshape(tensor.shape) for name, tensor in model.tensors.items()}
+
+
+def whole(weights: trained.Trained, tensor: Tensor, reader: Reader) -> floats.Values:
+    start = floats.widen(reader.bits(tensor, 0, tensor.count), tensor.form)
+    return weights.tensor(tensor.name, reader, floats.Scratch())(0, tensor.count, start)
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,16 @@ def test_direct_takes_the_trained_instruct_model_as_it_is(tmp_path: pathlib.Path
     assert summary.residual_norm > 0
 
 
+def test_alignment_tells_whether_training_went_along_the_residual_or_back(tmp_path: pathlib.Path) -> None:
+    pair = builders.tiny_pair(tmp_path)
+    residual = extracted(tmp_path / "ws", pair.base, pair.instruct).digest
+    _, along = merge_into(tmp_path / "ws", pair.instruct, asked(pair.base, residual))
+    _, back = merge_into(tmp_path / "ws", pair.base, asked(pair.instruct, residual, direct=True))
+    assert along.alignment == pytest.approx(1, abs=1e-9)
+    assert back.alignment == pytest.approx(-1, abs=1e-9)
+    assert along.drift == pytest.approx(along.residual_norm, rel=1e-9)
+
+
 def test_a_base_other_than_the_residuals_is_refused_with_both_fingerprints(tmp_path: pathlib.Path) -> None:
     pair = builders.tiny_pair(tmp_path)
     found = extracted(tmp_path / "ws", pair.base, pair.instruct)

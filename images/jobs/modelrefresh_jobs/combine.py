@@ -5,6 +5,7 @@ afterwards. Memory does not depend on the model's size. Knows no URIs and no con
 """
 
 import contextlib
+import functools
 import hashlib
 import os
 import pathlib
@@ -19,13 +20,13 @@ import threadpoolctl
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh_jobs import floats, intake, residual, sealed, shards, tensors
 from modelrefresh_jobs.failures import StageError
-from modelrefresh_jobs.floats import Bits, Values, Weights
+from modelrefresh_jobs.floats import Bits, Scratch
 from modelrefresh_jobs.intake import Model
 from modelrefresh_jobs.progress import Progress
-from modelrefresh_jobs.residual import Gauges
+from modelrefresh_jobs.residual import Gauges, Slice
 from modelrefresh_jobs.shards import Planned, Shard
 from modelrefresh_jobs.tensors import Reader, Tensor
-from modelrefresh_jobs.trained import Trained
+from modelrefresh_jobs.trained import Span, Trained
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,19 +53,10 @@ class _Work:
     parts: Parts
     reader: Reader
     stop: threading.Event
+    scratch: Scratch = field(default_factory=Scratch)
     gauges: Gauges = field(default_factory=Gauges)
     hashes: dict[str, str] = field(default_factory=dict)
     """Of the other model's tensors, as start and residual give them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Slice:
-    """One span of one tensor."""
-
-    start: Weights
-    other: Weights
-    trained: Values
-    merged: Bits
 
 
 def check(parts: Parts, folder: pathlib.Path) -> None:
@@ -99,7 +91,10 @@ def write(parts: Parts, made: sealed.Draft, *, progress: Progress) -> tuple[Gaug
             message = "start and residual do not give the model back that the residual was cut from"
             raise StageError("ResidualIncompatible", f"{message}: it was damaged; extract it again")
         _verify(works[0], made.path)
-    return residual.total(work.gauges for work in works), layout
+    gauges = residual.total(work.gauges for work in works)
+    if parts.scale is None:
+        gauges.product *= -1  # a residual leads from base to instruct, and here instruct is the start
+    return gauges, layout
 
 
 def _write_shards(works: Sequence[_Work], layout: Sequence[Shard], made: sealed.Draft, progress: Progress) -> None:
@@ -124,48 +119,49 @@ def _write_shards(works: Sequence[_Work], layout: Sequence[Shard], made: sealed.
 
 
 def _write_tensor(work: _Work, name: str, writer: shards.Writer) -> None:
-    tensor, trained = work.parts.start.tensors[name], work.parts.trained.tensor(name, work.reader)
+    tensor, trained = work.parts.start.tensors[name], work.parts.trained.tensor(name, work.reader, work.scratch)
     other = hashlib.sha256()
-    sign = 1.0 if work.parts.scale is not None else -1.0  # the residual leads from base to instruct
     for span in tensors.slices(tensor):
         if work.stop.is_set():
             raise _StoppedError
-        piece = _slice(work, name, span, trained(*span))
-        other.update(piece.other.bits.data)
-        start = piece.start.values
-        work.gauges.measure(start, piece.trained - start, sign * (piece.other.values - start))
-        _require_finite(work, name, piece)
-        writer.write(piece.merged)
+        piece = _slice(work, tensor, span, trained)
+        other.update(piece.other.data)
+        work.gauges.measure(piece.values, piece.residual, piece.drift)
+        merged = _merged(work, piece)
+        _require_finite(work, name, piece, merged)
+        writer.write(merged)
     work.hashes[name] = other.hexdigest()
 
 
-def _slice(work: _Work, name: str, span: tuple[int, int], trained: Values) -> _Slice:
-    tensor, scale = work.parts.start.tensors[name], work.parts.scale
-    bits = work.reader.bits(tensor, *span)
-    stored = work.reader.bits(work.parts.residual[name], *span)
-    start = floats.weights(bits, tensor.form)
-    other = floats.weights(residual.restore(bits, stored), tensor.form)
-    merged = floats.narrow(trained, tensor.form) if scale is None else residual.add(start, other, trained, scale=scale)
-    return _Slice(start=start, other=other, trained=trained, merged=merged)
+def _slice(work: _Work, tensor: Tensor, span: tuple[int, int], trained: Span) -> Slice:
+    start = work.reader.bits(tensor, *span)
+    stored = work.reader.bits(work.parts.residual[tensor.name], *span)
+    return residual.compare(start, stored, functools.partial(trained, *span), tensor.form, work.scratch)
 
 
-def _require_finite(work: _Work, name: str, piece: _Slice) -> None:
-    if not np.isfinite(piece.trained).all():
-        message = f"{name}: infinite or not a number in the trained weights; lower the learning rate"
-        raise StageError("TrainingDiverged", message, exit_code=ExitCode.DIVERGED)
+def _merged(work: _Work, piece: Slice) -> Bits:
+    if work.parts.scale is None:
+        return floats.narrow(piece.trained, piece.form, work.scratch)
+    return residual.add(piece, scale=work.parts.scale, scratch=work.scratch)
+
+
+def _require_finite(work: _Work, name: str, piece: Slice, merged: Bits) -> None:
     if not work.gauges.finite:
+        if not np.isfinite(piece.trained).all():
+            message = f"{name}: infinite or not a number in the trained weights; lower the learning rate"
+            raise StageError("TrainingDiverged", message, exit_code=ExitCode.DIVERGED)
         message = f"{name}: infinite or not a number in the residual; it was damaged, extract it again"
         raise StageError("ResidualIncompatible", message)
-    if not floats.is_finite(piece.merged, piece.start.form):
-        seen = f"{name}: the sum exceeds {piece.start.form.name}"
+    if not floats.is_finite(merged, piece.form):
+        seen = f"{name}: the sum exceeds {piece.form.name}"
         raise StageError("ResidualIncompatible", f"{seen}; the residual does not suit these weights, lower its scale")
 
 
 def _verify(work: _Work, folder: pathlib.Path) -> None:
     # The first and last slice of every tensor, read back from disk, must be what the inputs give again.
     for name, written in tensors.open_folder(folder).items():
-        trained = work.parts.trained.tensor(name, work.reader)
+        start, trained = work.parts.start.tensors[name], work.parts.trained.tensor(name, work.reader, work.scratch)
         for span in tensors.ends(written):
-            expected = _slice(work, name, span, trained(*span)).merged
+            expected = _merged(work, _slice(work, start, span, trained))
             if not np.array_equal(work.reader.bits(written, *span), expected):
                 raise ValueError(f"{folder}: {name} {span} is not what its inputs give; memory or disk is faulty")

@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import threadpoolctl
 
 from modelrefresh.contract import artifacts, codec, env, result
 from modelrefresh_jobs import donor, floats, intake, pair, residual, sealed, shards, sources, tensors
 from modelrefresh_jobs.failures import StageError
+from modelrefresh_jobs.floats import Scratch
 from modelrefresh_jobs.intake import Model
 from modelrefresh_jobs.progress import Progress
 from modelrefresh_jobs.residual import Gauges
@@ -45,6 +47,7 @@ class _Pass:
     instruct: Model
     reader: Reader
     progress: Progress
+    scratch: Scratch = field(default_factory=Scratch)
     gauges: Gauges = field(default_factory=Gauges)
     base_hashes: dict[str, str] = field(default_factory=dict)
     instruct_hashes: dict[str, str] = field(default_factory=dict)
@@ -79,7 +82,7 @@ def store(
     donor.write_configuration(made.path / donor.FOLDER, instruct.config)
     planned = [Planned(name=one.name, dtype=one.form.bits_name, shape=one.shape) for one in instruct.tensors.values()]
     layout = shards.plan(planned, stem=STEM)
-    with Reader() as reader:
+    with Reader() as reader, threadpoolctl.threadpool_limits(1, user_api="blas"):
         work = _Pass(base=base, instruct=instruct, reader=reader, progress=progress)
         for shard in layout:
             made.known[shard.file] = _write_shard(work, shard, made.path)
@@ -141,9 +144,10 @@ def _write_tensor(work: _Pass, name: str, writer: shards.Writer) -> None:
         for digest, data in zip(hashes, raw, strict=True):
             digest.update(data)
         base, instruct = (np.frombuffer(data, dtype=ours.pattern) for data in raw)
-        before = floats.widen(base, ours.form)
-        difference = floats.widen(instruct, ours.form) - before
-        work.gauges.measure(before, difference, difference)
+        before = floats.widen(base, ours.form, work.scratch, "before")
+        difference = floats.widen(instruct, ours.form, work.scratch, "difference")
+        difference -= before
+        work.gauges.measure(before, difference)
         writer.write(residual.cut(base, instruct))
     if not work.gauges.finite:
         message = f"{name}: infinite or not a number in {work.base.folder} or {work.instruct.folder}"

@@ -5,7 +5,7 @@ nothing of tensors' names, files or models. Never imports torch: a merge needs 6
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import numpy.typing as npt
 Bits = npt.NDArray[np.unsignedinteger[Any]]
 """uint16 or uint32 patterns of weights."""
 Values = npt.NDArray[np.float64]
+Kind = TypeVar("Kind", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,38 +46,50 @@ BITS: dict[str, type[np.unsignedinteger[Any]]] = {
     **{form.name: form.bits for form in FORMATS.values()},
 }
 """The bit patterns of everything this project stores, by safetensors' name of the type."""
-_LOWER, _MIDDLE = 0xFFFF, 0x8000
-"""The bits that bf16 drops from fp32, and their value just between two bf16 numbers."""
+_MIDDLE = 0x8000
+"""What the bits that bf16 drops from fp32 are just between two bf16 numbers."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
-    """Some stored weights, as bits and as values."""
+class Scratch:
+    """Arrays for one thread's slices, used again for each: fresh ones cost a page fault for every 4 kB.
 
-    bits: Bits
-    values: Values
-    form: Format
+    An array holds until the same name is asked for again, so nothing in it outlives its slice.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[str, type], npt.NDArray[Any]] = {}
+
+    def array(self, name: str, kind: type[Kind], count: int) -> npt.NDArray[Kind]:
+        """An array of this size with anything in it."""
+        held = self._held.get((name, kind))
+        if held is None or held.size != count:  # other tensors have slices of another size, and so is the last of each
+            held = self._held[name, kind] = np.empty(count, kind)
+        return held
 
 
-def weights(bits: Bits, form: Format) -> Weights:
-    """Look at bits as weights of this format."""
-    return Weights(bits=bits, values=widen(bits, form), form=form)
-
-
-def widen(bits: Bits, form: Format) -> Values:
-    """The exact values of these weights."""
+def widen(bits: Bits, form: Format, scratch: Scratch | None = None, name: str = "values") -> Values:
+    """The exact values of these weights, in the array of this name."""
+    scratch = scratch or Scratch()
+    values = scratch.array(name, np.float64, bits.size)
     if form is BF16:
-        return (bits.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
-    return bits.view(np.float16 if form is F16 else np.float32).astype(np.float64)
+        single = scratch.array("single", np.float32, bits.size)
+        pattern = single.view(np.uint32)
+        np.copyto(pattern, bits)
+        pattern <<= 16
+        np.copyto(values, single)
+    else:
+        np.copyto(values, bits.view(np.float16 if form is F16 else np.float32))
+    return values
 
 
-def narrow(values: Values, form: Format) -> Bits:
+def narrow(values: Values, form: Format, scratch: Scratch | None = None) -> Bits:
     """Round to nearest, ties to even, once; overflow gives infinity, which `is_finite` finds."""
+    scratch = scratch or Scratch()
+    kind: type[np.float16 | np.float32] = np.float16 if form is F16 else np.float32
+    rounded = scratch.array("half" if form is F16 else "single", kind, values.size)
     with np.errstate(over="ignore", under="ignore"):
-        if form is F16:
-            return values.astype(np.float16).view(np.uint16)
-        single = values.astype(np.float32)
-    return single.view(np.uint32) if form is F32 else _to_bf16(values, single)
+        np.copyto(rounded, values, casting="same_kind")
+    return _to_bf16(values, rounded, scratch) if form is BF16 else rounded.view(form.bits)
 
 
 def is_finite(bits: Bits, form: Format) -> bool:
@@ -85,14 +98,22 @@ def is_finite(bits: Bits, form: Format) -> bool:
     return not bool(((bits & mask) == mask).any())
 
 
-def _to_bf16(values: Values, single: npt.NDArray[np.float32]) -> Bits:
+def _to_bf16(values: Values, single: npt.NDArray[np.floating[Any]], scratch: Scratch) -> Bits:
     # float64 to float32 to bf16 would round twice: a value just beside the middle between two bf16
     # floats can land exactly on it. Only those (one in 65536) are moved back to their side.
     pattern = single.view(np.uint32)
-    suspects = np.flatnonzero(((pattern & _LOWER) == _MIDDLE) & (single != values))
+    upper = scratch.array("upper", np.uint32, values.size)
+    bits = scratch.array("bf16", np.uint16, values.size)
+    np.copyto(bits, pattern, casting="unsafe")  # the lower half
+    suspects = np.flatnonzero((bits == _MIDDLE) & (single != values))
     if suspects.size:
         exact, rounded = np.abs(values[suspects]), np.abs(single[suspects]).astype(np.float64)
         pattern[suspects[exact > rounded]] += 1
         pattern[suspects[exact < rounded]] -= 1
-    pattern += 0x7FFF + ((pattern >> 16) & 1)
-    return (pattern >> 16).astype(np.uint16)
+    np.right_shift(pattern, 16, out=upper)
+    upper &= 1
+    upper += _MIDDLE - 1
+    pattern += upper
+    pattern >>= 16
+    np.copyto(bits, pattern, casting="unsafe")
+    return bits

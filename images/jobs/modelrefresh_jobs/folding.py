@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from modelrefresh_jobs import floats, intake, tensors
 from modelrefresh_jobs.failures import StageError
-from modelrefresh_jobs.floats import Values
+from modelrefresh_jobs.floats import Scratch, Values
 from modelrefresh_jobs.intake import Model
 from modelrefresh_jobs.tensors import Reader, Tensor
 
@@ -60,10 +60,13 @@ class LowRank:
     a: npt.NDArray[np.float64]
     b: npt.NDArray[np.float64]
 
-    def values(self, start: int, stop: int) -> Values:
-        """Weights start to stop; slices end between rows."""
+    def added(self, first: int, last: int, start: Values, scratch: Scratch) -> Values:
+        """The start's weights first to last with this change; slices end between rows."""
         width = self.a.shape[1]
-        return (self.b[start // width : stop // width] @ self.a).reshape(-1)
+        values = scratch.array("trained", np.float64, last - first)
+        np.matmul(self.b[first // width : last // width], self.a, out=values.reshape(-1, width))
+        values += start
+        return values
 
 
 def is_adapter(folder: pathlib.Path) -> bool:

@@ -7,13 +7,17 @@ with one rounding at the end. Knows slices of weights, no files and no models.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from modelrefresh_jobs import floats
-from modelrefresh_jobs.floats import Bits, Values, Weights
+from modelrefresh_jobs.floats import Bits, Format, Scratch, Values
+
+Training = Callable[[Values], Values]
+"""Gives a slice's trained values, told those of the start."""
 
 
 @dataclass(slots=True)
@@ -26,12 +30,13 @@ class Gauges:
     product: float = 0.0
     """Of drift and residual."""
 
-    def measure(self, start: Values, drift: Values, residual: Values) -> None:
-        """Take one slice into account."""
-        self.start += _dot(start, start)
-        self.drift += _dot(drift, drift)
-        self.residual += _dot(residual, residual)
-        self.product += _dot(drift, residual)
+    def measure(self, start: Values, residual: Values, drift: Values | None = None) -> None:
+        """Take one slice into account; BLAS must be held to one thread, more cost ten times the work."""
+        self.start += float(start.dot(start))
+        self.residual += float(residual.dot(residual))
+        if drift is not None:
+            self.drift += float(drift.dot(drift))
+            self.product += float(drift.dot(residual))
 
     @property
     def finite(self) -> bool:
@@ -55,6 +60,23 @@ class Gauges:
         return self.product / scale if scale else 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """The same weights of three models and the ways between them, in a `Scratch`."""
+
+    form: Format
+    start: Bits
+    other: Bits
+    """Of the pair's other model: instruct, or base where the start is instruct."""
+    values: Values
+    """Of the start."""
+    trained: Values
+    drift: Values
+    """From start to trained."""
+    residual: Values
+    """From start to other."""
+
+
 def total(parts: Iterable[Gauges]) -> Gauges:
     """The gauges of several parts of a model taken together."""
     whole = Gauges()
@@ -76,26 +98,46 @@ def restore(base: Bits, stored: Bits) -> Bits:
     return np.bitwise_xor(base, stored)
 
 
-def add(start: Weights, instruct: Weights, trained: Values, *, scale: float) -> Bits:
-    """`trained + scale * (instruct - start)`, rounded once to the format of the start.
+def compare(start: Bits, stored: Bits, trained: Training, form: Format, scratch: Scratch) -> Slice:
+    """What a slice of the start, of the stored residual and of training amount to."""
+    other = np.bitwise_xor(start, stored, out=scratch.array("other", form.bits, start.size))
+    values = floats.widen(start, form, scratch, "start")
+    moved = trained(values)
+    residual = floats.widen(other, form, scratch, "residual")
+    residual -= values
+    drift = np.subtract(moved, values, out=scratch.array("drift", np.float64, start.size))
+    return Slice(form=form, start=start, other=other, values=values, trained=moved, drift=drift, residual=residual)
+
+
+def add(piece: Slice, *, scale: float, scratch: Scratch) -> Bits:
+    """`trained + scale * (instruct - start)`, rounded once to the format of the start; uses up the slice's residual.
 
     Where training changed nothing the instruct weight is taken as it is, and where the residual
     is nothing the trained one: so both identities hold bit for bit even for signed zeros and for
     weights so far apart that float64 cannot hold their difference.
     """
     if scale == 0:
-        return floats.narrow(trained, start.form)
-    merged = floats.narrow(trained + scale * (instruct.values - start.values), start.form)
+        return floats.narrow(piece.trained, piece.form, scratch)
+    sums = piece.residual
+    if scale != 1:
+        sums *= scale
+    sums += piece.trained
+    merged = floats.narrow(sums, piece.form, scratch)
+    # The sums hold both identities nearly everywhere: adding a residual of nothing changes no number but the sign of
+    # a zero. The few exceptions are put right one by one.
+    doubtful = (merged == 0) & (piece.other == piece.start)
     if scale == 1:
-        np.copyto(merged, instruct.bits, where=trained == start.values)
-    alike = np.flatnonzero(instruct.bits == start.bits)
-    merged[alike] = floats.narrow(trained[alike], start.form)
+        doubtful |= (piece.drift == 0) & (merged != piece.other)
+    if (places := np.flatnonzero(doubtful)).size:
+        merged[places] = _identity(piece, merged, places, scale)
     return merged
 
 
-def _dot(left: Values, right: Values) -> float:
-    # Not BLAS: its threads cost a hundred times the work on slices of this size.
-    return float(np.einsum("i,i->", left, right))
+def _identity(piece: Slice, merged: Bits, places: npt.NDArray[np.intp], scale: float) -> Bits:
+    other = piece.other[places]
+    unmoved = piece.drift[places] == 0
+    kept = np.where(unmoved, other, merged[places]) if scale == 1 else merged[places]
+    return np.where(other == piece.start[places], floats.narrow(piece.trained[places], piece.form), kept)
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -7,6 +7,7 @@ needs a few megabytes. Refuses pickles: they are never opened. Knows no architec
 
 import errno
 import json
+import math
 import os
 import pathlib
 from collections.abc import Iterator, Mapping
@@ -40,7 +41,7 @@ class Tensor:
     @property
     def count(self) -> int:
         """Number of weights."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     @property
     def row(self) -> int:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from modelrefresh_jobs import floats, folding, intake, pair
-from modelrefresh_jobs.floats import Values
+from modelrefresh_jobs.floats import Scratch, Values
 from modelrefresh_jobs.folding import Adapter
 from modelrefresh_jobs.intake import Model
 from modelrefresh_jobs.tensors import Reader, Tensor
 
-Span = Callable[[int, int], Values]
+Span = Callable[[int, int, Values], Values]
+"""Values of weights from one number to another, told those of the start; they may be the start's very array."""
 
 
 class Trained(Protocol):
@@ -25,7 +26,7 @@ class Trained(Protocol):
     def formats(self) -> tuple[str, ...]:
         """Formats in which they are stored."""
 
-    def tensor(self, name: str, reader: Reader) -> Span:
+    def tensor(self, name: str, reader: Reader, scratch: Scratch) -> Span:
         """A function that gives the values of a span of one tensor."""
 
 
@@ -40,9 +41,9 @@ class Full:
         """Formats of the checkpoint."""
         return self.model.formats
 
-    def tensor(self, name: str, reader: Reader) -> Span:
+    def tensor(self, name: str, reader: Reader, scratch: Scratch) -> Span:
         """Read from the checkpoint."""
-        return _reading(self.model.tensors[name], reader)
+        return _reading(self.model.tensors[name], reader, scratch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +59,14 @@ class Adapted:
         own = [*self.adapter.replaced.values(), *(pair.a for pair in self.adapter.folded.values())]
         return tuple(sorted({tensor.dtype for tensor in own}))
 
-    def tensor(self, name: str, reader: Reader) -> Span:
-        """Read from adapter or start, or fold."""
-        plain = _reading(self.adapter.replaced.get(name, self.start.tensors[name]), reader)
+    def tensor(self, name: str, reader: Reader, scratch: Scratch) -> Span:
+        """Read from the adapter, fold, or take the start as it is."""
+        if name in self.adapter.replaced:
+            return _reading(self.adapter.replaced[name], reader, scratch)
         if name not in self.adapter.folded:
-            return plain
+            return lambda _first, _last, start: start
         change = folding.load(self.adapter.folded[name], reader)
-        return lambda start, stop: plain(start, stop) + change.values(start, stop)
+        return lambda first, last, start: change.added(first, last, start, scratch)
 
 
 def accept(folder: pathlib.Path, start: Model) -> Trained:
@@ -80,5 +82,5 @@ def accept(folder: pathlib.Path, start: Model) -> Trained:
     return Full(model=model)
 
 
-def _reading(tensor: Tensor, reader: Reader) -> Span:
-    return lambda start, stop: floats.widen(reader.bits(tensor, start, stop), tensor.form)
+def _reading(tensor: Tensor, reader: Reader, scratch: Scratch) -> Span:
+    return lambda first, last, _start: floats.widen(reader.bits(tensor, first, last), tensor.form, scratch, "trained")
