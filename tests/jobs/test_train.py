@@ -1,5 +1,6 @@
 """Train in one process: it learns, it resumes exactly, and it gives up cleanly."""
 
+import dataclasses
 import json
 import pathlib
 from collections.abc import Callable
@@ -18,6 +19,13 @@ from modelrefresh_jobs.failures import StageError
 from tests.jobs import builders, corpora
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+
+
+@dataclasses.dataclass
+class _Room:
+    """What `shutil.disk_usage` tells."""
+
+    free: int
 
 
 class Run:
@@ -154,3 +162,15 @@ def test_a_run_without_blocks_says_that_nothing_was_prepared(tmp_path: pathlib.P
     (tmp_path / "runs" / "chat" / "r1" / "prepare" / "blocks" / "manifest.json").unlink()
     with pytest.raises(StageError, match="nothing was finished here"):
         run.train()
+
+
+@pytest.mark.parametrize(("method", "begins"), [(env.Method.FULL, False), (env.Method.LORA, True)])
+def test_no_training_begins_whose_checkpoint_has_no_room(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, method: env.Method, *, begins: bool
+) -> None:
+    run = Run(tmp_path, method=method)
+    monkeypatch.setattr(training.shutil, "disk_usage", lambda _: _Room(free=100))
+    caught = run.train_until(2)
+    assert (caught.reason == "Preempted") is begins
+    assert begins or (caught.reason, caught.exit_code) == ("InsufficientStorage", ExitCode.TRANSIENT)
+    assert (run.progress.done > 0) is begins

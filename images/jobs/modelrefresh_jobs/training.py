@@ -35,6 +35,8 @@ from modelrefresh_jobs import (
 from modelrefresh_jobs.progress import Progress
 
 LOG = logging.getLogger("modelrefresh.jobs")
+_CHECKPOINT_BYTES = 12
+"""Of each weight: itself and two moments of Adam, all in float32."""
 _EDGE = 0.05
 """Share of the steps whose mean counts as first and as last loss."""
 
@@ -52,6 +54,7 @@ def train(request: env.StageInput, progress: Progress, *, stop: Callable[[], boo
     transformers.logging.disable_progress_bar()
     transformers.set_seed(wanted.seed)
     places, start = training_record.layout(request), sources.resolve(wanted.start, request)
+    _require_room(pathlib.Path(request.workspace), wanted, start)
     packed_digest, packed = _packed(request).digest, packing.load(prepare.blocks(request))
     terms = watch.Terms(
         checkpoints=places.checkpoints,
@@ -76,6 +79,20 @@ def train(request: env.StageInput, progress: Progress, *, stop: Callable[[], boo
         resumed=(resumed_step, lost),
         start=intake.fingerprint(start, workspace=artifacts.Workspace(root=pathlib.Path(request.workspace))),
     )
+
+
+def _require_room(workspace: pathlib.Path, wanted: env.TrainInput, start: pathlib.Path) -> None:
+    """Refuse to begin what could not be saved: a GPU would work up to the first checkpoint, in vain."""
+    if wanted.method is env.Method.LORA:
+        return
+    needed, free = _CHECKPOINT_BYTES * intake.accept(start).parameters, shutil.disk_usage(workspace).free
+    if free < needed:
+        raise failures.StageError(
+            "InsufficientStorage",
+            f"the workspace is full: free space, enlarge the claim or lower spec.retain.versions (a checkpoint takes "
+            f"{needed} bytes, {free} are free)",
+            exit_code=ExitCode.TRANSIENT,
+        )
 
 
 def _trainer(
