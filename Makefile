@@ -21,8 +21,8 @@ test: check # everything: check, jobs on CPU, a real cluster, images, chart and 
 	$(PYTHON) -m pytest -m "not cluster" tests/chart
 	$(PYTHON) -m pytest -m cluster
 
-demo: environment cluster images # the main job on a real cluster: a refresh that is promoted and one that is rejected
-	$(PYTHON) -m examples.demo
+demo: environment cluster images # a refresh that is promoted and one that is rejected; EXAMPLE="06-lora.yaml" tries others
+	$(PYTHON) -m examples.demo $(EXAMPLE)
 
 cluster: environment # a throw-away single-node Kubernetes; CLUSTER=current takes the current context
 	$(PYTHON) -m tests.cluster up

@@ -1,5 +1,6 @@
 """`make demo`: the order of the demo, and what is shown when a step fails.
 
+With names of examples (`make demo EXAMPLE="06-lora.yaml 07-direct.yaml"`) each of them is tried by itself.
 Needs a cluster (`make cluster`) and the images (`make images`); `make demo` sees to both.
 """
 
@@ -40,7 +41,12 @@ def main() -> int:
     screen.say("Cluster", f"Kubernetes {cluster.kubernetes} ({cluster.kind}); export KUBECONFIG={cluster.kubeconfig}")
     try:
         installation.install(client, cluster, image=images["operator"])
-        _play(client, manifests.Filler(image=images["jobs"], gpus=installation.offers_gpus(client)))
+        filler = manifests.Filler(image=images["jobs"], gpus=installation.offers_gpus(client))
+        if sys.argv[1:]:
+            for file in sys.argv[1:]:
+                _try(client, filler, file)
+        else:
+            _play(client, filler)
     except troubles.DemoError as error:
         _explain(client, error)
         return 1
@@ -53,13 +59,7 @@ def main() -> int:
 
 
 def _play(client: kubectl.Kubectl, filler: manifests.Filler) -> None:
-    installation.clear(client)
-    seeding.run(client, filler)
-    installation.serve(client, filler)
-    _ask(client)
-    before = measures.writes(measures.read(client))
-    screen.command("kubectl apply -f examples/03-residual.yaml")
-    manifests.apply(client, filler.text("03-residual.yaml"))
+    before = _set_stage(client, filler)
     promoted = refreshing.run(client, "04-refresh.yaml", filler, expected="Promoted")
     live = promoted["status"]["live"]["version"]
     screen.show(f"Promoted: {live} serves")
@@ -68,6 +68,26 @@ def _play(client: kubectl.Kubectl, filler: manifests.Filler) -> None:
     _show_rejection(rejected, live=live)
     _ask(client)
     _sum_up(client, live=live, before=before)
+
+
+def _try(client: kubectl.Kubectl, filler: manifests.Filler, file: str) -> None:
+    """One example against the stock model, whatever comes of it."""
+    _set_stage(client, filler)
+    status = refreshing.run(client, file, filler)["status"]
+    screen.show(f"{status['run']['outcome']}: {status['run'].get('message', '')}")
+    _ask(client)
+
+
+def _set_stage(client: kubectl.Kubectl, filler: manifests.Filler) -> measures.Writes:
+    """Everything that a refresh needs, with the stock model asked; gives the writes so far."""
+    installation.clear(client)
+    seeding.run(client, filler)
+    installation.serve(client, filler)
+    _ask(client)
+    before = measures.writes(measures.read(client))
+    screen.command("kubectl apply -f examples/03-residual.yaml")
+    manifests.apply(client, filler.text("03-residual.yaml"))
+    return before
 
 
 def _ask(client: kubectl.Kubectl) -> None:
