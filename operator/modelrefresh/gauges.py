@@ -69,7 +69,8 @@ def _count(before: Run | None, after: Run, *, namespace: str, name: str) -> None
     for stage in after.stages:
         old = (before.record(stage.name) if before else None) or StageRecord(name=stage.name)
         # An attempt that was stopped by a person has no end of its own, but it held its GPUs.
-        metrics.GPU_SECONDS.labels(namespace, name, stage.name.value).inc(stage.gpu_seconds - old.gpu_seconds)
+        if held := stage.gpu_seconds - old.gpu_seconds:
+            metrics.GPU_SECONDS.labels(namespace, name, stage.name.value).inc(held)
         if stage.end_time is None or stage.end_time == old.end_time:
             continue
         metrics.STAGE_ATTEMPTS.labels(namespace, name, stage.name.value, stage.reason or "").inc()
