@@ -9,6 +9,7 @@ at the end here; those are neither recorded nor broken.
 
 import copy
 import datetime as dt
+import functools
 import itertools
 import json
 import re
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelrefresh import errors
-from modelrefresh.api import names
+from modelrefresh.api import names, schema
 from modelrefresh.cluster import kinds
 from modelrefresh.cluster.kinds import Kind
 from modelrefresh.cluster.port import Document
@@ -31,6 +32,7 @@ IMMUTABLE = {
     kinds.JOB.plural: ("template", "selector", "completionMode"),
     kinds.INSTRUCTION_RESIDUAL.plural: ("base", "instruct", "profile"),
 }
+SELECTABLE = {kind.plural: {path.removeprefix(".") for path in kind.selectable} for kind in schema.KINDS}
 LABEL = re.compile(r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")
 NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
 JOB_NAME_LIMIT = 63
@@ -75,13 +77,15 @@ class FakeCluster:
         self.before_read("get", kind, name)
         return _duplicate(self._existing(kind, _key(kind, namespace, name)))
 
-    async def find(self, kind: Kind, *, namespace: str | None = None, selector: str = "") -> list[Document]:
+    async def find(
+        self, kind: Kind, *, namespace: str | None = None, selector: str = "", fields: str = ""
+    ) -> list[Document]:
         """Read all objects that match, by namespace and name."""
         self.before_read("find", kind, selector)
         return [
             document
             for document in self.all(kind, namespace=namespace)
-            if matches(selector, document["metadata"].get("labels", {}))
+            if matches(selector, document["metadata"].get("labels", {})) and _has(kind, document, fields)
         ]
 
     async def pages(
@@ -318,6 +322,17 @@ def matches(selector: str, labels: dict[str, str]) -> bool:
         key in labels and (not (value or values) or labels[key] in (value or values).split(","))
         for key, value, values in terms
     )
+
+
+def _has(kind: Kind, document: Document, fields: str) -> bool:
+    """Whether an object has what a field selector of `path=value` terms names; others than these are refused."""
+    for path, _, value in (term.partition("=") for term in fields.split(",") if term):
+        if path not in {"metadata.name", "metadata.namespace"} | SELECTABLE.get(kind.plural, set()):
+            raise errors.InvalidError(f"list {kind.kind}: field label not supported: {path}")
+        found = functools.reduce(lambda part, step: part.get(step) or {}, path.split("."), document)
+        if (found or "") != value:
+            return False
+    return True
 
 
 def _key(kind: Kind, namespace: str | None, name: str) -> Key:

@@ -42,6 +42,28 @@ def test_a_list_holds_what_the_selector_matches(stage: Stage, selector: str, exp
     stage(scenario)
 
 
+@pytest.mark.parametrize(
+    ("fields", "expected"), [("metadata.name=b", {"b"}), ("metadata.name=absent", set()), ("", {"a", "b"})]
+)
+def test_a_list_holds_what_the_field_selector_matches(stage: Stage, fields: str, expected: set[str]) -> None:
+    async def scenario(arena: Arena) -> None:
+        for name in "ab":
+            await arena.port.create(kinds.JOB, job(arena, name))
+        found = await arena.port.find(kinds.JOB, namespace=arena.namespace, fields=fields)
+        assert {document["metadata"]["name"] for document in found} == expected
+
+    stage(scenario)
+
+
+def test_a_field_that_nobody_declared_selectable_is_refused(stage: Stage) -> None:
+    async def scenario(arena: Arena) -> None:
+        await arena.port.create(kinds.JOB, job(arena))
+        with pytest.raises(errors.InvalidError, match=r"spec\.suspend"):
+            await arena.port.find(kinds.JOB, namespace=arena.namespace, fields="spec.suspend=true")
+
+    stage(scenario)
+
+
 def test_pages_hold_each_object_once(stage: Stage) -> None:
     async def scenario(arena: Arena) -> None:
         for name in "abcde":

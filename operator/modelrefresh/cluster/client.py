@@ -31,18 +31,24 @@ class Client:
         path = kind.path(namespace=namespace, name=name)
         return await self._read(Request(verb="get", method="GET", kind=kind, path=path))
 
-    async def find(self, kind: Kind, *, namespace: str | None = None, selector: str = "") -> list[Document]:
+    async def find(
+        self, kind: Kind, *, namespace: str | None = None, selector: str = "", fields: str = ""
+    ) -> list[Document]:
         """Read all objects that match."""
         found: list[Document] = []
-        async for page in self.pages(kind, namespace=namespace, selector=selector):
+        async for page in self._listed(kind, namespace=namespace, selector=selector, fields=fields):
             found += page
         return found
 
-    async def pages(
-        self, kind: Kind, *, namespace: str | None = None, selector: str = ""
-    ) -> AsyncIterator[list[Document]]:
+    def pages(self, kind: Kind, *, namespace: str | None = None, selector: str = "") -> AsyncIterator[list[Document]]:
         """Read all objects that match, page by page of one list version."""
-        query = [("limit", str(PAGE)), *([("labelSelector", selector)] if selector else [])]
+        return self._listed(kind, namespace=namespace, selector=selector, fields="")
+
+    async def _listed(
+        self, kind: Kind, *, namespace: str | None, selector: str, fields: str
+    ) -> AsyncIterator[list[Document]]:
+        chosen = (("labelSelector", selector), ("fieldSelector", fields))
+        query = [("limit", str(PAGE)), *((name, value) for name, value in chosen if value)]
         path = kind.path(namespace=namespace)
         token = ""
         while True:

@@ -145,13 +145,12 @@ async def _rival(port: Port, meta: Meta, deployment: Document) -> str | None:
     holder = (deployment["metadata"].get("labels") or {}).get(names.LABEL_REFRESH)
     if holder == names.short(meta.name):
         return None
-    target = deployment["metadata"]["name"]
+    # Each refresh asks this until its Deployment is labelled, so the server chooses: a namespace may hold many.
+    same = f"spec.rollout.deployment.name={deployment['metadata']['name']}"
     rivals = [
         (names.short(name) != holder, _created(other), name)
-        for other in await port.find(kinds.MODEL_REFRESH, namespace=meta.namespace)
-        if (name := other["metadata"]["name"]) != meta.name
-        and "deletionTimestamp" not in other["metadata"]
-        and other.get("spec", {}).get("rollout", {}).get("deployment", {}).get("name") == target
+        for other in await port.find(kinds.MODEL_REFRESH, namespace=meta.namespace, fields=same)
+        if (name := other["metadata"]["name"]) != meta.name and "deletionTimestamp" not in other["metadata"]
     ]
     if not rivals:
         return None

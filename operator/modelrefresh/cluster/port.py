@@ -29,8 +29,10 @@ class Port(Protocol):
             NotFoundError: there is none.
         """
 
-    async def find(self, kind: Kind, *, namespace: str | None = None, selector: str = "") -> list[Document]:
-        """Read all objects that a label selector matches, as of one moment; without a namespace in all of them."""
+    async def find(
+        self, kind: Kind, *, namespace: str | None = None, selector: str = "", fields: str = ""
+    ) -> list[Document]:
+        """Read all objects that a label and a field selector match, as of one moment; without a namespace in all."""
 
     def pages(self, kind: Kind, *, namespace: str | None = None, selector: str = "") -> AsyncIterator[list[Document]]:
         """Read the same page by page, for lists that need not be held at once."""
