@@ -132,7 +132,7 @@ async def _measure(
     else:
         await scene.together(scene.suspend(client, place) for place in wanted)
         await _reach(seen, wanted, "Suspended", "")
-    await asyncio.sleep(_SETTLE_SECONDS)
+    await _quiet(operator)
     figures.rest = await _rest(operator, load.rest_seconds, "no run is open")
     return figures
 
@@ -187,6 +187,16 @@ async def _probe(client: Client, seen: _Seen, place: Place) -> float:
     delay = seen.jobs[place] - started
     await asyncio.sleep(0.25)
     return delay
+
+
+async def _quiet(operator: Operator) -> None:
+    """Wait until the last passes over what has just happened are made."""
+    for _ in range(int(_LIMIT_SECONDS / _SETTLE_SECONDS)):
+        before = operator.read().passes
+        await asyncio.sleep(_SETTLE_SECONDS)
+        if operator.read().passes == before:
+            return
+    raise RuntimeError(f"the operator is still making passes after {_LIMIT_SECONDS:.0f} s")
 
 
 async def _rest(operator: Operator, seconds: float, what: str) -> Reading:
