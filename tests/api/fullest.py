@@ -46,6 +46,7 @@ def _stage(stage: Stage) -> StageRecord:
         attempt=10,
         failures=10,
         disruptions=50,
+        outages=50,
         gpus=1024,
         gpu_seconds=10**9,
         start_time=NOW,

@@ -66,7 +66,7 @@ def test_the_stage_s_own_words_come_before_kubernetes_s() -> None:
 
 @pytest.mark.parametrize(
     ("counted", "reason"),
-    [("failures", Reason.INTERNAL_ERROR), ("disruptions", Reason.INSUFFICIENT_STORAGE)],
+    [("failures", Reason.INTERNAL_ERROR), ("outages", Reason.INSUFFICIENT_STORAGE)],
     ids=["own fault", "full disk"],
 )
 def test_the_pause_grows_and_stays_bounded(counted: str, reason: Reason) -> None:

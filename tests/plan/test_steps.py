@@ -7,6 +7,7 @@ import pytest
 
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.records import Outcome, StageState
+from modelrefresh.api.status import RefreshStatus
 from modelrefresh.contract import result
 from modelrefresh.contract.env import Method, Stage, Strategy
 from modelrefresh.contract.exit_codes import ExitCode
@@ -73,6 +74,20 @@ def test_a_failure_is_counted_by_whose_fault_it_was(exit_code: ExitCode, failure
     stage = plan.status.run.record(Stage.TRAIN) if plan.status.run else None
     assert stage is not None
     assert (stage.failures, stage.disruptions) == (failures, disruptions)
+
+
+def test_outages_are_counted_in_a_row_so_that_earlier_disruptions_lengthen_no_pause() -> None:
+    status = at_work(Stage.TRAIN, disruptions=7, outages=2)
+    assert [outages_after(status, code) for code in (ExitCode.TRANSIENT, ExitCode.PREEMPTED)] == [3, 0]
+
+
+def outages_after(status: RefreshStatus, exit_code: ExitCode) -> int:
+    """What the train stage has counted once its attempt has ended so."""
+    job = a_job(state=JobState.FAILED, exit_code=int(exit_code), result=failed(exit_code), finished=NOW)
+    run = decide(a_sight(status=status, jobs=(job,)), NOW).status.run
+    stage = run.record(Stage.TRAIN) if run else None
+    assert stage is not None
+    return stage.outages
 
 
 def test_a_failed_attempt_is_counted_once_however_often_it_is_seen() -> None:

@@ -164,6 +164,8 @@ class StageRecord(Record):
     """Attempts that failed by their own fault; the profile limits them."""
     disruptions: Count = 0
     """Attempts that ended by no fault of their own, such as preemption."""
+    outages: Count = 0
+    """Last of them in a row that found something outside missing, such as room on the disk; pauses grow with it."""
     gpus: Count = 0
     """GPUs of the current attempt, all pods together."""
     gpu_seconds: Count = 0

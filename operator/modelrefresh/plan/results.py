@@ -134,6 +134,7 @@ def _fail(stage: StageRecord, job: JobSeen, terms: Terms) -> StageRecord:
         message=answer.message,
         failures=failures,
         disruptions=disruptions,
+        outages=stage.outages + 1 if answer.turn is Turn.LATER else 0,
     )
 
 

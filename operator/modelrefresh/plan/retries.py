@@ -102,7 +102,7 @@ def due(stage: StageRecord, *, failure: Failure | None, profile: str) -> datetim
     if stage.reason == Reason.INPUT_INVALID:
         is_new = failure is None or failure.profile != profile
         return None if is_new else stage.end_time + datetime.timedelta(seconds=_RELEASE_SECONDS)
-    tries = stage.failures + (stage.disruptions if _is_outside(stage) else 0)
+    tries = stage.failures + stage.outages
     if not tries:
         return None
     return stage.end_time + datetime.timedelta(seconds=_BACKOFF_SECONDS[min(tries, len(_BACKOFF_SECONDS)) - 1])
@@ -110,12 +110,7 @@ def due(stage: StageRecord, *, failure: Failure | None, profile: str) -> datetim
 
 def is_lasting(stage: StageRecord) -> bool:
     """Nothing will go on before a person acts, or what is wrong outside has outlasted all pauses that grow."""
-    long = _is_outside(stage) and stage.disruptions >= len(_BACKOFF_SECONDS)
-    return long or stage.reason == Reason.INPUT_INVALID
-
-
-def _is_outside(stage: StageRecord) -> bool:
-    return stage.reason in (Reason.SOURCE_UNAVAILABLE, Reason.INSUFFICIENT_STORAGE)
+    return stage.outages >= len(_BACKOFF_SECONDS) or stage.reason == Reason.INPUT_INVALID
 
 
 def _stated(job: JobSeen) -> Reason | None:
