@@ -82,17 +82,18 @@ class FakeCluster:
     ) -> list[Document]:
         """Read all objects that match, by namespace and name."""
         self.before_read("find", kind, selector)
+        wanted = _fields(kind, fields)
         return [
             document
             for document in self.all(kind, namespace=namespace)
-            if matches(selector, document["metadata"].get("labels", {})) and _has(kind, document, fields)
+            if matches(selector, document["metadata"].get("labels", {})) and _has(document, wanted)
         ]
 
     async def pages(
-        self, kind: Kind, *, namespace: str | None = None, selector: str = ""
+        self, kind: Kind, *, namespace: str | None = None, selector: str = "", fields: str = ""
     ) -> AsyncIterator[list[Document]]:
         """Read all objects that match, two on a page."""
-        found = await self.find(kind, namespace=namespace, selector=selector)
+        found = await self.find(kind, namespace=namespace, selector=selector, fields=fields)
         for start in range(0, len(found), 2):
             yield found[start : start + 2]
 
@@ -324,15 +325,20 @@ def matches(selector: str, labels: dict[str, str]) -> bool:
     )
 
 
-def _has(kind: Kind, document: Document, fields: str) -> bool:
-    """Whether an object has what a field selector of `path=value` terms names; others than these are refused."""
-    for path, _, value in (term.partition("=") for term in fields.split(",") if term):
-        if path not in {"metadata.name", "metadata.namespace"} | SELECTABLE.get(kind.plural, set()):
-            raise errors.InvalidError(f"list {kind.kind}: field label not supported: {path}")
-        found = functools.reduce(lambda part, step: part.get(step) or {}, path.split("."), document)
-        if (found or "") != value:
-            return False
-    return True
+def _fields(kind: Kind, selector: str) -> dict[str, str]:
+    """Paths and values of a field selector of `path=value` terms; only declared paths can be selected by."""
+    wanted = dict(term.split("=", 1) for term in selector.split(",") if term)
+    for path in wanted.keys() - SELECTABLE.get(kind.plural, set()) - {"metadata.name", "metadata.namespace"}:
+        raise errors.InvalidError(f"list {kind.kind}: field label not supported: {path}")
+    return wanted
+
+
+def _has(document: Document, wanted: dict[str, str]) -> bool:
+    """Whether an object has these values; an absent field counts as empty."""
+    return all(
+        (functools.reduce(lambda part, step: part.get(step) or {}, path.split("."), document) or "") == value
+        for path, value in wanted.items()
+    )
 
 
 def _key(kind: Kind, namespace: str | None, name: str) -> Key:

@@ -57,7 +57,6 @@ def test_a_list_holds_what_the_field_selector_matches(stage: Stage, fields: str,
 
 def test_a_field_that_nobody_declared_selectable_is_refused(stage: Stage) -> None:
     async def scenario(arena: Arena) -> None:
-        await arena.port.create(kinds.JOB, job(arena))
         with pytest.raises(errors.InvalidError, match=r"spec\.suspend"):
             await arena.port.find(kinds.JOB, namespace=arena.namespace, fields="spec.suspend=true")
 

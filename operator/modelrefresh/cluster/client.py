@@ -36,17 +36,14 @@ class Client:
     ) -> list[Document]:
         """Read all objects that match."""
         found: list[Document] = []
-        async for page in self._listed(kind, namespace=namespace, selector=selector, fields=fields):
+        async for page in self.pages(kind, namespace=namespace, selector=selector, fields=fields):
             found += page
         return found
 
-    def pages(self, kind: Kind, *, namespace: str | None = None, selector: str = "") -> AsyncIterator[list[Document]]:
-        """Read all objects that match, page by page of one list version."""
-        return self._listed(kind, namespace=namespace, selector=selector, fields="")
-
-    async def _listed(
-        self, kind: Kind, *, namespace: str | None, selector: str, fields: str
+    async def pages(
+        self, kind: Kind, *, namespace: str | None = None, selector: str = "", fields: str = ""
     ) -> AsyncIterator[list[Document]]:
+        """Read all objects that match, page by page of one list version."""
         chosen = (("labelSelector", selector), ("fieldSelector", fields))
         query = [("limit", str(PAGE)), *((name, value) for name, value in chosen if value)]
         path = kind.path(namespace=namespace)

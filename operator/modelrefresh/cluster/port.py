@@ -34,7 +34,9 @@ class Port(Protocol):
     ) -> list[Document]:
         """Read all objects that a label and a field selector match, as of one moment; without a namespace in all."""
 
-    def pages(self, kind: Kind, *, namespace: str | None = None, selector: str = "") -> AsyncIterator[list[Document]]:
+    def pages(
+        self, kind: Kind, *, namespace: str | None = None, selector: str = "", fields: str = ""
+    ) -> AsyncIterator[list[Document]]:
         """Read the same page by page, for lists that need not be held at once."""
 
     async def create(self, kind: Kind, document: Document) -> Document:
