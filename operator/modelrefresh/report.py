@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from modelrefresh.api.conditions import ConditionType, Reason
-from modelrefresh.api.records import Condition, Failure, Outcome, Run
+from modelrefresh.api.records import Condition, Failure, Outcome, Run, StageRecord
 from modelrefresh.api.status import RefreshStatus, ResidualStatus, fit
 from modelrefresh.contract.env import Stage
 from modelrefresh.plan import stages, verdict
@@ -91,6 +91,7 @@ def residual_happenings(before: ResidualStatus, after: ResidualStatus) -> tuple[
     found = [*_failures(before, after), *_stalls(before, after)]
     if after.digest is not None and before.digest is None:
         found.append(Happening(reason=Reason.SUCCEEDED, message=f"stored as residuals/{after.digest}"))
+        found += _warnings(after.extract) if after.extract else ()
     return tuple(found)
 
 
@@ -108,6 +109,7 @@ def _run_happenings(before: Run | None, after: Run | None) -> Iterator[Happening
         yield Happening(
             reason=Reason.STAGE_SUCCEEDED, message=f"{stage.name} of run {after.id}, attempt {stage.attempt}"
         )
+        yield from _warnings(stage)
         if stage.name is Stage.EVALUATE and stage.evaluate:
             told = "; ".join(verdict.spell(item) for item in stage.evaluate.verdicts)
             yield Happening(
@@ -115,6 +117,11 @@ def _run_happenings(before: Run | None, after: Run | None) -> Iterator[Happening
             )
     if after.outcome is not None and (before is None or before.outcome is None):
         yield Happening(reason=after.outcome, message=after.message, warning=after.outcome in _WARNINGS)
+
+
+def _warnings(stage: StageRecord) -> Iterator[Happening]:
+    for text in stage.warnings:
+        yield Happening(reason=Reason.STAGE_WARNING, message=f"{stage.name}: {text}", warning=True)
 
 
 def _failures(before: RefreshStatus | ResidualStatus, after: RefreshStatus | ResidualStatus) -> Iterator[Happening]:

@@ -70,7 +70,7 @@ def test_every_rule_says_its_message(kind: schema.Kind) -> None:
     assert all(rule["message"] and "\n" not in rule["rule"] for rule in rules)
 
 
-@pytest.mark.parametrize("text", ["learningRate", "confidence", "epochs", "scale"])
+@pytest.mark.parametrize("text", ["warmupRatio", "confidence", "epochs", "scale"])
 def test_texts_that_look_like_numbers_are_quoted_for_every_reader(text: str) -> None:
     lines = schema.render(schema.KINDS[0]).splitlines()
     place = next(place for place, line in enumerate(lines) if line.strip() == f"{text}:")

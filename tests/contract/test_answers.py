@@ -1,5 +1,6 @@
 """Results and requests on the wire, between two sides that need not be of one release."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 
@@ -61,3 +62,8 @@ def test_a_file_name_that_is_not_unicode_reaches_the_termination_message() -> No
 def test_what_is_nested_without_end_is_no_answer(parse: Callable[[str], object]) -> None:
     with pytest.raises(codec.CodecError):
         parse("[" * 100_000)
+
+
+def test_warnings_give_way_before_the_figures_do() -> None:
+    answer = dataclasses.replace(ANSWER, warnings=("x" * 3000, "y" * 3000))
+    assert result.parse(result.render_short(answer)) == ANSWER

@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from modelrefresh.contract import env, result
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs import sealed, training, training_checkpoints, training_record
+from modelrefresh_jobs import sealed, training, training_arguments, training_checkpoints, training_record
 from modelrefresh_jobs.failures import StageError
+from modelrefresh_jobs.progress import Progress
 from tests.jobs import builders, corpora
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
@@ -26,6 +27,18 @@ class _Room:
     """What `shutil.disk_usage` tells."""
 
     free: int
+
+
+class _Noted(Progress):
+    """A progress that remembers the learning rate of every step."""
+
+    def __init__(self, *, stage: str) -> None:
+        super().__init__(stage=stage)
+        self.rates: list[float] = []
+
+    def report(self, done: int, total: int, *, unit: str = "items", **gauges: float) -> None:
+        self.rates.append(gauges["learning_rate"])
+        super().report(done, total, unit=unit, **gauges)
 
 
 class Run:
@@ -73,8 +86,8 @@ def test_full_training_lowers_the_loss_and_seals_a_checkpoint_that_loads(tmp_pat
 
 
 @pytest.mark.parametrize("arch", [builders.LLAMA, builders.QWEN2])
-def test_lora_trains_all_linear_layers_and_the_embeddings(tmp_path: pathlib.Path, arch: str) -> None:
-    run = Run(tmp_path, arch=arch, method=env.Method.LORA)
+def test_lora_trains_all_linear_layers_and_where_asked_the_embeddings(tmp_path: pathlib.Path, arch: str) -> None:
+    run = Run(tmp_path, arch=arch, method=env.Method.LORA, lora_embeddings=True)
     assert run.train().last_loss < 6
     settings = json.loads((run.layout.model / "adapter_config.json").read_text())
     base = transformers.AutoModelForCausalLM.from_pretrained(run.base)
@@ -86,6 +99,39 @@ def test_lora_trains_all_linear_layers_and_the_embeddings(tmp_path: pathlib.Path
     assert not torch.equal(before, after)
     tied = merged.get_output_embeddings().weight.data_ptr() == after.data_ptr()
     assert tied == (arch == builders.QWEN2)
+
+
+def test_lora_leaves_the_embeddings_alone_unless_asked(tmp_path: pathlib.Path) -> None:
+    run = Run(tmp_path, method=env.Method.LORA)
+    run.train()
+    assert all(".lora_" in name for name in run.weights())
+
+
+@pytest.mark.parametrize(
+    ("schedule", "middle", "last"),
+    [
+        (env.LearningRateSchedule.LINEAR, 0.5, 0.0),
+        (env.LearningRateSchedule.COSINE, 0.5, 0.0),
+        (env.LearningRateSchedule.CONSTANT, 1.0, 1.0),
+    ],
+)
+def test_the_rate_rises_over_the_warm_up_and_then_goes_by_the_schedule(
+    tmp_path: pathlib.Path, schedule: env.LearningRateSchedule, middle: float, last: float
+) -> None:
+    run = Run(tmp_path, epochs=1, warmup_ratio=0.5, learning_rate_schedule=schedule, learning_rate=1e-3)
+    run.progress = noted = _Noted(stage="train")
+    steps, rates = run.train().steps, [rate / 1e-3 for rate in noted.rates]
+    warm = round(steps / 2)
+    assert rates[: warm + 1] == pytest.approx([step / warm for step in range(warm)] + [1.0], abs=0.01)
+    assert rates[warm + (steps - warm) // 2] == pytest.approx(middle, abs=0.1)
+    assert rates[-1] == pytest.approx(last, abs=0.15)
+
+
+@pytest.mark.parametrize("method", list(env.Method))
+def test_where_no_rate_is_asked_for_it_is_that_of_the_method(tmp_path: pathlib.Path, method: env.Method) -> None:
+    wanted = env.TrainInput(start="file:///x", method=method, sequence_length=32)
+    built = training_arguments.build(wanted, output=tmp_path, blocks=9, parameters=9, gpu=False)
+    assert built.learning_rate == {env.Method.LORA: 2e-4, env.Method.FULL: 2e-5}[method]
 
 
 @pytest.mark.parametrize("method", list(env.Method))

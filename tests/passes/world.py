@@ -222,6 +222,11 @@ def preparing(fingerprint: str, *, unchanged: bool = False) -> Answer:
     return prepare
 
 
+def warning(said: Answer, text: str) -> Answer:
+    """The same answer with something to look at."""
+    return lambda request: dataclasses.replace(said(request), warnings=(text,))
+
+
 def scoring(difference: float, *, error: float = 0.001) -> Answer:
     """An evaluation whose candidate differs by this much in everything."""
 

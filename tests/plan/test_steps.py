@@ -184,3 +184,16 @@ def test_evaluation_compares_with_what_serves() -> None:
     start = the_start(decide(a_sight(status=a_status(run=run)), NOW))
     assert start.request.evaluate is not None
     assert (start.request.evaluate.candidate, start.request.evaluate.incumbent) == ("7" * 64, "5" * 64)
+
+
+@pytest.mark.parametrize(
+    ("method", "asked", "rate"),
+    [(Method.LORA, None, 2e-4), (Method.FULL, None, 2e-5), (Method.LORA, "2e-5", 2e-5), (Method.FULL, "1e-3", 1e-3)],
+)
+def test_the_learning_rate_is_that_of_the_method_unless_asked(method: Method, asked: str | None, rate: float) -> None:
+    edits: dict[str, object] = {"spec.training.method": method.value}
+    edits |= {"spec.training.learningRate": asked} if asked else {}
+    run = a_run(Stage.TRAIN).but(inputs=inputs_of(edits))
+    request = the_start(decide(a_sight(edits, status=a_status(run=run)), NOW)).request.train
+    assert request is not None
+    assert request.learning_rate == rate

@@ -78,7 +78,7 @@ def attempt(request: env.StageInput) -> result.Result:
         if ended is None:
             outcome.begin(request)
             progress.serve(position, port=env.PROGRESS_PORT)
-            ended = _succeeded(request, _module(request.stage).run(request, position))
+            ended = _succeeded(request, _module(request.stage).run(request, position), position)
             outcome.record(request, ended)
     except BaseException as error:
         failure = outcome.classify(error)
@@ -109,8 +109,14 @@ def _section(stage: env.Stage) -> str:
     return "import_" if stage is env.Stage.IMPORT else stage.value
 
 
-def _succeeded(request: env.StageInput, summary: Summary) -> result.Result:
-    head = result.Result(stage=request.stage, run=request.run, attempt=request.attempt, exit_code=ExitCode.OK)
+def _succeeded(request: env.StageInput, summary: Summary, position: Progress) -> result.Result:
+    head = result.Result(
+        stage=request.stage,
+        run=request.run,
+        attempt=request.attempt,
+        exit_code=ExitCode.OK,
+        warnings=tuple(position.warnings),
+    )
     sections: dict[str, Any] = {_section(request.stage): summary}
     return dataclasses.replace(head, **sections)
 

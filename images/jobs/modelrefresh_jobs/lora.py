@@ -1,7 +1,6 @@
 """LoRA on a model: all linear layers and, where asked, embeddings and head in full.
 
-New names need new embeddings, which low-rank updates of the other layers cannot give. Tied
-models train the one shared matrix once and stay tied. Knows nothing of training.
+Tied models train the one shared matrix once and stay tied. Knows nothing of training.
 """
 
 import peft

@@ -15,6 +15,7 @@ import numpy as np
 
 from modelrefresh.contract import artifacts, env, result
 from modelrefresh_jobs import (
+    advice,
     documents,
     duplicates,
     failures,
@@ -97,6 +98,8 @@ def run(request: env.StageInput, progress: Progress) -> result.PrepareSummary:
     if summary.unchanged:
         LOG.info("prepare: the data has not changed since fingerprint %s", fingerprint)
         return summary
+    for text in advice.given(wanted, parameters=intake.accept(sources.resolve(wanted.base, request)).parameters):
+        progress.warn(text)
     work = _Work(
         request=request,
         wanted=wanted,

@@ -26,6 +26,8 @@ class Progress:
     unit: str = "items"
     gauges: dict[str, float] = field(default_factory=dict)
     """Current figures of a stage, such as loss or tokens_per_second."""
+    warnings: list[str] = field(default_factory=list)
+    """What the model owner should look at, though nothing failed."""
     _logged: float = 0.0
 
     def report(self, done: int, total: int, *, unit: str = "items", **gauges: float) -> None:
@@ -37,6 +39,11 @@ class Progress:
             self._logged = now
             figures = " ".join(f"{name}={value:.4g}" for name, value in sorted(self.gauges.items()))
             LOG.info("%s %d/%d %s %s", self.stage, done, total, unit, figures)
+
+    def warn(self, text: str) -> None:
+        """Say something that the stage's result will carry to the model owner."""
+        LOG.warning("%s: %s", self.stage, text)
+        self.warnings.append(text)
 
     def document(self) -> dict[str, object]:
         """The `/progress` answer: percent 0-100, position and gauges."""

@@ -29,9 +29,10 @@ def main() -> int:
     request = env.parse(os.environ[env.INPUT_VARIABLE])
     stop = exchange / torchrun.STOP
     ended = result.Result(stage=request.stage, run=request.run, attempt=request.attempt, exit_code=ExitCode.OK)
+    position = Progress(stage=request.stage.value)
     try:
-        summary = training.train(request, Progress(stage=request.stage.value), stop=stop.exists)
-        ended = dataclasses.replace(ended, train=summary)
+        summary = training.train(request, position, stop=stop.exists)
+        ended = dataclasses.replace(ended, train=summary, warnings=tuple(position.warnings))
     except BaseException as error:
         failure = outcome.classify(error)
         if not failure.expected:

@@ -1,7 +1,7 @@
 """How a training request reads in the words of the Trainer and of DeepSpeed.
 
 Fixed here, not asked for: AdamW (0.9, 0.95), weight decay 0.01, gradient norm at most 1,
-linear decay to zero after the warm-up, bf16 on GPUs and float32 on CPUs, one log entry per
+bf16 on GPUs and float32 on CPUs, one log entry per
 step (the loss of each step decides whether training goes on). Nothing is reported anywhere.
 """
 
@@ -16,6 +16,11 @@ from modelrefresh.contract import env
 
 _LARGE = 1_000_000_000
 """Parameters from which activations are recomputed on GPUs rather than kept."""
+_SCHEDULES = {
+    env.LearningRateSchedule.LINEAR: "linear",
+    env.LearningRateSchedule.COSINE: "cosine",
+    env.LearningRateSchedule.CONSTANT: "constant_with_warmup",
+}
 
 
 def global_batch(wanted: env.TrainInput) -> int:
@@ -44,8 +49,8 @@ def build(
         max_steps=total,
         per_device_train_batch_size=wanted.batch_size,
         gradient_accumulation_steps=wanted.gradient_accumulation,
-        learning_rate=wanted.learning_rate,
-        lr_scheduler_type="linear",
+        learning_rate=wanted.learning_rate or env.LEARNING_RATES[wanted.method],
+        lr_scheduler_type=_SCHEDULES[wanted.learning_rate_schedule],
         warmup_steps=round(wanted.warmup_ratio * total),
         adam_beta1=0.9,
         adam_beta2=0.95,

@@ -36,6 +36,8 @@ class Reason(enum.StrEnum):
     """A stage's pod waits for capacity (GPU, memory, queue)."""
     STAGE_SUCCEEDED = "StageSucceeded"
     """A stage ended well."""
+    STAGE_WARNING = "StageWarning"
+    """A stage ended well and says what its model owner should look at."""
     SUCCEEDED = "Succeeded"
     """Done, nothing to report."""
     PROMOTED = "Promoted"

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 import pydantic
 
 from modelrefresh.api.parts import ListMap, Part
-from modelrefresh.api.texts import Count, Digest, LogTail, Measure, Message, Note, Time, Word, head
+from modelrefresh.api.texts import Count, Digest, LogTail, Measure, Message, Note, Time, Word, first, head
 from modelrefresh.contract.env import Stage
 
 
@@ -178,6 +178,8 @@ class StageRecord(Record):
     """Such as 41%."""
     digest: Digest | None = None
     """Of the artifact it made."""
+    warnings: Annotated[tuple[Message, ...], pydantic.Field(max_length=4), first(4)] = ()
+    """What the stage wants the model owner to look at, though nothing failed."""
     prepare: PrepareFacts | None = None
     train: TrainFacts | None = None
     merge: MergeFacts | None = None

@@ -14,8 +14,8 @@ from modelrefresh.api.evaluation import Evaluation, Gate, Suite, Versus
 from modelrefresh.api.parts import Claim, Part, parse
 from modelrefresh.api.profile import ProfileLimits, ProfileSpec, ProfileStage, Toleration
 from modelrefresh.api.sources import Source
-from modelrefresh.api.values import Epochs, LearningRate, Name, ObjectName, Scale, Schedule, TimeZone
-from modelrefresh.contract.env import Method, Strategy
+from modelrefresh.api.values import Epochs, Fraction, LearningRate, Name, ObjectName, Scale, Schedule, TimeZone
+from modelrefresh.contract.env import LearningRateSchedule, Method, Strategy
 
 __all__ = [
     "Approval",
@@ -78,8 +78,8 @@ class LoraSettings(Part):
     """Rank of the adapters."""
     alpha: int = pydantic.Field(default=128, ge=1, le=4096)
     """Scaling: the adapters count alpha / rank times."""
-    embeddings: bool = True
-    """Also train embeddings and head in full; new names need them."""
+    embeddings: bool = False
+    """Also train embeddings and head in full, at the adapters' rate: seldom wanted, see docs/decisions."""
 
 
 class Training(Part):
@@ -93,8 +93,12 @@ class Training(Part):
     """Upper bound of tokens after packing; documents beyond it are left out and reported."""
     sequence_length: int = pydantic.Field(default=2048, ge=16, le=131_072)
     """Tokens per block."""
-    learning_rate: LearningRate = "2e-5"
-    """Peak learning rate, a decimal in quotes; more than 0, at most 1."""
+    learning_rate: LearningRate | None = None
+    """Peak learning rate, a decimal in quotes; more than 0, at most 1. If absent 2e-4 for LoRA, 2e-5 for Full."""
+    learning_rate_schedule: LearningRateSchedule = LearningRateSchedule.LINEAR
+    """How the rate goes on after the warm-up: Linear or Cosine to zero, or Constant."""
+    warmup_ratio: Fraction = "0.05"
+    """Share of the steps over which the rate rises from zero, a decimal in quotes from 0 to 1."""
     epochs: Epochs = "1"
     """Passes over the blocks, a decimal in quotes; more than 0, at most 100."""
     batch_size: int = pydantic.Field(default=8, ge=1, le=4096)

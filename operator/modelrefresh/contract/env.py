@@ -53,6 +53,21 @@ class Method(enum.StrEnum):
     FULL = "Full"
 
 
+class LearningRateSchedule(enum.StrEnum):
+    """How the learning rate goes on after the warm-up."""
+
+    LINEAR = "Linear"
+    """Down to zero in a straight line."""
+    COSINE = "Cosine"
+    """Down to zero along half a cosine: longer high, then faster."""
+    CONSTANT = "Constant"
+    """Stays; what is averaged with other versions later loses least."""
+
+
+LEARNING_RATES = {Method.LORA: 2e-4, Method.FULL: 2e-5}
+"""Peak rates where none is asked for; adapters want about ten times the rate of all weights (LoRA Without Regret)."""
+
+
 class Task(enum.StrEnum):
     """How the items of an evaluation suite are put and scored."""
 
@@ -115,17 +130,20 @@ class TrainInput:
     start: str
     """Model that is trained on: the base (Residual) or the instruct model (Direct)."""
     method: Method
-    learning_rate: float
+    learning_rate: float | None = None
+    """Peak; None takes that of the method in `LEARNING_RATES`."""
     sequence_length: int
     epochs: float = 1.0
     batch_size: int = 8
     """Sequences per device and step."""
     gradient_accumulation: int = 1
     warmup_ratio: float = 0.05
+    """Share of the steps over which the learning rate rises from zero, 0-1."""
+    learning_rate_schedule: LearningRateSchedule = LearningRateSchedule.LINEAR
     lora_rank: int = 64
     lora_alpha: int = 128
-    lora_embeddings: bool = True
-    """Train embeddings and head in full beside the adapters: new names need them."""
+    lora_embeddings: bool = False
+    """Train embeddings and head in full beside the adapters, at the same learning rate."""
     zero_stage: int = 0
     nodes: int = 1
     processes_per_node: int = 1

@@ -140,6 +140,8 @@ class Result:
     reason: str = "Succeeded"
     """CamelCase word from `api/conditions.py`."""
     message: str = ""
+    warnings: tuple[str, ...] = ()
+    """What a stage that ended well wants its model owner to look at, a sentence each."""
     step: int | None = None
     """Last finished training step, where the stage has steps."""
     extract: ExtractSummary | None = None
@@ -157,13 +159,13 @@ def render(result: Result) -> str:
 
 
 def render_short(result: Result) -> str:
-    """The result as a termination message of at most `TERMINATION_LIMIT` bytes; only `message` is ever cut."""
+    """The result as a termination message of at most `TERMINATION_LIMIT` bytes; only words are ever cut."""
     document = codec.to_document(result)
     message = result.message.encode(errors="replace")
     document["message"] = message[-MESSAGE_LIMIT:].decode(errors="ignore")
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     if len(text.encode()) > TERMINATION_LIMIT:
-        document["message"] = ""
+        document |= {"message": "", "warnings": []}
         text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return text
 

@@ -82,7 +82,13 @@ def follow(stage: StageRecord, job: JobSeen, terms: Terms) -> StageRecord:
     facts = _said(job, terms.evaluation)
     if facts is None:
         return _fail(stage, job, terms)
-    return _end(stage, job, terms).but(state=StageState.SUCCEEDED, reason=Reason.STAGE_SUCCEEDED, message="", **facts)
+    return _end(stage, job, terms).but(
+        state=StageState.SUCCEEDED,
+        reason=Reason.STAGE_SUCCEEDED,
+        message="",
+        warnings=job.result.warnings if job.result else (),
+        **facts,
+    )
 
 
 def failure(before: StageRecord, after: StageRecord, job: JobSeen, terms: Terms) -> Failure | None:
