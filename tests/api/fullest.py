@@ -55,6 +55,7 @@ def _stage(stage: Stage) -> StageRecord:
         message=LONG,
         progress="100%",
         digest=DIGEST,
+        warnings=(LONG,) * 4,
         prepare=PrepareFacts(fingerprint=DIGEST, newest="2026-11-22T00:00:00Z") if stage is Stage.PREPARE else None,
         train=TrainFacts(steps=10**6, tokens=10**11, seconds=1e6, last_loss=1.5) if stage is Stage.TRAIN else None,
         merge=merge if stage is Stage.MERGE else None,

@@ -272,7 +272,8 @@ def _document(record: Record) -> dict[str, Any]:
 
 def _without_remarks(stage: StageRecord) -> StageRecord:
     """The stage without its words; numbers stay, and so does all that later stages need."""
+    stage = stage.but(message="", warnings=())
     if stage.evaluate is None:
-        return stage.but(message="")
+        return stage
     verdicts = tuple(verdict.but(message="") for verdict in stage.evaluate.verdicts)
-    return stage.but(message="", evaluate=stage.evaluate.but(verdicts=verdicts))
+    return stage.but(evaluate=stage.evaluate.but(verdicts=verdicts))
