@@ -255,6 +255,8 @@ def fit(status: RefreshStatus) -> RefreshStatus:
     if size(status) > SIZE_LIMIT and status.run:
         stages = tuple(_without_remarks(stage) for stage in status.run.stages)
         status = status.but(run=status.run.but(stages=stages))
+    if size(status) > SIZE_LIMIT and status.sweep:
+        status = status.but(sweep=status.sweep.but(stage=_without_remarks(status.sweep.stage)))
     if size(status) > SIZE_LIMIT:
         conditions = tuple(item.but(message=item.message[:_SHORT_MESSAGE]) for item in status.conditions)
         status = status.but(conditions=conditions)
