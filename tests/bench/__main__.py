@@ -1,13 +1,15 @@
 """`python -m tests.bench`: take the figures, print them as tables, and with --write keep them in docs/benchmarks.md.
 
-Takes about 25 minutes and 10 GB of disk; `merge` or `operator` takes one half of it. Nothing
+Takes about an hour and 10 GB of disk; `merge`, `operator` or `recipes` takes one part of it. Nothing
 is judged: a figure that is bad is printed like one that is good.
 """
 
 import argparse
 import os
+import pathlib
+import tempfile
 
-from tests.bench import checkpoints, loads, merging, refreshing, tables
+from tests.bench import checkpoints, loads, merging, recipes, refreshing, tables
 from tests.bench.refreshing import Load
 
 PARAMETERS, ROUNDS = 550_000_000, 3
@@ -22,7 +24,7 @@ LOADS = (
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
-    parser.add_argument("part", nargs="?", choices=("merge", "operator"), help="only this part")
+    parser.add_argument("part", nargs="?", choices=("merge", "operator", "recipes"), help="only this part")
     parser.add_argument("--write", action="store_true", help="keep the tables in docs/benchmarks.md")
     parser.add_argument("--parameters", type=int, default=PARAMETERS, help="weights of each checkpoint")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="runs of each program of the merge")
@@ -30,10 +32,13 @@ def main() -> None:
     chosen = parser.parse_args()
     # Taken once: the second half would find the load of the first.
     load = os.getloadavg()[0]
-    if chosen.part != "operator":
+    if chosen.part in (None, "merge"):
         figures = merging.run(checkpoints.shape(chosen.parameters), rounds=chosen.rounds, others=True)
         _show("merge", merging.render(figures), load=load, write=chosen.write)
-    if chosen.part != "merge":
+    if chosen.part in (None, "recipes"):
+        with tempfile.TemporaryDirectory(prefix="modelrefresh-recipes-") as folder:
+            _show("recipes", recipes.render(recipes.run(pathlib.Path(folder))), load=load, write=chosen.write)
+    if chosen.part in (None, "operator"):
         runs = []
         for one in LOADS:
             if one.objects <= chosen.objects:

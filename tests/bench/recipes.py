@@ -1,0 +1,176 @@
+"""What method, learning rate and trained embeddings do to a refresh: the ground of the defaults.
+
+Makes the demo's pair (untied) and a second one of another family (tied), and refreshes each
+with every recipe through the stages themselves: one training, merge and evaluation each, on
+the same blocks and questions. One seed: differences of a few hundredths mean nothing.
+"""
+
+import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from modelrefresh.contract import env, result
+from modelrefresh.contract.exit_codes import ExitCode
+from tests.bench import tables
+
+ARCHITECTURES = ("llama", "qwen2")
+SUITES = {
+    "new-knowledge": (env.Task.QUESTION_ANSWERING, "exact_match"),
+    "retained": (env.Task.QUESTION_ANSWERING, "exact_match"),
+    "instructions": (env.Task.INSTRUCTION_FOLLOWING, "follows"),
+}
+_ROOT = pathlib.Path(__file__).parents[2]
+_OWNER = "recipes"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One way to train."""
+
+    method: env.Method
+    rate: float
+    embeddings: bool = False
+
+    @property
+    def label(self) -> str:
+        """Its row's name."""
+        beside = ", embeddings too" if self.embeddings else ""
+        return f"{self.method} {self.rate:g}{beside}"
+
+
+RECIPES = (
+    *(Recipe(method=env.Method.FULL, rate=rate) for rate in (2e-5, 2e-4, 1e-3)),
+    *(Recipe(method=env.Method.LORA, rate=rate) for rate in (2e-5, 2e-4, 2e-3, 5e-3)),
+    *(Recipe(method=env.Method.LORA, rate=rate, embeddings=True) for rate in (2e-4, 2e-3, 5e-3)),
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What came of one recipe."""
+
+    label: str
+    scores: tuple[float, ...]
+    """Of the suites, in their order."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """All recipes on one pair."""
+
+    architecture: str
+    parameters: int
+    items: tuple[int, ...]
+    rows: tuple[Row, ...]
+    """The stock model first."""
+
+
+class Bench:
+    """One pair with its data in a workspace of its own."""
+
+    def __init__(self, root: pathlib.Path, architecture: str) -> None:
+        self._root, self._architecture = root, architecture
+        seed = (sys.executable, "-m", "examples.seed", "--out", str(root), "--architecture", architecture)
+        variables = os.environ | {"PYTHONPATH": str(_ROOT)}
+        subprocess.run((*seed, "--threads", str(os.cpu_count())), check=True, cwd=_ROOT, env=variables)
+
+    def figures(self, recipes: tuple[Recipe, ...] = RECIPES) -> Figures:
+        """Refresh with each recipe."""
+        models = self._root / "models"
+        extract = env.ExtractInput(base=_uri(models / "base"), instruct=_uri(models / "instruct"))
+        cut = self._run("pair", env.Stage.EXTRACT, extract=extract).extract
+        stock = self._run("pair", env.Stage.IMPORT, import_=env.ImportInput(instruct=extract.instruct)).import_
+        assert cut is not None
+        assert stock is not None
+        measured = [self._refreshed(recipe, cut.digest, stock.digest) for recipe in recipes]
+        before = tuple(score.incumbent or 0.0 for score in measured[0])
+        return Figures(
+            architecture=cut.architecture,
+            parameters=cut.parameters,
+            items=tuple(score.items for score in measured[0]),
+            rows=(
+                Row(label="stock model", scores=before),
+                *(
+                    Row(label=recipe.label, scores=tuple(score.candidate for score in scores))
+                    for recipe, scores in zip(recipes, measured, strict=True)
+                ),
+            ),
+        )
+
+    def _refreshed(self, recipe: Recipe, residual: str, stock: str) -> tuple[result.Score, ...]:
+        run, base = recipe.label.replace(" ", "-").replace(",", ""), _uri(self._root / "models" / "base")
+        prepare = env.PrepareInput(
+            base=base,
+            data=_uri(self._root / "corpus" / "new"),
+            replay=_uri(self._root / "corpus" / "general"),
+            replay_percent=33,
+            sequence_length=64,
+            max_tokens=100_000_000,
+        )
+        train = env.TrainInput(
+            start=base,
+            method=recipe.method,
+            learning_rate=recipe.rate,
+            sequence_length=64,
+            epochs=1.25,
+            batch_size=32,
+            lora_rank=32,
+            lora_alpha=64,
+            lora_embeddings=recipe.embeddings,
+        )
+        merge = env.MergeInput(start=base, strategy=env.Strategy.RESIDUAL, residual=residual)
+        self._run(run, env.Stage.PREPARE, prepare=prepare)
+        self._run(run, env.Stage.TRAIN, train=train)
+        merged = self._run(run, env.Stage.MERGE, merge=merge).merge
+        assert merged is not None
+        evaluate = env.EvaluateInput(candidate=merged.digest, incumbent=stock, suites=tuple(self._suites()))
+        measured = self._run(run, env.Stage.EVALUATE, evaluate=evaluate).evaluate
+        assert measured is not None
+        wanted = {name: metric for name, (_, metric) in SUITES.items()}
+        scores = tuple(score for score in measured.scores if wanted[score.suite] == score.metric)
+        told = "  ".join(f"{score.suite} {score.candidate:.3f}" for score in scores)
+        print(f"bench: {self._architecture}, {recipe.label}: {told}", flush=True)
+        return scores
+
+    def _suites(self) -> Iterator[env.SuiteInput]:
+        for name, (task, _) in SUITES.items():
+            yield env.SuiteInput(name=name, uri=_uri(self._root / "evals" / f"{name}.jsonl"), task=task)
+
+    def _run(self, run: str, stage: env.Stage, **section: object) -> result.Result:
+        request = env.StageInput(stage=stage, owner=_OWNER, run=run, workspace=str(self._root))
+        request = dataclasses.replace(request, **section)  # type: ignore[arg-type]
+        variables = os.environ | {env.INPUT_VARIABLE: env.render(request), "MODELREFRESH_TERMINATION_LOG": os.devnull}
+        done = subprocess.run(
+            (sys.executable, "-m", "modelrefresh_jobs", stage.value),
+            check=False,
+            env=variables,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode != ExitCode.OK:
+            raise RuntimeError(f"{stage} of {run} ended with {done.returncode}; it said:\n{done.stderr[-3000:]}")
+        answer = self._root / "runs" / _OWNER / run / stage.value / "result.json"
+        return result.parse(answer.read_text(encoding="utf-8"))
+
+
+def run(root: pathlib.Path) -> list[Figures]:
+    """All recipes on both pairs."""
+    return [Bench(root / architecture, architecture).figures() for architecture in ARCHITECTURES]
+
+
+def render(figures: list[Figures]) -> str:
+    """One table for each pair."""
+    return "\n\n".join(_render(one) for one in figures)
+
+
+def _render(one: Figures) -> str:
+    head = ["recipe", *(f"{name}, {items}" for name, items in zip(SUITES, one.items, strict=True))]
+    rows = [[row.label, *(f"{score:.3f}" for score in row.scores)] for row in one.rows]
+    return f"{one.architecture} of {one.parameters:,} weights:\n\n{tables.table(head, rows)}"
+
+
+def _uri(path: pathlib.Path) -> str:
+    return f"file://{path}"
