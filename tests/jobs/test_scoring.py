@@ -82,6 +82,26 @@ def test_one_item_has_no_standard_error_and_no_incumbent_no_difference() -> None
     assert (alone.candidate, alone.incumbent, alone.difference, alone.error) == (0.5, None, None, None)
 
 
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
+def test_right_and_wrong_figures_are_counted(pairs: list[tuple[bool, bool]]) -> None:
+    candidate, incumbent = zip(*(map(float, pair) for pair in pairs), strict=True)
+    score = paired.compare("s", "m", candidate, incumbent)
+    assert score.right == sum(ours for ours, _ in pairs)
+    assert score.gains == sum(ours and not theirs for ours, theirs in pairs)
+    assert score.losses == sum(theirs and not ours for ours, theirs in pairs)
+
+
+@pytest.mark.parametrize(("candidate", "incumbent"), [([1.0, 0.5], [1.0, 0.0]), ([1.0, 0.0], [0.25, 0.0])])
+def test_a_metric_with_figures_between_has_no_counts(candidate: list[float], incumbent: list[float]) -> None:
+    score = paired.compare("s", "m", candidate, incumbent)
+    assert (score.right, score.gains, score.losses) == (None, None, None)
+
+
+def test_without_an_incumbent_only_right_answers_are_counted() -> None:
+    score = paired.compare("s", "m", [1.0, 0.0, 1.0], None)
+    assert (score.right, score.gains, score.losses) == (2, None, None)
+
+
 @pytest.mark.parametrize(
     ("line", "task", "seen"),
     [

@@ -2,7 +2,9 @@
 
 Candidate and incumbent answer the same items, so what counts is the mean of the per-item
 differences and its standard error (arXiv 2411.00640, section 4.2), which is much smaller
-than two unpaired errors suggest. Whether a difference is good enough is not decided here.
+than two unpaired errors suggest. Where every figure is right or wrong (1 or 0) the items that
+only one of the two has right are counted too: with few of them the error says too little.
+Whether a difference is good enough is not decided here.
 """
 
 import math
@@ -13,8 +15,10 @@ from modelrefresh.contract import result
 
 def compare(suite: str, metric: str, candidate: Sequence[float], incumbent: Sequence[float] | None) -> result.Score:
     """The score of one metric; without an incumbent only the candidate's mean."""
+    counted = _are_counts([*candidate, *(incumbent or ())])
+    right = sum(figure == 1 for figure in candidate) if counted else None
     if incumbent is None:
-        return result.Score(suite=suite, metric=metric, items=len(candidate), candidate=_mean(candidate))
+        return result.Score(suite=suite, metric=metric, items=len(candidate), candidate=_mean(candidate), right=right)
     differences = [ours - theirs for ours, theirs in zip(candidate, incumbent, strict=True)]
     return result.Score(
         suite=suite,
@@ -24,7 +28,15 @@ def compare(suite: str, metric: str, candidate: Sequence[float], incumbent: Sequ
         incumbent=_mean(incumbent),
         difference=_mean(differences),
         error=_standard_error(differences),
+        right=right,
+        gains=differences.count(1.0) if counted else None,
+        losses=differences.count(-1.0) if counted else None,
     )
+
+
+def _are_counts(figures: Sequence[float]) -> bool:
+    """Whether every item is right or wrong, and nothing between."""
+    return all(figure in (0.0, 1.0) for figure in figures)
 
 
 def _mean(values: Sequence[float]) -> float:

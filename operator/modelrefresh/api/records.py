@@ -117,6 +117,10 @@ class ScoreFacts(Record):
     """Candidate minus incumbent, mean over the items."""
     error: Measure | None = None
     """Standard error of the difference."""
+    gains: Count | None = None
+    """Items that the candidate alone has right; absent for graded metrics."""
+    losses: Count | None = None
+    """Items that the incumbent alone has right."""
 
 
 class VerdictFacts(Record):

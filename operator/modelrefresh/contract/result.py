@@ -109,6 +109,12 @@ class Score:
     """Mean of the per-item differences, candidate minus incumbent."""
     error: float | None = None
     """Standard error of that mean (paired, arXiv 2411.00640)."""
+    right: int | None = None
+    """Items that the candidate has right; None for a graded metric, or from a stage that does not count."""
+    gains: int | None = None
+    """Items that the candidate alone has right; None also without an incumbent."""
+    losses: int | None = None
+    """Items that the incumbent alone has right."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,23 +1,23 @@
 """Numbers to verdicts.
 
-Knows one comparison: does the one-sided bound of a measured value clear what a gate asks
-for? A paired difference is bounded by its own standard error (arXiv 2411.00640), a plain
-score by Wilson's interval. Whatever is missing, partial, not finite or measured on too few
-items never passes. Knows nothing of clusters, files or models.
+Knows one comparison: does the one-sided bound of a measured value (`plan/intervals.py`) clear
+what a gate asks for? Whatever is missing, contradicts itself or was measured on a suite that
+cannot tell never passes. Knows nothing of clusters, files or models.
 """
 
 import enum
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from modelrefresh.api.spec import Evaluation, Gate, Versus
 from modelrefresh.contract.result import Score
+from modelrefresh.plan import intervals
+from modelrefresh.plan.intervals import Interval
 
-MIN_ITEMS: Final = 10
-"""Fewer items than this are Inconclusive whatever they say: a standard error of so few means nothing."""
+_ROUNDING: Final = 2e-6
+"""How far figures with six digits may lie from what their counts say."""
 
 
 class Verdict(enum.StrEnum):
@@ -28,9 +28,9 @@ class Verdict(enum.StrEnum):
     FAIL = "Fail"
     """It surely does not."""
     INCONCLUSIVE = "Inconclusive"
-    """The threshold lies inside the interval, or there are too few items; does not pass."""
+    """The threshold lies inside the interval; does not pass."""
     ERROR = "Error"
-    """There is no usable measurement; does not pass."""
+    """There is no usable measurement, or it can say nothing; does not pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,36 +62,78 @@ def _judge_gate(gate: Gate, scores: Sequence[Score], *, confidence: float) -> Ju
     found = [score for score in scores if (score.suite, score.metric) == (gate.suite, gate.metric)]
     if len(found) != 1:
         seen = "no result" if not found else f"{len(found)} results"
-        return _error(gate, f"{gate.suite}/{gate.metric}: {seen} in the evaluation, expected exactly one")
+        return _error(gate, f"saw {seen} in the evaluation, expected exactly one")
+    fault = _fault(found[0])
+    if fault:
+        return _error(gate, f"the result contradicts itself: {fault}")
     if gate.versus is Versus.ABSOLUTE:
         return _judge_score(gate, found[0], confidence=confidence)
     return _judge_difference(gate, found[0], confidence=confidence)
 
 
 def _judge_difference(gate: Gate, score: Score, *, confidence: float) -> Judgement:
-    if score.difference is None or score.error is None or score.incumbent is None:
-        return _error(gate, f"{gate.suite}/{gate.metric}: the incumbent was not measured beside the candidate")
-    if not all(map(math.isfinite, (score.difference, score.error, score.candidate, score.incumbent))):
-        return _error(gate, f"{gate.suite}/{gate.metric}: a result is not a finite number")
-    if score.error < 0:
-        return _error(gate, f"{gate.suite}/{gate.metric}: saw the standard error {score.error}, expected none below 0")
-    margin = _t_quantile(confidence, freedom=max(1, score.items - 1)) * score.error
-    return _settle(gate, score, seen=score.difference, bounds=(score.difference - margin, score.difference + margin))
+    if score.difference is None or score.incumbent is None:
+        return _error(gate, "the incumbent was not measured beside the candidate")
+    if _guards_nothing(_needed(gate), score.incumbent):
+        return _error(
+            gate,
+            f"the incumbent scores {score.incumbent:g}, a candidate without one right answer would do; "
+            "look at the suite's pattern and replies, or raise minDifference",
+        )
+    if score.gains is not None and score.losses is not None:
+        bounds = intervals.of_difference(score.gains, score.losses, score.items, confidence=confidence)
+        return _settle(gate, score, seen=score.difference, bounds=bounds)
+    if score.error is None:
+        return _error(gate, f"{score.items} items without a count of flips or a standard error")
+    bounds = intervals.of_graded_difference(score.difference, score.error, score.items, confidence=confidence)
+    return _settle(gate, score, seen=score.difference, bounds=bounds)
 
 
 def _judge_score(gate: Gate, score: Score, *, confidence: float) -> Judgement:
-    if not math.isfinite(score.candidate) or not 0 <= score.candidate <= 1:
-        return _error(gate, f"{gate.suite}/{gate.metric}: saw {score.candidate}, expected a score from 0 to 1")
-    return _settle(
-        gate, score, seen=score.candidate, bounds=_wilson(score.candidate, max(1, score.items), confidence=confidence)
-    )
+    if score.right is not None:
+        bounds = intervals.of_share(score.right, score.items, confidence=confidence)
+    else:
+        bounds = intervals.of_graded_share(score.candidate, score.items, confidence=confidence)
+    return _settle(gate, score, seen=score.candidate, bounds=bounds)
 
 
-def _settle(gate: Gate, score: Score, *, seen: float, bounds: tuple[float, float]) -> Judgement:
-    needed, (low, high) = _needed(gate), bounds
-    if score.items < MIN_ITEMS:
-        verdict, message = Verdict.INCONCLUSIVE, f"only {score.items} items, at least {MIN_ITEMS} are needed"
-    elif low >= needed:
+def _guards_nothing(needed: float, incumbent: float) -> bool:
+    """Whether the gate allows to lose all that there is; -1 says so on purpose, and above 0 it asks for a gain."""
+    return -1 < needed <= 0 and incumbent <= -needed
+
+
+def _fault(score: Score) -> str:
+    """What cannot be in one measurement of one metric, with what was seen; empty if it agrees with itself."""
+    figures = (score.candidate, score.incumbent, score.difference, score.error)
+    if score.items < 1 or not all(math.isfinite(figure) for figure in figures if figure is not None):
+        return f"{score.items} items, figures {figures}"
+    if not all(0 <= figure <= 1 for figure in (score.candidate, score.incumbent or 0.0, score.error or 0.0)):
+        return f"{figures} where scores and their error go from 0 to 1"
+    if score.incumbent is not None and score.difference is not None:
+        apart = score.candidate - score.incumbent
+        if abs(score.difference - apart) > _ROUNDING:
+            return f"a difference of {score.difference:g} between scores that are {apart:g} apart"
+    return _miscount(score)
+
+
+def _miscount(score: Score) -> str:
+    counts = (score.right, score.gains, score.losses)
+    right, gains, losses = (count if count is not None else 0 for count in counts)
+    if (score.gains is None) is not (score.losses is None) or min(right, gains, losses) < 0:
+        return f"{counts} right, gained and lost"
+    if gains + losses > score.items or right > score.items:
+        return f"{counts} right, gained and lost of {score.items} items"
+    if score.right is not None and abs(right / score.items - score.candidate) > _ROUNDING:
+        return f"{right} of {score.items} right where the score is {score.candidate:g}"
+    apart = (gains - losses) / score.items
+    if score.gains is not None and (score.difference is None or abs(apart - score.difference) > _ROUNDING):
+        return f"{gains} gained and {losses} lost of {score.items} where the difference is {score.difference}"
+    return ""
+
+
+def _settle(gate: Gate, score: Score, *, seen: float, bounds: Interval) -> Judgement:
+    needed, low, high = _needed(gate), bounds.low, bounds.high
+    if low >= needed:
         verdict, message = Verdict.PASS, ""
     elif high < needed:
         verdict, message = Verdict.FAIL, f"at most {high:+.4f} where {needed:+.4f} is needed"
@@ -129,19 +171,3 @@ def _needed(gate: Gate) -> float:
     """The gate's threshold; the schema demands the one that fits `versus`, so absence means the strictest."""
     text = gate.min_difference if gate.versus is Versus.INCUMBENT else gate.min_score
     return float(text) if text is not None else 1.0
-
-
-def _t_quantile(confidence: float, *, freedom: int) -> float:
-    """Student's t quantile by the Cornish-Fisher expansion (Abramowitz and Stegun 26.7.5), two terms."""
-    z = statistics.NormalDist().inv_cdf(confidence)
-    first = (z**3 + z) / 4
-    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    return z + first / freedom + second / freedom**2
-
-
-def _wilson(share: float, items: int, *, confidence: float) -> tuple[float, float]:
-    """Wilson's score interval of a share of `items`, one-sided at both ends."""
-    z = statistics.NormalDist().inv_cdf(confidence)
-    centre = (share + z * z / (2 * items)) / (1 + z * z / items)
-    half = z / (1 + z * z / items) * math.sqrt(share * (1 - share) / items + z * z / (4 * items * items))
-    return max(0.0, centre - half), min(1.0, centre + half)
