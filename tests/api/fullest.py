@@ -32,7 +32,8 @@ _RUN = (Stage.IMPORT, Stage.PREPARE, Stage.TRAIN, Stage.MERGE, Stage.EVALUATE)
 
 def _stage(stage: Stage) -> StageRecord:
     scores = ScoreFacts(
-        suite=_NAME, metric="exact_match", items=100_000, candidate=-0.1, incumbent=-0.1, difference=-0.5, error=0.1
+        suite=_NAME, metric="exact_match", items=100_000, candidate=-0.1, incumbent=-0.1, difference=-0.5, error=0.1,
+        gains=100_000, losses=100_000,
     )  # fmt: skip
     verdict = VerdictFacts(
         suite=_NAME, metric="exact_match", versus="Incumbent", needed=-0.1, seen=-0.1, low=-0.1, high=-0.1,

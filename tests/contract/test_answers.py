@@ -58,6 +58,21 @@ def test_a_file_name_that_is_not_unicode_reaches_the_termination_message() -> No
     assert result.parse(result.render_short(answer)).message == "news?.jsonl"
 
 
+def test_the_largest_evaluation_fits_the_termination_message() -> None:
+    score = dataclasses.replace(
+        SCORE,
+        suite="s" * 63,
+        items=100_000,
+        **dict.fromkeys(("candidate", "incumbent", "error"), 0.123456),
+        difference=-0.123456,
+        gains=50_000,
+        losses=50_000,
+    )
+    summary = result.EvaluateSummary(candidate="7" * 64, incumbent="8" * 64, scores=(score,) * 16)
+    answer = dataclasses.replace(ANSWER, run="0123456789", evaluate=summary)
+    assert len(result.render_short(answer)) <= result.TERMINATION_LIMIT
+
+
 @pytest.mark.parametrize("parse", [result.parse, env.parse])
 def test_what_is_nested_without_end_is_no_answer(parse: Callable[[str], object]) -> None:
     with pytest.raises(codec.CodecError):

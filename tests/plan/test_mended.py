@@ -11,10 +11,8 @@ from modelrefresh.api.status import Rollout, Sweep
 from modelrefresh.contract import result
 from modelrefresh.contract.env import Stage
 from modelrefresh.contract.result import Result
-from modelrefresh.plan import gates
 from modelrefresh.plan.actions import MarkServed, Serve, StartStage, StopJob
 from modelrefresh.plan.decide import decide
-from modelrefresh.plan.gates import Verdict
 from modelrefresh.plan.observed import JobState
 from tests.plan.sights import (
     NEWER,
@@ -29,7 +27,6 @@ from tests.plan.sights import (
     a_version,
     at_work,
 )
-from tests.plan.test_gates import a_score, an_evaluation
 
 RUNNING = StageRecord(name=Stage.SWEEP, state=StageState.RUNNING, attempt=1)
 
@@ -90,11 +87,6 @@ def test_a_success_with_impossible_numbers_is_tried_again() -> None:
     job = a_job(state=JobState.SUCCEEDED, result=answer, finished=NOW)
     plan = decide(a_sight(status=at_work(Stage.TRAIN), jobs=(job,)), NOW)
     assert [action.request.attempt for action in plan.actions if isinstance(action, StartStage)] == [2]
-
-
-def test_a_standard_error_below_zero_never_passes() -> None:
-    verdict = gates.judge(an_evaluation(minDifference="0.05"), (a_score(difference=0.04, error=-0.01),))[0].verdict
-    assert verdict is Verdict.ERROR
 
 
 @pytest.mark.parametrize("owner", ["llama-3.1-news", "3-news", "news"])

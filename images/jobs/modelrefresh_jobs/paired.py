@@ -16,8 +16,8 @@ from modelrefresh.contract import result
 def compare(suite: str, metric: str, candidate: Sequence[float], incumbent: Sequence[float] | None) -> result.Score:
     """The score of one metric; without an incumbent only the candidate's mean."""
     counted = _are_counts([*candidate, *(incumbent or ())])
-    right = sum(figure == 1 for figure in candidate) if counted else None
     if incumbent is None:
+        right = sum(figure == 1 for figure in candidate) if counted else None
         return result.Score(suite=suite, metric=metric, items=len(candidate), candidate=_mean(candidate), right=right)
     differences = [ours - theirs for ours, theirs in zip(candidate, incumbent, strict=True)]
     return result.Score(
@@ -28,7 +28,6 @@ def compare(suite: str, metric: str, candidate: Sequence[float], incumbent: Sequ
         incumbent=_mean(incumbent),
         difference=_mean(differences),
         error=_standard_error(differences),
-        right=right,
         gains=differences.count(1.0) if counted else None,
         losses=differences.count(-1.0) if counted else None,
     )

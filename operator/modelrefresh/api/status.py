@@ -28,7 +28,7 @@ SIZE_LIMIT = 16 * 1024
 """Bytes that the status of a ModelRefresh may take as JSON."""
 _SHORT_TAIL = 512
 """Characters of the last failure's message that stay in a status that would be too big."""
-_SHORT_MESSAGE = 256
+_SHORT_MESSAGE = 192
 """The same of a condition's message."""
 _SWEPT = 8
 """Folders of each kind that one sweep takes."""

@@ -110,9 +110,9 @@ class Score:
     error: float | None = None
     """Standard error of that mean (paired, arXiv 2411.00640)."""
     right: int | None = None
-    """Items that the candidate has right; None for a graded metric, or from a stage that does not count."""
+    """Items that the candidate has right, without an incumbent; None for graded metrics and from older stages."""
     gains: int | None = None
-    """Items that the candidate alone has right; None also without an incumbent."""
+    """With an incumbent the items that the candidate alone has right; None for graded metrics and older stages."""
     losses: int | None = None
     """Items that the incumbent alone has right."""
 

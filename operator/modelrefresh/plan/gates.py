@@ -77,8 +77,8 @@ def _judge_difference(gate: Gate, score: Score, *, confidence: float) -> Judgeme
     if _guards_nothing(_needed(gate), score.incumbent):
         return _error(
             gate,
-            f"the incumbent scores {score.incumbent:g}, a candidate without one right answer would do; "
-            "look at the suite's pattern and replies, or raise minDifference",
+            f"the incumbent scores {score.incumbent:g}, a candidate that knows nothing would do: "
+            "mend suite or pattern, or raise minDifference",
         )
     if score.gains is not None and score.losses is not None:
         bounds = intervals.of_difference(score.gains, score.losses, score.items, confidence=confidence)
@@ -90,10 +90,10 @@ def _judge_difference(gate: Gate, score: Score, *, confidence: float) -> Judgeme
 
 
 def _judge_score(gate: Gate, score: Score, *, confidence: float) -> Judgement:
-    if score.right is not None:
-        bounds = intervals.of_share(score.right, score.items, confidence=confidence)
-    else:
+    if score.right is None and score.gains is None:
         bounds = intervals.of_graded_share(score.candidate, score.items, confidence=confidence)
+    else:
+        bounds = intervals.of_share(round(score.candidate * score.items), score.items, confidence=confidence)
     return _settle(gate, score, seen=score.candidate, bounds=bounds)
 
 
