@@ -37,7 +37,8 @@ def rolling(digest: str = NEWER, **change: object) -> RefreshStatus:
     run = a_run(Stage.EVALUATE)
     judged = run.record(Stage.EVALUATE)
     assert judged is not None
-    run = stages.put(run, judged.but(state="Succeeded", evaluate={"incumbent": STOCK, "verdicts": [_PASS]}))
+    facts = {"incumbent": STOCK, "verdicts": [_PASS]}
+    run = stages.put(run, judged.but(state="Succeeded", digest=digest, evaluate=facts))
     return a_status(run=run, candidate=a_ref(digest), rollout=Rollout(target=a_ref(digest), start_time=NOW, **change))
 
 
@@ -144,7 +145,7 @@ def test_a_held_digest_is_not_rolled_out_again() -> None:
     assert merged is not None
     assert judged is not None
     run = stages.put(run, merged.but(merge={"digest": NEWER}))
-    run = stages.put(run, judged.but(evaluate={"incumbent": STOCK, "verdicts": [_PASS]}))
+    run = stages.put(run, judged.but(digest=NEWER, evaluate={"incumbent": STOCK, "verdicts": [_PASS]}))
     status = a_status(run=run, candidate=a_ref(NEWER).but(since=None), held=(NEWER,))
     plan = decide(with_newer(status), NOW)
     assert not plan.actions
@@ -168,6 +169,19 @@ def test_a_candidate_under_manual_approval_waits_for_its_own_name(approved: str 
     plan = decide(seen, NOW)
     assert any(isinstance(action, Serve) for action in plan.actions) is serves
     assert serves or plan.word.reason is Reason.AWAITING_APPROVAL
+
+
+@pytest.mark.parametrize("measured", [None, STOCK])
+def test_an_evaluation_that_is_not_surely_of_the_candidate_rejects_it(measured: str | None) -> None:
+    run = rolling().run
+    assert run is not None
+    merged, judged = run.record(Stage.MERGE), run.record(Stage.EVALUATE)
+    assert merged is not None
+    assert judged is not None
+    run = stages.put(stages.put(run, merged.but(merge={"digest": NEWER})), judged.but(digest=measured))
+    plan = decide(with_newer(a_status(run=run, candidate=a_ref(NEWER).but(since=None))), NOW)
+    assert plan.status.run is not None
+    assert (plan.status.run.outcome, plan.status.run.reason) == ("Rejected", Reason.RESULTS_MISSING)
 
 
 def test_versions_are_marked_as_served_and_no_longer_served() -> None:

@@ -21,7 +21,7 @@ def conclude(work: Work, now: datetime.datetime) -> Plan | None:
     measured = run.record(Stage.EVALUATE) if run and run.outcome is None else None
     if run is None or measured is None or measured.state is not StageState.SUCCEEDED or measured.evaluate is None:
         return None
-    if measured.digest not in (None, stages.candidate(run)):
+    if measured.digest != stages.candidate(run):
         # Another model was measured than the one that was merged: nothing is known of this one.
         return _reject(work, run, EvaluateFacts(), now)
     live = work.status.live.digest if work.status.live else None
