@@ -74,10 +74,7 @@ class Gate(Part):
     versus: Versus = Versus.INCUMBENT
     """Incumbent compares with the model that serves, on the same items; Absolute looks at the candidate alone."""
     min_difference: Difference | None = None
-    """Versus Incumbent: the candidate minus the incumbent must not lie below this; -1 to 1, shares of items.
-
-    At 0 or less the incumbent must score more than this allows to lose, else the verdict is Error; -1 allows all.
-    """
+    """Versus Incumbent: least candidate minus incumbent, -1 to 1; a guard (0 or less) must not allow to lose it all."""
     min_score: Fraction | None = None
     """Versus Absolute: the candidate itself must not lie below this; 0 to 1, share of items."""
 
