@@ -45,9 +45,9 @@ class Recipe:
 
 
 RECIPES = (
-    *(Recipe(method=env.Method.FULL, rate=rate) for rate in (2e-5, 2e-4, 1e-3)),
-    *(Recipe(method=env.Method.LORA, rate=rate) for rate in (2e-5, 2e-4, 2e-3, 5e-3)),
-    *(Recipe(method=env.Method.LORA, rate=rate, embeddings=True) for rate in (2e-4, 2e-3, 5e-3)),
+    *(Recipe(method=env.Method.FULL, rate=rate) for rate in (1e-4, 1e-3)),
+    *(Recipe(method=env.Method.LORA, rate=rate) for rate in (1e-4, 1e-3, 1e-2)),
+    *(Recipe(method=env.Method.LORA, rate=rate, embeddings=True) for rate in (1e-3, 1e-2)),
 )
 
 
@@ -77,8 +77,7 @@ class Bench:
     def __init__(self, root: pathlib.Path, architecture: str) -> None:
         self._root, self._architecture = root, architecture
         seed = (sys.executable, "-m", "examples.seed", "--out", str(root), "--architecture", architecture)
-        variables = os.environ | {"PYTHONPATH": str(_ROOT)}
-        subprocess.run((*seed, "--threads", str(os.cpu_count())), check=True, cwd=_ROOT, env=variables)
+        subprocess.run((*seed, "--threads", str(os.cpu_count())), check=True, cwd=_ROOT)
 
     def figures(self, recipes: tuple[Recipe, ...] = RECIPES) -> Figures:
         """Refresh with each recipe."""
@@ -89,22 +88,19 @@ class Bench:
         assert cut is not None
         assert stock is not None
         with futures.ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // _CORES)) as pool:
-            measured = list(pool.map(lambda recipe: self._refreshed(recipe, cut.digest, stock.digest), recipes))
-        before = tuple(score.incumbent or 0.0 for score in measured[0])
+            measured = list(pool.map(lambda recipe: self._refreshed(recipe, cut.digest), recipes))
+        before = self._scores("pair", stock.digest)
         return Figures(
             architecture=cut.architecture,
             parameters=cut.parameters,
-            items=tuple(score.items for score in measured[0]),
+            items=tuple(score.items for score in before),
             rows=(
-                Row(label="stock model", scores=before),
-                *(
-                    Row(label=recipe.label, scores=tuple(score.candidate for score in scores))
-                    for recipe, scores in zip(recipes, measured, strict=True)
-                ),
+                _row("stock model", before),
+                *(_row(recipe.label, scores) for recipe, scores in zip(recipes, measured, strict=True)),
             ),
         )
 
-    def _refreshed(self, recipe: Recipe, residual: str, stock: str) -> tuple[result.Score, ...]:
+    def _refreshed(self, recipe: Recipe, residual: str) -> tuple[result.Score, ...]:
         run, base = recipe.label.replace(" ", "-").replace(",", ""), _uri(self._root / "models" / "base")
         prepare = env.PrepareInput(
             base=base,
@@ -130,13 +126,16 @@ class Bench:
         self._run(run, env.Stage.TRAIN, train=train)
         merged = self._run(run, env.Stage.MERGE, merge=merge).merge
         assert merged is not None
-        evaluate = env.EvaluateInput(candidate=merged.digest, incumbent=stock, suites=tuple(self._suites()))
+        return self._scores(run, merged.digest)
+
+    def _scores(self, run: str, digest: str) -> tuple[result.Score, ...]:
+        evaluate = env.EvaluateInput(candidate=digest, incumbent=None, suites=tuple(self._suites()))
         measured = self._run(run, env.Stage.EVALUATE, evaluate=evaluate).evaluate
         assert measured is not None
         wanted = {name: metric for name, (_, metric) in SUITES.items()}
         scores = tuple(score for score in measured.scores if wanted[score.suite] == score.metric)
         told = "  ".join(f"{score.suite} {score.candidate:.3f}" for score in scores)
-        print(f"bench: {self._architecture}, {recipe.label}: {told}", flush=True)
+        print(f"bench: {self._architecture}, {run}: {told}", flush=True)
         return scores
 
     def _suites(self) -> Iterator[env.SuiteInput]:
@@ -174,6 +173,10 @@ def _render(one: Figures) -> str:
     head = ["recipe", *(f"{name}, {items}" for name, items in zip(SUITES, one.items, strict=True))]
     rows = [[row.label, *(f"{score:.3f}" for score in row.scores)] for row in one.rows]
     return f"{one.architecture} of {one.parameters:,} weights:\n\n{tables.table(head, rows)}"
+
+
+def _row(label: str, scores: tuple[result.Score, ...]) -> Row:
+    return Row(label=label, scores=tuple(score.candidate for score in scores))
 
 
 def _uri(path: pathlib.Path) -> str:
