@@ -91,7 +91,7 @@ def test_a_setting_that_cannot_be_folded_is_refused_by_name(
 ) -> None:
     start = builders.tiny_model(tmp_path / "start")
     adapter(start, tmp_path / "adapter")
-    builders.edit_json(tmp_path / "adapter" / folding.CONFIG, **changes)
+    builders.edit_json(tmp_path / "adapter" / model_files.ADAPTER_CONFIG, **changes)
     with pytest.raises(StageError, match=named) as caught:
         folding.accept(tmp_path / "adapter", intake.accept(start))
     assert caught.value.reason == "ResidualIncompatible"

@@ -8,7 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from modelrefresh_jobs import intake, pair
+from modelrefresh_jobs import intake, model_config, pair
 from modelrefresh_jobs.failures import StageError
 from tests.jobs import builders
 
@@ -151,8 +151,8 @@ def test_a_pair_that_differs_in_everything_is_refused_with_the_whole_list(
         "tie_word_embeddings: base False, instruct True",
         "rms_norm_eps: base 1e-06, instruct 0.001",
         "rope: base (10000.0, 'default', ()), instruct (500000.0, 'default', ())",
-        "lm_head.weight: only in base",
-        "model.extra.weight: only in instruct",
+        "only in base: lm_head.weight",
+        "only in instruct: model.extra.weight",
         "model.norm.weight: base [32], instruct [31]",
         "the vocabularies differ",
         "the merges differ",
@@ -163,8 +163,8 @@ def test_a_pair_that_differs_in_everything_is_refused_with_the_whole_list(
 def test_both_spellings_of_the_rotary_embedding_are_one() -> None:
     scaled = {"rope_type": "llama3", "factor": 8.0}
     old = {"rope_theta": 500000.0, "rope_scaling": {**scaled, "type": "llama3"}}
-    assert pair.rope(old) == pair.rope({"rope_parameters": {**scaled, "rope_theta": 500000.0}})
-    assert pair.rope({}) == pair.rope({"rope_theta": 10000, "rope_scaling": None})
+    assert model_config.rope(old) == model_config.rope({"rope_parameters": {**scaled, "rope_theta": 500000.0}})
+    assert model_config.rope({}) == model_config.rope({"rope_theta": 10000, "rope_scaling": None})
 
 
 def test_a_pair_may_differ_in_added_tokens_and_templates(pristine: builders.Pair, model: pathlib.Path) -> None:

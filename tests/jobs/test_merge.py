@@ -209,8 +209,8 @@ def damaged(pair: builders.Pair, role: str, **values: torch.Tensor) -> None:
     ("values", "said"),
     [
         ({"model__norm__weight": torch.zeros(31)}, r"model.norm.weight: start \[32\], trained \[31\]"),
-        ({"model__extra__weight": torch.zeros(3)}, "model.extra.weight: only in trained"),
-        ({"model__norm__weight": torch.zeros(32, dtype=torch.float16)}, "model.norm.weight: F32 against F16"),
+        ({"model__extra__weight": torch.zeros(3)}, "only in trained: model.extra.weight"),
+        ({"model__norm__weight": torch.zeros(32, dtype=torch.float16)}, "start is F32, trained F16: model.norm.weight"),
         ({"model__embed_tokens__weight": torch.zeros(321, 32)}, r"start \[320, 32\], trained \[321, 32\]"),
     ],
 )

@@ -18,7 +18,7 @@ import numpy as np
 import threadpoolctl
 
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs import floats, intake, residual, sealed, shards, tensors
+from modelrefresh_jobs import failures, floats, intake, residual, sealed, shards, tensors
 from modelrefresh_jobs.failures import StageError
 from modelrefresh_jobs.floats import Bits, Scratch
 from modelrefresh_jobs.intake import Model
@@ -69,8 +69,9 @@ def check(parts: Parts, folder: pathlib.Path) -> None:
     theirs = {name: (tensor.dtype, tensor.shape) for name, tensor in parts.residual.items()}
     if ours != theirs:
         names = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
-        faults = "; ".join(f"{name}: start {ours.get(name)}, residual {theirs.get(name)}" for name in names)
-        raise StageError("ResidualIncompatible", f"{folder} does not fit {parts.start.folder}: {faults}")
+        faults = [f"{name}: start {ours.get(name)}, residual {theirs.get(name)}" for name in names]
+        said = f"{len(faults)} tensors differ: {failures.some(faults, separator='; ')}"
+        raise StageError("ResidualIncompatible", f"{folder} does not fit {parts.start.folder}: {said}")
 
 
 def write(parts: Parts, made: sealed.Draft, *, progress: Progress) -> tuple[Gauges, tuple[Shard, ...]]:

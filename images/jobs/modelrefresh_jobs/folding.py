@@ -14,14 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from modelrefresh_jobs import floats, intake, tensors
+from modelrefresh_jobs import failures, floats, intake, model_files, tensors
 from modelrefresh_jobs.failures import StageError
 from modelrefresh_jobs.floats import Scratch, Values
 from modelrefresh_jobs.intake import Model
 from modelrefresh_jobs.tensors import Reader, Tensor
 
-CONFIG = "adapter_config.json"
-STEM = "adapter_model"
 _PREFIX = "base_model.model."
 _UNDERSTOOD = frozenset(
     {
@@ -71,7 +69,7 @@ class LowRank:
 
 def is_adapter(folder: pathlib.Path) -> bool:
     """Whether a trained folder holds an adapter rather than a checkpoint."""
-    return (folder / CONFIG).is_file()
+    return (folder / model_files.ADAPTER_CONFIG).is_file()
 
 
 def accept(folder: pathlib.Path, start: Model) -> Adapter:
@@ -81,14 +79,16 @@ def accept(folder: pathlib.Path, start: Model) -> Adapter:
         StageError: a setting that this folding does not reproduce, or tensors that do not fit.
     """
     intake.refuse_code(folder)
-    config = intake.read_json(folder / CONFIG)
+    config = intake.read_json(folder / model_files.ADAPTER_CONFIG)
     _refuse_settings(folder, config)
-    pairs, replaced = _sort(tensors.open_folder(folder, stem=STEM))
+    pairs, replaced = _sort(tensors.open_folder(folder, stem=model_files.ADAPTER))
     if start.tied:
         _drop_tied_head(folder, replaced)
     faults = [*_misfits(pairs, start), *_misplaced(replaced, start)]
     if faults:
-        raise StageError("ResidualIncompatible", f"{folder}: does not fit {start.folder}: {'; '.join(faults)}")
+        raise StageError(
+            "ResidualIncompatible", f"{folder}: does not fit {start.folder}: {failures.some(faults, separator='; ')}"
+        )
     folded = {
         name: Factors(a=pair["A"], b=pair["B"], scaling=_scaling(config, name.removesuffix(".weight"), pair["A"]))
         for name, pair in pairs.items()
@@ -128,8 +128,8 @@ def _refuse_settings(folder: pathlib.Path, config: Mapping[str, object]) -> None
     if config.get("init_lora_weights", True) not in _PLAIN_STARTS:
         faults.append(f"init_lora_weights={config['init_lora_weights']!r}")
     if faults:
-        message = f"{folder / CONFIG}: settings that cannot be folded exactly: {', '.join(faults)}; use plain LoRA"
-        raise StageError("ResidualIncompatible", message)
+        message = f"{folder / model_files.ADAPTER_CONFIG}: settings that cannot be folded exactly"
+        raise StageError("ResidualIncompatible", f"{message}: {failures.some(faults)}; use plain LoRA")
 
 
 def _scaling(config: Mapping[str, object], module: str, a: Tensor) -> float:

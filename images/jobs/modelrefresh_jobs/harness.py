@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelrefresh_jobs import failures, intake
+from modelrefresh_jobs import failures, intake, model_config, tokens
 from modelrefresh_jobs.progress import Progress
 
 LOG = logging.getLogger("modelrefresh.jobs")
@@ -78,16 +78,17 @@ def _load(folder: pathlib.Path) -> Any:  # noqa: ANN401 -- lm-eval is untyped
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    intake.accept(folder)
+    config = model_config.load(folder, intake.accept(folder).config)
     gpu = torch.cuda.is_available()
     model = transformers.AutoModelForCausalLM.from_pretrained(
         folder,
+        config=config,
         dtype="auto" if gpu else torch.float32,
         local_files_only=True,
         trust_remote_code=False,
         use_safetensors=True,
     )
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    tokenizer = tokens.load(folder)
     if not tokenizer.chat_template:
         raise failures.StageError(
             "ModelUnreadable", f"{folder}: the tokenizer has no chat template; expected the instruct model's"
@@ -102,6 +103,8 @@ def _engine(model: Any, tokenizer: Any) -> Any:  # noqa: ANN401 -- lm-eval is un
     configured = model.generation_config.eos_token_id
     ends = configured if isinstance(configured, list) else [configured]
     stops = frozenset(end for end in (*ends, tokenizer.eos_token_id) if end is not None)
+    # generate() fills whatever ours leaves open from the model's own: penalties, forbidden tokens, a shortest length.
+    model.generation_config = _greedy(stops, tokenizer.pad_token_id)
 
     class Engine(HFLM):  # type: ignore[misc]
         """HFLM that stops where the model says so."""

@@ -8,7 +8,7 @@ import json
 import pathlib
 
 from modelrefresh.contract import artifacts, env, result
-from modelrefresh_jobs import donor, intake, sealed, sources, tensors
+from modelrefresh_jobs import donor, intake, model_files, sealed, sources, tensors
 from modelrefresh_jobs.intake import Model
 from modelrefresh_jobs.progress import Progress
 
@@ -38,16 +38,15 @@ def store(
     """Copy and seal an accepted model, as `target` or under its digest."""
     donor.copy(model.folder, made.path)
     donor.write_configuration(made.path, model.config)
-    files = sorted({tensor.file for tensor in model.tensors.values()})
-    total = sum(file.stat().st_size for file in files)
+    found = model_files.weights(model.folder)
+    total = sum(file.stat().st_size for file in found.files)
     done = 0
-    for file in files:
+    for file in found.files:
         made.known[file.name] = _copy(file, made.path / file.name)
         done += file.stat().st_size
         progress.report(done, total, unit="bytes")
-    index = model.folder / tensors.index_name(tensors.MODEL)
-    if index.is_file():
-        (made.path / index.name).write_bytes(index.read_bytes())
+    if found.index:
+        (made.path / found.index.name).write_bytes(found.index.read_bytes())
     tensors.open_folder(made.path)  # the copy must be as whole as the original
     provenance = json.dumps({"stage": "import", "parents": dict(made.parents)}, indent=1, sort_keys=True)
     (made.path / artifacts.PROVENANCE).write_text(provenance + "\n")

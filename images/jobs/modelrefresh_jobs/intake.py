@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from modelrefresh.contract import artifacts
-from modelrefresh_jobs import floats, tensors
+from modelrefresh_jobs import failures, floats, model_config, model_files, tensors
 from modelrefresh_jobs.failures import StageError
 from modelrefresh_jobs.tensors import Reader, Tensor
 
 LOG = logging.getLogger("modelrefresh.jobs")
 
-ARCHITECTURES = frozenset({"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"})
+ARCHITECTURES = frozenset(model_config.MODEL_TYPES)
 EMBEDDING = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"
 _DERIVED = "rotary_emb.inv_freq"
@@ -58,18 +58,22 @@ def accept(folder: pathlib.Path) -> Model:
     """
     refuse_code(folder)
     config = read_json(folder / "config.json")
-    if "quantization_config" in config:
-        seen = config["quantization_config"]
+    if config.get("quantization_config"):
+        seen = failures.short(config["quantization_config"])
         raise StageError("ModelUnreadable", f"{folder}: quantised ({seen}); expected the bf16, fp16 or fp32 original")
     architectures = config.get("architectures")
     name = architectures[0] if isinstance(architectures, list) and len(architectures) == 1 else None
     if name not in ARCHITECTURES:
         message = f"{folder}: architecture {architectures}; supported are {sorted(ARCHITECTURES)}"
         raise StageError("ModelUnreadable", message)
+    model_config.check(folder, config)
     tied = config.get("tie_word_embeddings", False) is True
-    stored = {name: one for name, one in tensors.open_folder(folder).items() if not name.endswith(_DERIVED)}
+    found = model_files.weights(folder)
+    model_files.refuse_other(folder, found, config)
+    stored = {name: one for name, one in tensors.open_weights(found).items() if not name.endswith(_DERIVED)}
     if odd := sorted(f"{one.name} ({one.dtype})" for one in stored.values() if one.dtype not in floats.FORMATS):
-        raise StageError("ModelUnreadable", f"{folder}: expected {sorted(floats.FORMATS)} weights, saw {odd}")
+        said = f"expected {sorted(floats.FORMATS)} weights, saw {failures.some(odd)}"
+        raise StageError("ModelUnreadable", f"{folder}: {said}")
     if tied and HEAD in stored:
         _drop_copied_head(folder, stored)
     return Model(folder=folder, architecture=str(name), tied=tied, config=config, tensors=stored)
@@ -86,7 +90,7 @@ def refuse_code(folder: pathlib.Path) -> None:
         if (folder / name).is_file():
             found += [f"{name}: {key}" for key in sorted(set(_code_keys(read_json(folder / name))))]
     if found:
-        message = f"{folder}: would load code: {', '.join(found)}; use a model that transformers supports itself"
+        message = f"{folder}: would load code: {failures.some(found)}; use a model that transformers supports itself"
         raise StageError("ModelUnreadable", message)
 
 
@@ -99,7 +103,8 @@ def read_json(path: pathlib.Path) -> dict[str, object]:
     try:
         document = json.loads(path.read_text())
     except FileNotFoundError:
-        names = sorted(entry.name for entry in path.parent.iterdir()) if path.parent.is_dir() else "no folder"
+        there = sorted(entry.name for entry in path.parent.iterdir()) if path.parent.is_dir() else ["no folder"]
+        names = failures.some(there) or "nothing"
         message = f"{path}: missing; the folder holds {names}, expected a Hugging Face checkpoint"
         raise StageError("ModelUnreadable", message) from None
     except ValueError as error:

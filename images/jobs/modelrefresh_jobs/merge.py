@@ -11,7 +11,7 @@ import pathlib
 from dataclasses import dataclass
 
 from modelrefresh.contract import artifacts, codec, env, result
-from modelrefresh_jobs import combine, donor, extract, intake, sealed, shards, sources, trained
+from modelrefresh_jobs import combine, donor, extract, intake, model_config, pair, sealed, shards, sources, trained
 from modelrefresh_jobs.combine import Parts
 from modelrefresh_jobs.failures import StageError
 from modelrefresh_jobs.intake import Model
@@ -89,6 +89,7 @@ def store(
     card = extract.read_card(ingredients.residual)
     direct = ingredients.strategy is env.Strategy.DIRECT
     known = _check_lineage(ingredients, card)
+    pair.check_served(start, donor.read_configuration(ingredients.residual), ingredients.residual)
     parts = Parts(
         start=start,
         trained=trained.accept(ingredients.trained, start),
@@ -142,7 +143,7 @@ def _write_manners(ingredients: Ingredients, start: Model, target: pathlib.Path)
     # Formats agree within a pair and are told of the first tensor where a model mixes them.
     dtype = next(iter(start.tensors.values())).form.torch_name
     instruct = donor.read_configuration(ingredients.residual)
-    donor.write_configuration(target, donor.configuration(start.config, instruct, dtype=dtype))
+    donor.write_configuration(target, model_config.served(instruct, dtype=dtype))
 
 
 def _version() -> str:

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from modelrefresh.contract import artifacts, codec
+from modelrefresh_jobs import failures
 
 _OUTSIDE_DIGEST = frozenset({artifacts.PROVENANCE, artifacts.MANIFEST})
 
@@ -120,7 +121,7 @@ def verify(folder: pathlib.Path, *, deep: bool) -> Manifest:
     """Check names and sizes; with `deep` every byte, and that nothing was added.
 
     Raises:
-        BrokenSealError: something is missing, cut short, changed or surplus; all faults are listed.
+        BrokenSealError: something is missing, cut short, changed or surplus; the first faults are named.
     """
     manifest = read(folder)
     faults = []
@@ -137,7 +138,8 @@ def verify(folder: pathlib.Path, *, deep: bool) -> Manifest:
         listed = {file.name for file in manifest.files} | {artifacts.MANIFEST}
         faults += [f"{name} is not in the manifest" for name in _names(folder) if name not in listed]
     if faults:
-        raise BrokenSealError(f"{folder}: {'; '.join(faults)}; remove the folder and run the stage again")
+        said = failures.some(faults, separator="; ")
+        raise BrokenSealError(f"{folder}: {said}; remove the folder and run the stage again")
     return manifest
 
 

@@ -13,7 +13,7 @@ from typing import Self
 
 import numpy as np
 
-from modelrefresh_jobs import floats, tensors
+from modelrefresh_jobs import floats, model_files
 
 SHARD_BYTES = 4 << 30
 
@@ -45,7 +45,7 @@ class Shard:
     tensors: tuple[Planned, ...]
 
 
-def plan(wanted: Sequence[Planned], *, stem: str = tensors.MODEL) -> tuple[Shard, ...]:
+def plan(wanted: Sequence[Planned], *, stem: str = model_files.MODEL) -> tuple[Shard, ...]:
     """Distribute tensors over files of at most `SHARD_BYTES` (a larger tensor gets its own)."""
     groups: list[list[Planned]] = [[]]
     filled = 0
@@ -63,7 +63,7 @@ def plan(wanted: Sequence[Planned], *, stem: str = tensors.MODEL) -> tuple[Shard
     )
 
 
-def write_index(folder: pathlib.Path, shards: Sequence[Shard], *, stem: str = tensors.MODEL) -> None:
+def write_index(folder: pathlib.Path, shards: Sequence[Shard], *, stem: str = model_files.MODEL) -> None:
     """The index of several shards; nothing for a single file."""
     if len(shards) == 1:
         return
@@ -71,7 +71,7 @@ def write_index(folder: pathlib.Path, shards: Sequence[Shard], *, stem: str = te
         "metadata": {"total_size": total(shards)},
         "weight_map": {tensor.name: shard.file for shard in shards for tensor in shard.tensors},
     }
-    (folder / tensors.index_name(stem)).write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
+    (folder / model_files.index_name(stem)).write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
 
 
 def total(shards: Sequence[Shard]) -> int:

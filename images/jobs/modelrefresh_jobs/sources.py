@@ -12,13 +12,17 @@ import re
 
 from modelrefresh.contract import artifacts, env
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh_jobs import model_files
 from modelrefresh_jobs.failures import StageError
 
 LOG = logging.getLogger("modelrefresh.jobs")
 
 _HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[^/@]+)")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_WANTED = ("*.safetensors", "*.json", "*.txt", "*.jinja", "tokenizer.model", "LICENSE*", "NOTICE*", "USE_POLICY*")
+_WANTED = (
+    *("*.safetensors", *(f"*{suffix}" for suffix in sorted(model_files.MANNERS)), model_files.VERSIONED),
+    *model_files.LICENCES,
+)
 _UNWANTED = ("consolidated*", "original/*", "onnx/*")
 """The same weights once more, in other layouts."""
 _LISTED = 20

@@ -1,8 +1,8 @@
 """Reading safetensors checkpoints strictly, slice by slice.
 
-One file or shards with an index. The library's own parser vouches for every header (offsets,
+The library's own parser vouches for every header (offsets,
 sizes, no gaps); the bytes are then read in slices into reused memory, so a model of any size
-needs a few megabytes. Refuses pickles: they are never opened. Knows no architecture.
+needs a few megabytes. Which files are read is `model_files`' rule. Knows no architecture.
 """
 
 import errno
@@ -17,15 +17,13 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 import safetensors
 
-from modelrefresh_jobs import floats
+from modelrefresh_jobs import failures, floats, model_files
 from modelrefresh_jobs.failures import StageError
 from modelrefresh_jobs.floats import Bits, Format
+from modelrefresh_jobs.model_files import MODEL, Weights
 
-MODEL = "model"
-"""Stem of a model's weight files, as transformers writes them."""
 SLICE = 1 << 15
 """Weights per slice: the float64 copies of a slice stay in the processor's cache."""
-_PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,27 +57,32 @@ class Tensor:
         return np.dtype(floats.BITS[self.dtype])
 
 
-def index_name(stem: str) -> str:
-    """File that says which shard holds which tensor."""
-    return f"{stem}.safetensors.index.json"
-
-
 def open_folder(folder: pathlib.Path, *, stem: str = MODEL) -> Mapping[str, Tensor]:
     """All tensors of a folder by name.
 
     Raises:
         StageError: no safetensors, or files, index and headers do not fit together.
     """
-    index, single = folder / index_name(stem), folder / f"{stem}.safetensors"
-    if index.is_file():
-        return _open_sharded(folder, index)
-    if single.is_file():
-        return open_file(single)
-    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    pickles = [name for name in names if name.endswith(_PICKLES)]
-    hint = f"; {', '.join(pickles)} are pickles, which can run code: convert them to safetensors" if pickles else ""
-    seen = names or "no folder"
-    raise StageError("ModelUnreadable", f"{folder}: expected {single.name} or {index.name}, saw {seen}{hint}")
+    return open_weights(model_files.weights(folder, stem=stem))
+
+
+def open_weights(weights: Weights) -> Mapping[str, Tensor]:
+    """All tensors of the files that are a model.
+
+    Raises:
+        StageError: index and headers do not fit together.
+    """
+    found = [tensor for file in weights.files for tensor in open_file(file).values()]
+    if weights.index is not None:
+        placed = {(one.name, one.file.name) for one in found}
+        wrong = sorted(name for name, shard in weights.shards.items() if (name, shard) not in placed)
+        surplus = sorted(f"{name} in {file}" for name, file in placed if weights.shards.get(name) != file)
+        if wrong or surplus:
+            seen = [f"tensors not where it says: {failures.some(wrong)}"] if wrong else []
+            seen += [f"tensors that it does not name there: {failures.some(surplus)}"] if surplus else []
+            message = f"{weights.index}: {'; '.join(seen)}; index and shards are of two models, copy them again"
+            raise StageError("ModelUnreadable", message)
+    return {tensor.name: tensor for tensor in found}
 
 
 def open_file(path: pathlib.Path) -> Mapping[str, Tensor]:
@@ -151,22 +154,3 @@ class Reader:
     def bits(self, tensor: Tensor, start: int, stop: int) -> Bits:
         """The same as bit patterns, read-only."""
         return np.frombuffer(self.raw(tensor, start, stop), dtype=tensor.pattern)
-
-
-def _open_sharded(folder: pathlib.Path, index: pathlib.Path) -> Mapping[str, Tensor]:
-    try:
-        weight_map: dict[str, str] = json.loads(index.read_text())["weight_map"]
-        shards = sorted(set(weight_map.values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StageError("ModelUnreadable", f"{index}: not an index with a weight_map ({error!r})") from error
-    if strange := [name for name in shards if pathlib.PurePosixPath(name).name != name]:
-        raise StageError("ModelUnreadable", f"{index}: names files outside its folder: {strange}")
-    if missing := [name for name in shards if not (folder / name).is_file()]:
-        raise StageError("ModelUnreadable", f"{folder}: shards named by {index.name} are missing: {missing}; copy them")
-    found = {name: tensor for shard in shards for name, tensor in open_file(folder / shard).items()}
-    wrong = sorted(name for name, shard in weight_map.items() if name not in found or found[name].file.name != shard)
-    surplus = sorted(set(found) - set(weight_map))
-    if wrong or surplus:
-        message = f"{index}: tensors not where it says: {wrong}; tensors it does not name: {surplus}"
-        raise StageError("ModelUnreadable", message)
-    return found

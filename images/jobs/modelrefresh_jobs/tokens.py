@@ -2,15 +2,18 @@
 
 A document is its tokens, after the begin token where the tokenizer has one and before the
 end token. Special tokens spelled out in a text are read as plain characters, so that text
-can not smuggle in control tokens. Refuses tokenizers that are not fast or have no end token.
+can not smuggle in control tokens. What a file may switch on (truncation, padding) is off. Refuses
+tokenizers that are not fast or have no end token.
 """
 
+import logging
 import pathlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from modelrefresh_jobs import failures
 
+LOG = logging.getLogger("modelrefresh.jobs")
 _BATCH = 512
 
 
@@ -18,7 +21,7 @@ class Tokens:
     """Turns documents into token sequences."""
 
     def __init__(self, model: pathlib.Path) -> None:
-        tokenizer = _load(model)
+        tokenizer = _usable(model)
         self._backend = tokenizer.backend_tokenizer
         self._backend.encode_special_tokens = True
         self.end: int = tokenizer.eos_token_id
@@ -40,13 +43,39 @@ class Tokens:
             yield [*self._head, *encoding.ids, self.end]
 
 
-def _load(model: pathlib.Path) -> Any:  # noqa: ANN401 -- transformers' tokenizers are untyped
+def load(model: pathlib.Path) -> Any:  # noqa: ANN401 -- transformers' tokenizers are untyped
+    """The library's tokenizer of a model folder, without what whoever saved it had switched on.
+
+    Raises:
+        StageError: there is none that can be used.
+    """
     import transformers
 
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise failures.StageError("ModelUnreadable", f"{model}: no usable tokenizer: {error}") from error
+    if tokenizer.is_fast:
+        _switch_off(tokenizer.backend_tokenizer, model)
+    tokenizer.clean_up_tokenization_spaces = False  # texts are what was generated
+    tokenizer.split_special_tokens = False  # of a chat template's text; documents have a rule of their own
+    return tokenizer
+
+
+def _switch_off(backend: Any, model: pathlib.Path) -> None:  # noqa: ANN401 -- tokenizers is untyped
+    # Truncation loses text, padding adds tokens, and dropout gives other tokens every time.
+    states = (("truncation", backend.truncation), ("padding", backend.padding))
+    dropout = getattr(backend.model, "dropout", None)
+    if found := [name for name, state in (*states, ("dropout", dropout)) if state]:
+        LOG.warning("%s: its tokenizer was saved with %s, which is not applied here", model, " and ".join(found))
+    backend.no_truncation()
+    backend.no_padding()
+    if dropout:
+        backend.model.dropout = None
+
+
+def _usable(model: pathlib.Path) -> Any:  # noqa: ANN401 -- transformers' tokenizers are untyped
+    tokenizer = load(model)
     if not tokenizer.is_fast or tokenizer.eos_token_id is None:
         seen = "has no end token" if tokenizer.is_fast else "has no tokenizer.json"
         raise failures.StageError(

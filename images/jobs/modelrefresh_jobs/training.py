@@ -23,6 +23,7 @@ from modelrefresh_jobs import (
     failures,
     intake,
     lora,
+    model_config,
     packing,
     prepare,
     sealed,
@@ -138,7 +139,12 @@ def _packed(request: env.StageInput) -> sealed.Manifest:
 
 def _model(start: pathlib.Path, wanted: env.TrainInput) -> PreTrainedModel:
     model = transformers.AutoModelForCausalLM.from_pretrained(
-        start, dtype=torch.float32, local_files_only=True, trust_remote_code=False, use_safetensors=True
+        start,
+        config=model_config.load(start, intake.accept(start).config),
+        dtype=torch.float32,
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
     )
     longest = getattr(model.config.get_text_config(), "max_position_embeddings", wanted.sequence_length)
     if longest < wanted.sequence_length:
