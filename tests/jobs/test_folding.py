@@ -10,7 +10,7 @@ import pytest
 import torch
 import transformers
 
-from modelrefresh_jobs import floats, folding, intake, trained
+from modelrefresh_jobs import floats, folding, intake, model_files, trained
 from modelrefresh_jobs.failures import StageError
 from modelrefresh_jobs.tensors import Reader, Tensor
 from tests.jobs import builders

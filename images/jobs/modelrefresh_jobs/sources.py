@@ -19,10 +19,11 @@ LOG = logging.getLogger("modelrefresh.jobs")
 
 _HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[^/@]+)")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_WANTED = (
+WANTED = (
     *("*.safetensors", *(f"*{suffix}" for suffix in sorted(model_files.MANNERS)), model_files.VERSIONED),
     *model_files.LICENCES,
 )
+"""What is fetched of a repository."""
 _UNWANTED = ("consolidated*", "original/*", "onnx/*")
 """The same weights once more, in other layouts."""
 _LISTED = 20
@@ -93,7 +94,7 @@ def _snapshot(uri: str, repo: str, revision: str, *, home: pathlib.Path, reason:
             repo,
             revision=revision,
             cache_dir=home / "hub",
-            allow_patterns=list(_WANTED),
+            allow_patterns=list(WANTED),
             ignore_patterns=list(_UNWANTED),
             local_files_only=complete.exists(),
         )

@@ -11,7 +11,7 @@ import pathlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from modelrefresh_jobs import failures
+from modelrefresh_jobs.failures import StageError
 
 LOG = logging.getLogger("modelrefresh.jobs")
 _BATCH = 512
@@ -21,7 +21,10 @@ class Tokens:
     """Turns documents into token sequences."""
 
     def __init__(self, model: pathlib.Path) -> None:
-        tokenizer = _usable(model)
+        tokenizer = load(model)
+        if tokenizer.eos_token_id is None:
+            message = f"{model}: the tokenizer has no end token; expected a fast tokenizer with an eos_token"
+            raise StageError("ModelUnreadable", message)
         self._backend = tokenizer.backend_tokenizer
         self._backend.encode_special_tokens = True
         self.end: int = tokenizer.eos_token_id
@@ -53,10 +56,12 @@ def load(model: pathlib.Path) -> Any:  # noqa: ANN401 -- transformers' tokenizer
 
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise failures.StageError("ModelUnreadable", f"{model}: no usable tokenizer: {error}") from error
-    if tokenizer.is_fast:
-        _switch_off(tokenizer.backend_tokenizer, model)
+    except Exception as error:
+        # Neither library has a common class for what it says of a user's files.
+        raise StageError("ModelUnreadable", f"{model}: no usable tokenizer: {error}") from error
+    if not tokenizer.is_fast:
+        raise StageError("ModelUnreadable", f"{model}: the tokenizer has no tokenizer.json; expected a fast tokenizer")
+    _switch_off(tokenizer.backend_tokenizer, model)
     tokenizer.clean_up_tokenization_spaces = False  # texts are what was generated
     tokenizer.split_special_tokens = False  # of a chat template's text; documents have a rule of their own
     return tokenizer
@@ -72,13 +77,3 @@ def _switch_off(backend: Any, model: pathlib.Path) -> None:  # noqa: ANN401 -- t
     backend.no_padding()
     if dropout:
         backend.model.dropout = None
-
-
-def _usable(model: pathlib.Path) -> Any:  # noqa: ANN401 -- transformers' tokenizers are untyped
-    tokenizer = load(model)
-    if not tokenizer.is_fast or tokenizer.eos_token_id is None:
-        seen = "has no end token" if tokenizer.is_fast else "has no tokenizer.json"
-        raise failures.StageError(
-            "ModelUnreadable", f"{model}: the tokenizer {seen}; expected a fast tokenizer with an eos_token"
-        )
-    return tokenizer
