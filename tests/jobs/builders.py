@@ -9,6 +9,7 @@ import functools
 import json
 import pathlib
 import shutil
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -149,7 +150,12 @@ def weights(folder: pathlib.Path) -> dict[str, bytes]:
 def edit_json(path: pathlib.Path, **changes: object) -> None:
     """Change keys of a JSON object; None removes one."""
     document = json.loads(path.read_text()) | changes
-    path.write_text(json.dumps({key: value for key, value in document.items() if value is not None}))
+    write_json(path, {key: value for key, value in document.items() if value is not None})
+
+
+def write_json(path: pathlib.Path, document: Mapping[str, object]) -> None:
+    """Write a JSON object."""
+    path.write_text(json.dumps(document))
 
 
 def request(workspace: pathlib.Path, stage: env.Stage, **section: object) -> env.StageInput:

@@ -47,11 +47,13 @@ SERVING = frozenset(
 FORMATS = frozenset({"dtype", "torch_dtype"})
 """Of the weights, which are told by themselves."""
 _GENERATION = (
-    *("bad_words_ids", "begin_suppress_tokens", "diversity_penalty", "do_sample", "early_stopping"),
-    *("encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "forced_bos_token_id"),
-    *("forced_eos_token_id", "length_penalty", "max_length", "min_length", "no_repeat_ngram_size", "num_beam_groups"),
-    *("num_beams", "num_return_sequences", "output_scores", "remove_invalid_values", "repetition_penalty"),
-    *("return_dict_in_generate", "suppress_tokens", "temperature", "top_k", "top_p", "typical_p"),
+    *("assistant_confidence_threshold", "assistant_lookbehind", "bad_words_ids", "begin_suppress_tokens"),
+    *("diversity_penalty", "do_sample", "early_stopping", "encoder_no_repeat_ngram_size"),
+    *("encoder_repetition_penalty", "epsilon_cutoff", "eta_cutoff", "exponential_decay_length_penalty"),
+    *("forced_bos_token_id", "forced_eos_token_id", "length_penalty", "max_length", "min_length"),
+    *("no_repeat_ngram_size", "num_assistant_tokens", "num_assistant_tokens_schedule", "num_beam_groups", "num_beams"),
+    *("num_return_sequences", "output_scores", "remove_invalid_values", "repetition_penalty"),
+    *("return_dict_in_generate", "suppress_tokens", "target_lookbehind", "temperature", "top_k", "top_p", "typical_p"),
 )
 _OF_OTHER_TASKS = (
     *("add_cross_attention", "cross_attention_hidden_size", "finetuning_task", "id2label", "is_decoder", "label2id"),
@@ -74,11 +76,11 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "qwen3": {"vocab_size": 151936, "intermediate_size": 22016, "num_key_value_heads": 32, "head_dim": 128},
 }
 _ALL_DEFAULTS = {"hidden_size": 4096, "num_attention_heads": 32, "num_hidden_layers": 32}
-_WINDOWS: Mapping[str, Mapping[str, Any]] = {
-    "mistral": {"use_sliding_window": True, "sliding_window": 4096, "max_window_layers": 0},
-    "qwen2": {"sliding_window": 4096, "max_window_layers": 28},
-    "qwen3": {"sliding_window": 4096, "max_window_layers": 28},
-}
+_FIRST = {"mistral": 0, "qwen2": 28, "qwen3": 28}
+"""Layer from which on a family has windows."""
+_SWITCHED = frozenset({"qwen2", "qwen3"})
+"""Families whose window is off unless the file says otherwise."""
+_WINDOW = 4096
 
 
 def check(folder: pathlib.Path, config: Mapping[str, Any]) -> None:
@@ -112,8 +114,7 @@ def arithmetic(config: Mapping[str, Any]) -> dict[str, Any]:
     found["head_dim"] = _size(told, "head_dim") if told.get("head_dim") else found["hidden_size"] // heads
     shared = told.get("num_key_value_heads") is not None
     found["num_key_value_heads"] = _size(told, "num_key_value_heads") if shared else heads
-    windows = dict(_WINDOWS.get(family, {})) | {key: config[key] for key in _ATTENTION if key in config}
-    found["sliding_window"] = _windows(windows, found["num_hidden_layers"])
+    found["sliding_window"] = _windows(family, config, found["num_hidden_layers"])
     return found | {"model_type": family, "rope": rope(config)}
 
 
@@ -192,13 +193,15 @@ def _size(told: Mapping[str, Any], key: str) -> int:
     return value
 
 
-def _windows(told: Mapping[str, Any], layers: int) -> object:
+def _windows(family: str, config: Mapping[str, Any], layers: int) -> object:
     """The attention window: of all layers, or runs of (number of layers, window)."""
-    window = told.get("sliding_window") if told.get("use_sliding_window") else None
-    first, kinds = told.get("max_window_layers") or 0, told.get("layer_types")
-    if kinds is None:
-        sliding = [number >= first for number in range(layers)]
-    else:
+    window = config.get("sliding_window", _WINDOW if family in _FIRST else None)
+    first, kinds = _FIRST.get(family, layers), config.get("layer_types")
+    if family in _SWITCHED:
+        window = window if config.get("use_sliding_window") else None
+        first = config.get("max_window_layers", first)
+    sliding = [number >= first for number in range(layers)]
+    if kinds is not None:
         sliding = [kind == "sliding_attention" for kind in kinds]
     runs = [(len(list(run)), window if slides else None) for slides, run in itertools.groupby(sliding)]
     return runs[0][1] if len(runs) == 1 or window is None else tuple(runs)
