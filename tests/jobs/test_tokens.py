@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from modelrefresh_jobs import tokens, vocabularies
+from modelrefresh_jobs import tokenizer, tokens, vocabularies
 from modelrefresh_jobs.failures import StageError
 from tests.jobs import builders, corpora
 
@@ -79,7 +79,7 @@ def test_settings_of_a_tokenizer_change_neither_tokens_nor_texts(
 ) -> None:
     copy = changed(base, tmp_path / "copy", lambda _document: None)
     builders.edit_json(copy / "tokenizer_config.json", **settings)
-    ours, theirs = tokens.load(base), tokens.load(copy)
+    ours, theirs = tokenizer.load(base), tokenizer.load(copy)
     assert list(tokens.Tokens(copy).encode(TEXTS)) == list(tokens.Tokens(base).encode(TEXTS))
     prompt = {"text": [*TEXTS, "user: hello <|end|>"], "add_special_tokens": False}
     assert theirs(**prompt)["input_ids"] == ours(**prompt)["input_ids"]
@@ -136,5 +136,5 @@ def test_a_tokenizer_that_is_none_is_the_users_fault(base: pathlib.Path, tmp_pat
     copy = changed(base, tmp_path / "copy", lambda _document: None)
     (copy / "tokenizer.json").write_text(text)
     with pytest.raises(StageError, match=str(copy)) as caught:
-        tokens.load(copy)
+        tokenizer.load(copy)
     assert caught.value.reason == "ModelUnreadable"

@@ -70,7 +70,7 @@ def check(parts: Parts, folder: pathlib.Path) -> None:
     if ours != theirs:
         names = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
         faults = [f"{name}: start {ours.get(name)}, residual {theirs.get(name)}" for name in names]
-        said = f"{len(faults)} tensors differ: {failures.some(faults, separator='; ')}"
+        said = f"{len(faults)} tensors differ: {failures.few(faults)}"
         raise StageError("ResidualIncompatible", f"{folder} does not fit {parts.start.folder}: {said}")
 
 

@@ -4,13 +4,14 @@ Everything else that escapes a stage is an internal error; `__main__` maps both 
 code and a result once. Knows that a status keeps little of a message.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from modelrefresh.contract.exit_codes import ExitCode
 
 LIMIT = 1400
 """Bytes of a message; what the termination message and a status keep of one is a little more."""
-_LISTED = 3
+_NAMED = 3
+"""Faults of one kind that a message spells out: a model has hundreds of tensors."""
 _TAIL = 400
 _VALUE = 200
 _CUT = " [...] "
@@ -28,10 +29,11 @@ class StageError(Exception):
         self.exit_code = exit_code
 
 
-def some(items: Sequence[str], *, separator: str = ", ") -> str:
-    """The first three of a list and the number of the rest."""
-    rest = len(items) - _LISTED
-    return separator.join(items[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")
+def few(faults: Iterable[str], *, separator: str = "; ") -> str:
+    """The first faults and the number of the rest, for a message."""
+    listed = list(faults)
+    rest = len(listed) - _NAMED
+    return separator.join(listed[:_NAMED]) + (f"{separator}and {rest} more" if rest > 0 else "")
 
 
 def short(value: object) -> str:

@@ -87,7 +87,8 @@ def accept(folder: pathlib.Path, start: Model) -> Adapter:
     faults = [*_misfits(pairs, start), *_misplaced(replaced, start)]
     if faults:
         raise StageError(
-            "ResidualIncompatible", f"{folder}: does not fit {start.folder}: {failures.some(faults, separator='; ')}"
+            "ResidualIncompatible",
+            f"{folder}: does not fit {start.folder}: {failures.few(faults)}",
         )
     folded = {
         name: Factors(a=pair["A"], b=pair["B"], scaling=_scaling(config, name.removesuffix(".weight"), pair["A"]))
@@ -129,7 +130,7 @@ def _refuse_settings(folder: pathlib.Path, config: Mapping[str, object]) -> None
         faults.append(f"init_lora_weights={config['init_lora_weights']!r}")
     if faults:
         message = f"{folder / model_files.ADAPTER_CONFIG}: settings that cannot be folded exactly"
-        raise StageError("ResidualIncompatible", f"{message}: {failures.some(faults)}; use plain LoRA")
+        raise StageError("ResidualIncompatible", f"{message}: {failures.few(faults, separator=', ')}; use plain LoRA")
 
 
 def _scaling(config: Mapping[str, object], module: str, a: Tensor) -> float:

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelrefresh_jobs import failures, intake, model_config, tokens
+from modelrefresh_jobs import failures, intake, model_config
+from modelrefresh_jobs import tokenizer as tokenizers
 from modelrefresh_jobs.progress import Progress
 
 LOG = logging.getLogger("modelrefresh.jobs")
@@ -88,7 +89,7 @@ def _load(folder: pathlib.Path) -> Any:  # noqa: ANN401 -- lm-eval is untyped
         trust_remote_code=False,
         use_safetensors=True,
     )
-    tokenizer = tokens.load(folder)
+    tokenizer = tokenizers.load(folder)
     if not tokenizer.chat_template:
         raise failures.StageError(
             "ModelUnreadable", f"{folder}: the tokenizer has no chat template; expected the instruct model's"

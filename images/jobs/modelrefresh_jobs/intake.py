@@ -72,7 +72,7 @@ def accept(folder: pathlib.Path) -> Model:
     model_files.refuse_other(folder, found, config)
     stored = {name: one for name, one in tensors.open_weights(found).items() if not name.endswith(_DERIVED)}
     if odd := sorted(f"{one.name} ({one.dtype})" for one in stored.values() if one.dtype not in floats.FORMATS):
-        said = f"expected {sorted(floats.FORMATS)} weights, saw {failures.some(odd)}"
+        said = f"expected {sorted(floats.FORMATS)} weights, saw {failures.few(odd, separator=', ')}"
         raise StageError("ModelUnreadable", f"{folder}: {said}")
     if tied and HEAD in stored:
         _drop_copied_head(folder, stored)
@@ -90,8 +90,8 @@ def refuse_code(folder: pathlib.Path) -> None:
         if (folder / name).is_file():
             found += [f"{name}: {key}" for key in sorted(set(_code_keys(read_json(folder / name))))]
     if found:
-        message = f"{folder}: would load code: {failures.some(found)}; use a model that transformers supports itself"
-        raise StageError("ModelUnreadable", message)
+        message = f"{folder}: would load code: {failures.few(found, separator=', ')}"
+        raise StageError("ModelUnreadable", f"{message}; use a model that transformers supports itself")
 
 
 def read_json(path: pathlib.Path) -> dict[str, object]:
@@ -104,7 +104,7 @@ def read_json(path: pathlib.Path) -> dict[str, object]:
         document = json.loads(path.read_text())
     except FileNotFoundError:
         there = sorted(entry.name for entry in path.parent.iterdir()) if path.parent.is_dir() else ["no folder"]
-        names = failures.some(there) or "nothing"
+        names = failures.few(there, separator=", ") or "nothing"
         message = f"{path}: missing; the folder holds {names}, expected a Hugging Face checkpoint"
         raise StageError("ModelUnreadable", message) from None
     except ValueError as error:

@@ -159,7 +159,11 @@ def announce(base: Mapping[str, Any], instruct: Mapping[str, Any], folder: pathl
             said = _said(key, base.get(key), instruct.get(key), "base", "instruct")
             LOG.info("%s; refreshed models have the instruct model's", said)
     if strange := sorted(key for key in {*base, *instruct} - KNOWN if base.get(key) or instruct.get(key)):
-        LOG.warning("%s: keys that this version does not know: %s", folder / "config.json", failures.some(strange))
+        LOG.warning(
+            "%s: keys that this version does not know: %s",
+            folder / "config.json",
+            failures.few(strange, separator=", "),
+        )
 
 
 def served(instruct: Mapping[str, Any], *, dtype: str) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def weights(folder: pathlib.Path, *, stem: str = MODEL) -> Weights:
     if index in names:
         files = sorted(set(shards.values()))
         if missing := [name for name in files if name not in names]:
-            said = failures.some(missing)
+            said = failures.few(missing, separator=", ")
             raise StageError("ModelUnreadable", f"{folder}: shards named by {index} are missing: {said}; copy them")
         return Weights(files=tuple(folder / name for name in files), index=folder / index, shards=shards)
     if single not in names:
@@ -112,7 +112,7 @@ def _refuse_choice(folder: pathlib.Path, names: frozenset[str], stem: str, named
         sets.append(sorted(names & {ADAPTER_CONFIG, f"{ADAPTER}.safetensors", index_name(ADAPTER)}))
     if stem == ADAPTER:
         sets.append(sorted((names & {f"{MODEL}.safetensors", index_name(MODEL)}) | _shards(names, MODEL)))
-    present = [failures.some(one) for one in sets if one]
+    present = [failures.few(one, separator=", ") for one in sets if one]
     if len(present) > 1:
         message = f"{folder}: more than one set of weights: {' beside '.join(present)}"
         hint = "readers would choose differently: remove those that are not the model"
@@ -131,13 +131,21 @@ def _read_index(index: pathlib.Path) -> dict[str, str]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StageError("ModelUnreadable", f"{index}: not an index with a weight_map ({error!r})") from error
     if strange or not shards:
-        seen = f"names files outside its folder: {failures.some(strange)}" if strange else "names no file"
+        seen = (
+            f"names files outside its folder: {failures.few(strange, separator=', ')}" if strange else "names no file"
+        )
         raise StageError("ModelUnreadable", f"{index}: {seen}")
     return shards
 
 
 def _nothing(folder: pathlib.Path, names: frozenset[str], expected: str) -> StageError:
     pickles = sorted(name for name in names if name.endswith(_PICKLES))
-    hint = f"; {failures.some(pickles)} are pickles, which can run code: convert them to safetensors" if pickles else ""
-    seen = failures.some(sorted(names)) if names else "an empty folder" if folder.is_dir() else "no folder"
+    hint = (
+        f"; {failures.few(pickles, separator=', ')} are pickles, which can run code: convert them to safetensors"
+        if pickles
+        else ""
+    )
+    seen = (
+        failures.few(sorted(names), separator=", ") if names else "an empty folder" if folder.is_dir() else "no folder"
+    )
     return StageError("ModelUnreadable", f"{folder}: expected {expected}, saw {seen}{hint}")

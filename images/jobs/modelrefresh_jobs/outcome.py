@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from modelrefresh.contract import artifacts, codec, env, result
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs import signals
+from modelrefresh_jobs import failures, signals
 from modelrefresh_jobs.failures import StageError
 
 TERMINATION_VARIABLE = "MODELREFRESH_TERMINATION_LOG"
@@ -37,7 +37,7 @@ class Failure:
 
 def classify(error: BaseException) -> Failure:
     """Exit code, reason and message of whatever ended a stage; the only such table."""
-    text = f"{error}" or type(error).__name__
+    text = failures.fitted(f"{error}" or type(error).__name__)
     if isinstance(error, StageError):
         return _failure(error.exit_code, error.reason, text)
     if isinstance(error, codec.CodecError):

@@ -83,7 +83,7 @@ def _formats(left: Model, right: Model, left_role: str, right_role: str, *, wide
 
 
 def _several(cause: str, names: Sequence[str]) -> list[str]:
-    return [f"{cause}: {failures.some(names)}"] if names else []
+    return [f"{cause}: {failures.few(names, separator=', ')}"] if names else []
 
 
 def _refuse(faults: Sequence[str], left: pathlib.Path, right: pathlib.Path, *, hint: str) -> None:

@@ -138,7 +138,7 @@ def verify(folder: pathlib.Path, *, deep: bool) -> Manifest:
         listed = {file.name for file in manifest.files} | {artifacts.MANIFEST}
         faults += [f"{name} is not in the manifest" for name in _names(folder) if name not in listed]
     if faults:
-        said = failures.some(faults, separator="; ")
+        said = failures.few(faults)
         raise BrokenSealError(f"{folder}: {said}; remove the folder and run the stage again")
     return manifest
 

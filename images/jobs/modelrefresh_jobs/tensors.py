@@ -78,8 +78,8 @@ def open_weights(weights: Weights) -> Mapping[str, Tensor]:
         wrong = sorted(name for name, shard in weights.shards.items() if (name, shard) not in placed)
         surplus = sorted(f"{name} in {file}" for name, file in placed if weights.shards.get(name) != file)
         if wrong or surplus:
-            seen = [f"tensors not where it says: {failures.some(wrong)}"] if wrong else []
-            seen += [f"tensors that it does not name there: {failures.some(surplus)}"] if surplus else []
+            seen = [f"tensors not where it says: {failures.few(wrong, separator=', ')}"] if wrong else []
+            seen += [f"tensors that it does not name there: {failures.few(surplus, separator=', ')}"] if surplus else []
             message = f"{weights.index}: {'; '.join(seen)}; index and shards are of two models, copy them again"
             raise StageError("ModelUnreadable", message)
     return {tensor.name: tensor for tensor in found}

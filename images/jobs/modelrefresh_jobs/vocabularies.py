@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from modelrefresh_jobs import failures, tokens
+from modelrefresh_jobs import failures, tokenizer
 
 _STEPS = ("normalizer", "pre_tokenizer")
 _LARGE = {"vocab": "vocabularies", "merges": "merges"}
@@ -32,7 +32,7 @@ def differences(base: pathlib.Path, instruct: pathlib.Path) -> list[str]:
 
 
 def _pipeline(folder: pathlib.Path) -> dict[str, Any]:
-    document: Mapping[str, Any] = json.loads(tokens.load(folder).backend_tokenizer.to_str())
+    document: Mapping[str, Any] = json.loads(tokenizer.load(folder).backend_tokenizer.to_str())
     model = document["model"]
     steps = {f"model.{key}": value for key, value in model.items() if key not in _LARGE}
     return steps | {key: document[key] for key in _STEPS} | {key: model.get(key) for key in _LARGE}

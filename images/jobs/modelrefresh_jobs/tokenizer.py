@@ -1,0 +1,46 @@
+"""One model's tokenizer from its folder: the only place where one is loaded.
+
+A file may carry what whoever saved it had switched on: truncation, padding, dropout. Here all of
+it is off, so that only our stages decide. Knows nothing of what a tokenizer is used for.
+"""
+
+import logging
+import pathlib
+from typing import Any
+
+from modelrefresh_jobs.failures import StageError
+
+LOG = logging.getLogger("modelrefresh.jobs")
+
+
+def load(model: pathlib.Path) -> Any:  # noqa: ANN401 -- transformers' tokenizers are untyped
+    """The library's tokenizer of a model folder, without what whoever saved it had switched on.
+
+    Raises:
+        StageError: there is none that can be used.
+    """
+    import transformers
+
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
+    except Exception as error:
+        # Neither library has a common class for what it says of a user's files.
+        raise StageError("ModelUnreadable", f"{model}: no usable tokenizer: {error}") from error
+    if not tokenizer.is_fast:
+        raise StageError("ModelUnreadable", f"{model}: the tokenizer has no tokenizer.json; expected a fast tokenizer")
+    _switch_off(tokenizer.backend_tokenizer, model)
+    tokenizer.clean_up_tokenization_spaces = False  # texts are what was generated
+    tokenizer.split_special_tokens = False  # control tokens of a chat template stay tokens
+    return tokenizer
+
+
+def _switch_off(backend: Any, model: pathlib.Path) -> None:  # noqa: ANN401 -- tokenizers is untyped
+    # Truncation loses text, padding adds tokens, and dropout gives other tokens every time.
+    states = (("truncation", backend.truncation), ("padding", backend.padding))
+    dropout = getattr(backend.model, "dropout", None)
+    if found := [name for name, state in (*states, ("dropout", dropout)) if state]:
+        LOG.warning("%s: its tokenizer was saved with %s, which is not applied here", model, " and ".join(found))
+    backend.no_truncation()
+    backend.no_padding()
+    if dropout:
+        backend.model.dropout = None
