@@ -30,9 +30,11 @@ def model(pristine: builders.Pair, tmp_path: pathlib.Path) -> pathlib.Path:
     return pathlib.Path(shutil.copytree(pristine.base, tmp_path / "model"))
 
 
-@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json", "video_preprocessor_config.json"])
 @pytest.mark.parametrize("key", ["auto_map", "custom_pipelines", "trust_remote_code"])
 def test_keys_that_load_code_are_refused_wherever_they_are(model: pathlib.Path, file: str, key: str) -> None:
+    if not (model / file).exists():
+        builders.write_json(model / file, {})
     builders.edit_json(model / file, nested={"deep": [{key: {"AutoModel": "modeling.Mine"}}]})
     assert f"{file}: {key}" in refused(model)
 

@@ -25,7 +25,7 @@ HEAD = "lm_head.weight"
 _DERIVED = "rotary_emb.inv_freq"
 """Stored by old exporters although it follows from config.json; loaders compute it anew."""
 _CODE_KEYS = frozenset({"auto_map", "trust_remote_code", "custom_pipelines"})
-_CONFIGS = ("config.json", "generation_config.json", "tokenizer_config.json", "processor_config.json")
+_CONFIGS = "*config.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +86,8 @@ def refuse_code(folder: pathlib.Path) -> None:
         StageError: Python files, or keys that name code in one of the configurations.
     """
     found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.py"))
-    for name in _CONFIGS:
-        if (folder / name).is_file():
-            found += [f"{name}: {key}" for key in sorted(set(_code_keys(read_json(folder / name))))]
+    for path in sorted(folder.glob(_CONFIGS)):
+        found += [f"{path.name}: {key}" for key in sorted(set(_code_keys(read_json(path))))]
     if found:
         message = f"{folder}: would load code: {failures.few(found, separator=', ')}"
         raise StageError("ModelUnreadable", f"{message}; use a model that transformers supports itself")
