@@ -30,7 +30,7 @@ def copy(instruct: pathlib.Path, target: pathlib.Path) -> None:
         if (instruct / name).is_file():
             shutil.copyfile(instruct / name, target / name)
     copy_licences(instruct, target)
-    if not _has_template(target):
+    if not has_template(target):
         LOG.warning("%s has no chat template; servers and evaluation will not know how to ask it", instruct)
 
 
@@ -41,9 +41,10 @@ def copy_licences(model: pathlib.Path, target: pathlib.Path) -> None:
             shutil.copyfile(path, target / path.name)
 
 
-def _has_template(folder: pathlib.Path) -> bool:
+def has_template(folder: pathlib.Path) -> bool:
+    """Whether a model brings a chat template."""
     settings = folder / "tokenizer_config.json"
-    inside = settings.is_file() and "chat_template" in intake.read_json(settings)
+    inside = settings.is_file() and bool(intake.read_json(settings).get("chat_template"))
     return inside or any((folder / name).is_file() for name in ("chat_template.jinja", "chat_template.json"))
 
 

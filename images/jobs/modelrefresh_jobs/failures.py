@@ -4,7 +4,12 @@ Everything else that escapes a stage is an internal error; `__main__` maps both 
 code and a result once.
 """
 
+from collections.abc import Iterable
+
 from modelrefresh.contract.exit_codes import ExitCode
+
+_NAMED = 3
+"""Faults of one kind that a message spells out: a status keeps 1500 bytes, a model has hundreds of tensors."""
 
 
 class StageError(Exception):
@@ -17,3 +22,10 @@ class StageError(Exception):
         super().__init__(message)
         self.reason = reason
         self.exit_code = exit_code
+
+
+def few(faults: Iterable[str]) -> str:
+    """The first faults and the number of the rest, for a message."""
+    listed = list(faults)
+    rest = len(listed) - _NAMED
+    return "; ".join(listed[:_NAMED]) + (f"; and {rest} more" if rest > 0 else "")

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from modelrefresh_jobs import floats, folding, intake, pair
+from modelrefresh_jobs import floats, folding, intake, pair, tensors
+from modelrefresh_jobs.failures import StageError
 from modelrefresh_jobs.floats import Scratch, Values
 from modelrefresh_jobs.folding import Adapter
 from modelrefresh_jobs.intake import Model
@@ -56,7 +57,10 @@ class Adapted:
     @property
     def formats(self) -> tuple[str, ...]:
         """Formats of the adapter."""
-        own = [*self.adapter.replaced.values(), *(pair.a for pair in self.adapter.folded.values())]
+        own = [
+            *self.adapter.replaced.values(),
+            *(one for pair in self.adapter.folded.values() for one in (pair.a, pair.b)),
+        ]
         return tuple(sorted({tensor.dtype for tensor in own}))
 
     def tensor(self, name: str, reader: Reader, scratch: Scratch) -> Span:
@@ -76,6 +80,11 @@ def accept(folder: pathlib.Path, start: Model) -> Trained:
         StageError: it is not the start with other values, or cannot be folded.
     """
     if folding.is_adapter(folder):
+        if any(
+            (folder / name).is_file() for name in (f"{tensors.MODEL}.safetensors", tensors.index_name(tensors.MODEL))
+        ):
+            message = f"{folder}: holds an adapter ({folding.CONFIG}) and a whole model; leave only what training made"
+            raise StageError("ModelUnreadable", message)
         return Adapted(start=start, adapter=folding.accept(folder, start))
     model = intake.accept(folder)
     pair.check_trained(start, model)

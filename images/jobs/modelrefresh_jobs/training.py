@@ -70,14 +70,15 @@ def train(request: env.StageInput, progress: Progress, *, stop: Callable[[], boo
     trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     if observer.preempted:
         raise _preempted(trainer.state, places)
-    _seal_model(trainer, request, places)
+    known = intake.fingerprint(start, workspace=artifacts.Workspace(root=pathlib.Path(request.workspace)))
+    _seal_model(trainer, request, places, start=known)
     resumed_step = training_checkpoints.step(resumed) if resumed else 0
     return _summary(
         trainer.state,
         tokens=terms.tokens_per_step,
         seconds=observer.seconds,
         resumed=(resumed_step, lost),
-        start=intake.fingerprint(start, workspace=artifacts.Workspace(root=pathlib.Path(request.workspace))),
+        start=known,
     )
 
 
@@ -175,10 +176,11 @@ def _preempted(state: TrainerState, places: training_record.Layout) -> failures.
     )
 
 
-def _seal_model(trainer: Trainer, request: env.StageInput, places: training_record.Layout) -> None:
+def _seal_model(trainer: Trainer, request: env.StageInput, places: training_record.Layout, *, start: str) -> None:
     first = trainer.is_world_process_zero()
     label = "model" if first else f"model-{trainer.args.process_index}"
-    with sealed.draft(places.folder, kind="trained", label=label, attempt=request.attempt) as made:
+    parents = {sealed.START: start}
+    with sealed.draft(places.folder, kind="trained", label=label, attempt=request.attempt, parents=parents) as made:
         trainer.model.config.use_cache = True
         trainer.save_model(str(made.path))
         (made.path / "training_args.bin").unlink(missing_ok=True)

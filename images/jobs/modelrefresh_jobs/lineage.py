@@ -1,0 +1,122 @@
+"""Whether models are what they are called: base and instruct not swapped, training begun at the right one.
+
+A pair of one model twice, or weights that hold the residual already, give a candidate that is wrong
+without being damaged. What is certain is refused, what is only likely is said as a warning. Knows
+figures and files, does no arithmetic on weights. Bounds: docs/decisions/0016.
+"""
+
+import pathlib
+
+from modelrefresh_jobs import donor, intake, sealed
+from modelrefresh_jobs.failures import StageError
+from modelrefresh_jobs.intake import Model
+from modelrefresh_jobs.progress import Progress
+from modelrefresh_jobs.residual import Gauges
+
+_SAME = 0.5
+"""Distance to the pair's other model, in residuals, below which training began there: half the way and more."""
+_ALONG = 0.5
+"""Cosine of drift and residual from which training learned much of what the residual brings."""
+_LARGE = 1.0
+"""Relative norm from which a residual is no tuning: two models that know nothing of each other have about 1.4."""
+
+
+def check_roles(base: Model, instruct: Model, progress: Progress) -> None:
+    """Refuse a base and an instruct model that make sense the other way round; warn where nothing tells them apart.
+
+    Raises:
+        StageError: the base has a chat template and the instruct model has none.
+    """
+    templates = donor.has_template(base.folder), donor.has_template(instruct.folder)
+    seen = f"base {base.folder} and instruct {instruct.folder}"
+    if templates == (True, False):
+        message = f"{seen}: the base has a chat template and the instruct model has none; expected the other way round"
+        raise StageError("ResidualIncompatible", f"{message}: swap them, or add the template that was not saved")
+    before, after = stops(base), stops(instruct)
+    if templates == (False, False):
+        progress.warn(f"{seen}: neither has a chat template, so that nothing tells which is which; look once more")
+    elif all(templates) and before > after:
+        progress.warn(
+            f"{seen}: both have a chat template, but only the base stops at {sorted(before - after)}; swapped?"
+        )
+    elif all(templates) and before == after:
+        progress.warn(f"{seen}: chat template and stop tokens tell nothing about which is which; look once more")
+
+
+def check_residual(gauges: Gauges, base: Model, instruct: Model, *, alike: bool, progress: Progress) -> None:
+    """Refuse a residual of nothing, warn of one that is no tuning.
+
+    `alike` says that every weight of one model is that of the other, rounded to its format.
+
+    Raises:
+        StageError: the two models are one.
+    """
+    norm, pair = gauges.relative_residual, f"base {base.folder} and instruct {instruct.folder}"
+    if alike or not norm:
+        seen = f"the same weights, relative norm of the residual {norm:.2g}"
+        raise StageError(
+            "ResidualIncompatible", f"{pair}: {seen}; name the base that the instruct model was tuned from"
+        )
+    if norm >= _LARGE:
+        hint = "instruct models were seen below 0.5; is this the base that it was tuned from?"
+        progress.warn(f"relative norm of the residual {norm:.2f}: {hint} ({pair})")
+
+
+def check_start(trained: pathlib.Path, *, expected: str, other: str, direct: bool) -> None:
+    """Refuse trained weights whose seal says that training began at another model; without a seal nothing is said.
+
+    `expected` is the fingerprint of the base, or with Direct of the instruct model; `other` that of the pair's other.
+
+    Raises:
+        StageError: BaseMismatch, naming both.
+    """
+    try:
+        said = sealed.verify(trained, deep=False).parents.get(sealed.START)
+    except sealed.BrokenSealError:
+        return
+    if said not in (None, expected):
+        began = _name(direct=not direct) if said == other else "another model"
+        message = f"{trained}: training began at {began}, fingerprint {said}; expected the {_name(direct=direct)}"
+        raise StageError("BaseMismatch", f"{message}, {expected}: {_hint(direct=direct)}")
+
+
+def check_drift(gauges: Gauges, trained: pathlib.Path, *, scale: float | None, progress: Progress) -> None:
+    """Refuse weights that were trained from the pair's other model, warn where training went along the residual.
+
+    The gauges are of the ways from the start to `trained` and to the other model; scale None means Direct.
+
+    Raises:
+        StageError: BaseMismatch with the figures.
+    """
+    direct = scale is None
+    if scale is not None and scale <= 0:
+        return  # what is not added cannot be added twice
+    figures = f"{gauges.closeness:.2f} residuals from it, alignment {gauges.alignment:.2f}"
+    if gauges.closeness <= _SAME:
+        seen = f"{trained}: training began at the {_name(direct=not direct)} ({figures})"
+        raise StageError("BaseMismatch", f"{seen}; expected the {_name(direct=direct)}: {_hint(direct=direct)}")
+    if not gauges.residual:
+        progress.warn("the residual is nothing: its base and instruct model are one; extract it from another pair")
+    elif gauges.alignment >= _ALONG:
+        toward = f"training moved towards the {_name(direct=not direct)}"
+        progress.warn(
+            f"{toward} ({figures}; usual is an alignment below 0.2): did it begin there? {_hint(direct=direct)}"
+        )
+
+
+def stops(model: Model) -> frozenset[int]:
+    """Tokens that end an answer."""
+    generation = model.folder / "generation_config.json"
+    document = intake.read_json(generation) if generation.is_file() else {}
+    found = document.get("eos_token_id", model.config.get("eos_token_id"))
+    return frozenset(one for one in (found if isinstance(found, list) else [found]) if isinstance(one, int))
+
+
+def _name(*, direct: bool) -> str:
+    return "instruct model" if direct else "base"
+
+
+def _hint(*, direct: bool) -> str:
+    if direct:
+        return "train the instruct model, or take strategy Residual"
+    return "the residual would count twice; train the base, or take strategy Direct"
