@@ -28,19 +28,20 @@ def check_roles(base: Model, instruct: Model, progress: Progress) -> None:
         StageError: the base has a chat template and the instruct model has none.
     """
     templates = donor.has_template(base.folder), donor.has_template(instruct.folder)
-    seen = f"base {base.folder} and instruct {instruct.folder}"
-    if templates == (True, False):
-        message = f"{seen}: the base has a chat template and the instruct model has none; expected the other way round"
-        raise StageError("ResidualIncompatible", f"{message}: swap them, or add the template that was not saved")
     before, after = stops(base), stops(instruct)
-    if templates == (False, False):
-        progress.warn(f"{seen}: neither has a chat template, so that nothing tells which is which; look once more")
+    seen = f"(base {base.folder}, instruct {instruct.folder})"
+    if templates == (True, False):
+        message = f"the base has a chat template and the instruct model has none {seen}; expected the other way round"
+        raise StageError("ResidualIncompatible", f"{message}: swap them, or add the template that was not saved")
+    if not any(templates):
+        progress.warn(f"neither model has a chat template, so nothing tells which is which; look once more {seen}")
     elif all(templates) and before > after:
-        progress.warn(
-            f"{seen}: both have a chat template, but only the base stops at {sorted(before - after)}; swapped?"
-        )
+        extra = sorted(before - after)
+        progress.warn(f"both models have a chat template, but only the base stops at {extra}: are they swapped? {seen}")
     elif all(templates) and before == after:
-        progress.warn(f"{seen}: chat template and stop tokens tell nothing about which is which; look once more")
+        progress.warn(
+            f"same stop tokens and both with a chat template: nothing tells which is which; look again {seen}"
+        )
 
 
 def check_residual(gauges: Gauges, base: Model, instruct: Model, *, alike: bool, progress: Progress) -> None:
@@ -51,15 +52,13 @@ def check_residual(gauges: Gauges, base: Model, instruct: Model, *, alike: bool,
     Raises:
         StageError: the two models are one.
     """
-    norm, pair = gauges.relative_residual, f"base {base.folder} and instruct {instruct.folder}"
+    norm, seen = gauges.relative_residual, f"(base {base.folder}, instruct {instruct.folder})"
     if alike or not norm:
-        seen = f"the same weights, relative norm of the residual {norm:.2g}"
-        raise StageError(
-            "ResidualIncompatible", f"{pair}: {seen}; name the base that the instruct model was tuned from"
-        )
+        message = f"base and instruct are the same weights, relative norm of the residual {norm:.2g} {seen}"
+        raise StageError("ResidualIncompatible", f"{message}; name the base that the instruct model was tuned from")
     if norm >= _LARGE:
-        hint = "instruct models were seen below 0.5; is this the base that it was tuned from?"
-        progress.warn(f"relative norm of the residual {norm:.2f}: {hint} ({pair})")
+        hint = "no tuning moves weights so far: is this the base that it was tuned from?"
+        progress.warn(f"relative norm of the residual {norm:.2f}; {hint} {seen}")
 
 
 def check_start(trained: pathlib.Path, *, expected: str, other: str, direct: bool) -> None:
