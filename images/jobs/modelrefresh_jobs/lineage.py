@@ -61,46 +61,54 @@ def check_residual(gauges: Gauges, base: Model, instruct: Model, *, alike: bool,
         progress.warn(f"relative norm of the residual {norm:.2f}; {hint} {seen}")
 
 
-def check_start(trained: pathlib.Path, *, expected: str, other: str, direct: bool) -> None:
-    """Refuse trained weights whose seal says that training began at another model; without a seal nothing is said.
+def check_start(trained: pathlib.Path, *, expected: str, other: str, direct: bool) -> bool:
+    """Whether the seal of trained weights proves that training began at the right model; no seal proves nothing.
 
     `expected` is the fingerprint of the base, or with Direct of the instruct model; `other` that of the pair's other.
 
     Raises:
-        StageError: BaseMismatch, naming both.
+        StageError: BaseMismatch, naming both: it began at another model.
     """
     try:
         said = sealed.verify(trained, deep=False).parents.get(sealed.START)
     except sealed.BrokenSealError:
-        return
+        return False
     if said not in (None, expected):
         began = _name(direct=not direct) if said == other else "another model"
-        message = f"{trained}: training began at {began}, fingerprint {said}; expected the {_name(direct=direct)}"
-        raise StageError("BaseMismatch", f"{message}, {expected}: {_hint(direct=direct)}")
+        message = (
+            f"{trained}: training began at {began}, fingerprint {said}; expected {_name(direct=direct)}, {expected}"
+        )
+        raise StageError("BaseMismatch", f"{message}: {_hint(direct=direct)}")
+    return said == expected
 
 
-def check_drift(gauges: Gauges, trained: pathlib.Path, *, scale: float | None, progress: Progress) -> None:
+def check_drift(
+    gauges: Gauges, trained: pathlib.Path, *, scale: float | None, proven: bool, progress: Progress
+) -> None:
     """Refuse weights that were trained from the pair's other model, warn where training went along the residual.
 
     The gauges are of the ways from the start to `trained` and to the other model; scale None means Direct.
+    Weights whose start is `proven` are never refused.
 
     Raises:
         StageError: BaseMismatch with the figures.
     """
-    direct = scale is None
     if scale is not None and scale <= 0:
         return  # what is not added cannot be added twice
-    figures = f"{gauges.closeness:.2f} residuals from it, alignment {gauges.alignment:.2f}"
-    if gauges.closeness <= _SAME:
-        seen = f"{trained}: training began at the {_name(direct=not direct)} ({figures})"
-        raise StageError("BaseMismatch", f"{seen}; expected the {_name(direct=direct)}: {_hint(direct=direct)}")
     if not gauges.residual:
         progress.warn("the residual is nothing: its base and instruct model are one; extract it from another pair")
-    elif gauges.alignment >= _ALONG:
-        toward = f"training moved towards the {_name(direct=not direct)}"
-        progress.warn(
-            f"{toward} ({figures}; usual is an alignment below 0.2): did it begin there? {_hint(direct=direct)}"
+        return
+    direct = scale is None
+    figures = f"{gauges.closeness:.2f} residuals from it, alignment {gauges.alignment:.2f}"
+    if gauges.closeness <= _SAME and not proven:
+        seen = f"{trained}: training began at {_name(direct=not direct)} ({figures})"
+        raise StageError("BaseMismatch", f"{seen}; expected {_name(direct=direct)}: {_hint(direct=direct)}")
+    if gauges.alignment >= _ALONG:
+        seen = f"training moved towards {_name(direct=not direct)} ({figures}; usual is an alignment below 0.2)"
+        cause = (
+            "it began there, or undid the tuning" if direct else "it began there, or on texts like those of the tuning"
         )
+        progress.warn(f"{seen}: {cause}? {_hint(direct=direct)}")
 
 
 def stops(model: Model) -> frozenset[int]:
@@ -112,7 +120,7 @@ def stops(model: Model) -> frozenset[int]:
 
 
 def _name(*, direct: bool) -> str:
-    return "instruct model" if direct else "base"
+    return "the instruct model" if direct else "the base"
 
 
 def _hint(*, direct: bool) -> str:

@@ -93,7 +93,7 @@ def store(
     direct = ingredients.strategy is env.Strategy.DIRECT
     known = _check_start(ingredients, card)
     other = card.base_fingerprint if direct else card.instruct_fingerprint
-    lineage.check_start(ingredients.trained, expected=known, other=other, direct=direct)
+    proven = lineage.check_start(ingredients.trained, expected=known, other=other, direct=direct)
     parts = Parts(
         start=start,
         trained=trained.accept(ingredients.trained, start),
@@ -104,7 +104,7 @@ def store(
     )
     combine.check(parts, ingredients.residual)
     gauges, layout = combine.write(parts, made, progress=progress)
-    lineage.check_drift(gauges, ingredients.trained, scale=parts.scale, progress=progress)
+    lineage.check_drift(gauges, ingredients.trained, scale=parts.scale, proven=proven, progress=progress)
     _write_manners(ingredients, start, layout, made.path)
     provenance = Provenance(
         start=made.parents.get("start", str(ingredients.start)),
