@@ -6,6 +6,7 @@ the instruct model's donor files and a card that says from which base it was cut
 
 import hashlib
 import json
+import math
 import pathlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -65,6 +66,8 @@ class _Pass:
     progress: Progress
     scratch: Scratch = field(default_factory=Scratch)
     gauges: Gauges = field(default_factory=Gauges)
+    cosines: list[float] = field(default_factory=list)
+    """Between base and instruct, of each matrix: norms are about 1 in every model and would tell nothing."""
     alike: bool = True
     """Every weight so far is the other model's, rounded at most."""
     base_hashes: dict[str, str] = field(default_factory=dict)
@@ -110,7 +113,8 @@ def store(
             made.known[shard.file] = _write_shard(work, shard, made.path)
         shards.write_index(made.path, layout, stem=STEM)
         _verify(work, made.path)
-    lineage.check_residual(work.gauges, base, instruct, alike=work.alike, progress=progress)
+    lineage.check_residual(work.gauges, base, instruct, alike=work.alike)
+    lineage.check_kinship(work.cosines, base, instruct, progress)
     card = Card(
         architecture=base.architecture,
         base_fingerprint=intake.combine(work.base_hashes, base),
@@ -166,7 +170,7 @@ def _write_shard(work: _Pass, shard: shards.Shard, folder: pathlib.Path) -> str:
 
 def _write_tensor(work: _Pass, name: str, writer: shards.Writer) -> None:
     ours, theirs, forms = work.base.tensors[name], work.instruct.tensors[name], work.forms[name]
-    hashes = hashlib.sha256(), hashlib.sha256()
+    hashes, gauges, product = (hashlib.sha256(), hashlib.sha256()), Gauges(), 0.0
     for span in tensors.slices(ours):
         raw = work.reader.raw(ours, *span), work.reader.raw(theirs, *span)
         for digest, data in zip(hashes, raw, strict=True):
@@ -176,11 +180,15 @@ def _write_tensor(work: _Pass, name: str, writer: shards.Writer) -> None:
         difference = floats.widen(instruct, forms.other, work.scratch, "difference")
         work.alike = work.alike and _alike(before, difference, forms)
         difference -= before
-        work.gauges.measure(before, difference)
+        gauges.measure(before, difference)
+        product += float(before.dot(difference))
         writer.write(residual.cut(base, instruct, forms, work.scratch))
-    if not work.gauges.finite:
+    if not gauges.finite:
         message = f"{name}: infinite or not a number in {work.base.folder} or {work.instruct.folder}"
         raise StageError("ModelUnreadable", f"{message}; the checkpoint is damaged, fetch it again")
+    work.gauges = residual.total((work.gauges, gauges))
+    if len(ours.shape) > 1 and (norms := gauges.start * (gauges.start + 2 * product + gauges.residual)) > 0:
+        work.cosines.append((gauges.start + product) / math.sqrt(norms))
     work.base_hashes[name], work.instruct_hashes[name] = (digest.hexdigest() for digest in hashes)
 
 

@@ -6,6 +6,8 @@ figures and files, does no arithmetic on weights. Bounds: docs/decisions/0016.
 """
 
 import pathlib
+import statistics
+from collections.abc import Sequence
 
 from modelrefresh_jobs import donor, intake, sealed
 from modelrefresh_jobs.failures import StageError
@@ -15,10 +17,10 @@ from modelrefresh_jobs.residual import Gauges
 
 _SAME = 0.5
 """Distance to the pair's other model, in residuals, below which training began there: half the way and more."""
-_ALONG = 0.5
+_ALONG = 0.4
 """Cosine of drift and residual from which training learned much of what the residual brings."""
-_LARGE = 1.0
-"""Relative norm from which a residual is no tuning: two models that know nothing of each other have about 1.4."""
+_STRANGERS = 0.5
+"""Cosine of base and instruct below which no tuning led from one to the other; of unrelated models it is 0."""
 
 
 def check_roles(base: Model, instruct: Model, progress: Progress) -> None:
@@ -44,21 +46,28 @@ def check_roles(base: Model, instruct: Model, progress: Progress) -> None:
         )
 
 
-def check_residual(gauges: Gauges, base: Model, instruct: Model, *, alike: bool, progress: Progress) -> None:
-    """Refuse a residual of nothing, warn of one that is no tuning.
+def check_residual(gauges: Gauges, base: Model, instruct: Model, *, alike: bool) -> None:
+    """Refuse a residual of nothing.
 
     `alike` says that every weight of one model is that of the other, rounded to its format.
 
     Raises:
         StageError: the two models are one.
     """
-    norm, seen = gauges.relative_residual, f"(base {base.folder}, instruct {instruct.folder})"
+    norm = gauges.relative_residual
     if alike or not norm:
-        message = f"base and instruct are the same weights, relative norm of the residual {norm:.2g} {seen}"
-        raise StageError("ResidualIncompatible", f"{message}; name the base that the instruct model was tuned from")
-    if norm >= _LARGE:
+        seen = f"relative norm of the residual {norm:.2g} (base {base.folder}, instruct {instruct.folder})"
+        hint = "name the base that the instruct model was tuned from"
+        raise StageError("ResidualIncompatible", f"base and instruct are the same weights, {seen}; {hint}")
+
+
+def check_kinship(cosines: Sequence[float], base: Model, instruct: Model, progress: Progress) -> None:
+    """Warn of two models that no tuning connects, told the cosine between them of each matrix."""
+    kinship = statistics.median(cosines) if cosines else 1.0
+    if kinship <= _STRANGERS:
+        seen = f"(median cosine {kinship:.2f}; base {base.folder}, instruct {instruct.folder})"
         hint = "no tuning moves weights so far: is this the base that it was tuned from?"
-        progress.warn(f"relative norm of the residual {norm:.2f}; {hint} {seen}")
+        progress.warn(f"base and instruct model have little in common; {hint} {seen}")
 
 
 def check_start(trained: pathlib.Path, *, expected: str, other: str, direct: bool) -> bool:
@@ -101,8 +110,11 @@ def check_drift(
     direct = scale is None
     figures = f"{gauges.closeness:.2f} residuals from it, alignment {gauges.alignment:.2f}"
     if gauges.closeness <= _SAME and not proven:
-        seen = f"{trained}: training began at {_name(direct=not direct)} ({figures})"
-        raise StageError("BaseMismatch", f"{seen}; expected {_name(direct=direct)}: {_hint(direct=direct)}")
+        holds = "lack the residual" if direct else "hold the residual already"
+        seen = f"{trained}: these weights {holds}, they are close to {_name(direct=not direct)} ({figures})"
+        raise StageError(
+            "BaseMismatch", f"{seen}; expected training from {_name(direct=direct)}: {_hint(direct=direct)}"
+        )
     if gauges.alignment >= _ALONG:
         seen = f"training moved towards {_name(direct=not direct)} ({figures}; usual is an alignment below 0.2)"
         cause = (
