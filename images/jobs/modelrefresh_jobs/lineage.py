@@ -17,7 +17,7 @@ from modelrefresh_jobs.residual import Gauges
 
 _SAME = 0.5
 """Distance to the pair's other model, in residuals, below which training began there: half the way and more."""
-_ALONG = 0.4
+_ALONG = 0.35
 """Cosine of drift and residual from which training learned much of what the residual brings."""
 _STRANGERS = 0.5
 """Cosine of base and instruct below which no tuning led from one to the other; of unrelated models it is 0."""
