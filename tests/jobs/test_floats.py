@@ -13,8 +13,15 @@ from hypothesis.extra import numpy as arrays
 
 from modelrefresh_jobs import floats, residual
 from modelrefresh_jobs.floats import Bits, Format, Scratch
+from modelrefresh_jobs.residual import Forms
 
 FORMATS = [pytest.param(form, id=form.name) for form in floats.FORMATS.values()]
+PAIRS = [
+    pytest.param(Forms(start=one, other=other), id=f"{one.name}-{other.name}")
+    for one in floats.FORMATS.values()
+    for other in floats.FORMATS.values()
+]
+UNTIMED = hypothesis.settings(deadline=None)
 TORCH = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
 
 
@@ -28,6 +35,7 @@ def as_torch(bits: Bits, form: Format) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("form", FORMATS)
+@UNTIMED
 @hypothesis.given(data=strategies.data())
 def test_widening_is_exact_and_narrowing_undoes_it(form: Format, data: strategies.DataObject) -> None:
     bits = data.draw(finite_bits(form))
@@ -36,6 +44,7 @@ def test_widening_is_exact_and_narrowing_undoes_it(form: Format, data: strategie
     assert np.array_equal(floats.narrow(values, form), bits)
 
 
+@UNTIMED
 @hypothesis.given(values=arrays.arrays(np.float64, 16, elements=strategies.floats(-1e30, 1e30)))
 def test_bf16_is_the_nearest_number_and_even_on_ties(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
     found = floats.narrow(values, floats.BF16)
@@ -55,34 +64,55 @@ def test_a_value_just_beside_the_middle_is_not_rounded_twice() -> None:
     assert found.tolist() == [1.0, 1 + 2.0**-7, 1.0, -1 - 2.0**-7]
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("forms", PAIRS)
+@UNTIMED
 @hypothesis.given(data=strategies.data())
-def test_the_identities_hold_for_any_finite_bits(form: Format, data: strategies.DataObject) -> None:
-    base, instruct, trained = (data.draw(finite_bits(form)) for _ in range(3))
-    assert np.array_equal(residual.restore(base, residual.cut(base, instruct)), instruct)
+def test_both_models_of_a_pair_come_back_bit_for_bit_from_the_other(forms: Forms, data: strategies.DataObject) -> None:
+    base, instruct = data.draw(finite_bits(forms.start)), data.draw(finite_bits(forms.other))
+    turned = Forms(start=forms.other, other=forms.start)
+    stored = residual.cut(base, instruct, forms, Scratch())
+    assert stored.dtype == forms.stored.bits
+    assert np.array_equal(residual.restore(base, stored, forms, Scratch()), instruct)
+    assert np.array_equal(residual.restore(instruct, stored, turned, Scratch()), base)
 
-    assert np.array_equal(added((base, instruct, base), form), instruct)
-    assert np.array_equal(added((base, base, trained), form), trained)
-    assert np.array_equal(added((base, instruct, trained), form, 0.0), trained)
-    assert np.array_equal(added((base, base, trained), form, -0.5), trained)
 
-
-@pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("scale", [1.0, 0.5, -0.375])
+@pytest.mark.parametrize("forms", PAIRS)
+@UNTIMED
 @hypothesis.given(data=strategies.data())
-def test_every_sum_is_the_exact_one_rounded_once(form: Format, scale: float, data: strategies.DataObject) -> None:
-    models = [data.draw(near_bits(form)) for _ in range(3)]
-    found = [*models, added(models, form, scale)]
-    for start, chat, moved, seen in zip(*(exact(bits, form) for bits in found), strict=True):
-        assert seen == rounded(moved + fractions.Fraction(scale) * (chat - start), form)
+def test_the_identities_hold_for_any_finite_bits(forms: Forms, data: strategies.DataObject) -> None:
+    base, trained = (data.draw(finite_bits(forms.start)) for _ in range(2))
+    instruct = data.draw(finite_bits(forms.other))
+    assert np.array_equal(added((base, instruct, base), forms), instruct)
+    rounded_once = floats.narrow(floats.widen(trained, forms.start), forms.other)
+    assert np.array_equal(added((base, instruct, trained), forms, 0.0), rounded_once)
+
+    same = Forms(start=forms.start, other=forms.start)
+    assert np.array_equal(added((base, base, trained), same), trained)
+    assert np.array_equal(added((base, base, trained), same, -0.5), trained)
 
 
-@pytest.mark.parametrize("form", FORMATS)
-def test_memory_of_earlier_slices_changes_nothing(form: Format) -> None:
+@pytest.mark.parametrize("learned", FORMATS)
+@pytest.mark.parametrize("forms", PAIRS)
+@hypothesis.settings(UNTIMED, max_examples=25)
+@hypothesis.given(scale=strategies.sampled_from([1.0, 0.5, -0.375, -1.0, 2.0]), data=strategies.data())
+def test_every_sum_is_the_exact_one_rounded_once(
+    forms: Forms, learned: Format, scale: float, data: strategies.DataObject
+) -> None:
+    kinds = forms.start, forms.other, learned
+    models = [data.draw(near_bits(form)) for form in kinds]
+    sums = zip(*(exact(bits, form) for bits, form in zip(models, kinds, strict=True)), strict=True)
+    seen = exact(added(models, forms, scale, learned=learned), forms.other)
+    wanted = [rounded(moved + fractions.Fraction(scale) * (chat - start), forms.other) for start, chat, moved in sums]
+    assert seen == wanted
+
+
+@pytest.mark.parametrize("forms", PAIRS)
+def test_memory_of_earlier_slices_changes_nothing(forms: Forms) -> None:
     scratch, generator = floats.Scratch(), np.random.default_rng(0)
+    kinds = forms.start, forms.other, forms.start
     for count in (7, 7, 3):
-        models = [floats.narrow(generator.normal(size=count), form) for _ in range(3)]
-        assert np.array_equal(added(models, form, scratch=scratch), added(models, form))
+        models = [floats.narrow(generator.normal(size=count), form) for form in kinds]
+        assert np.array_equal(added(models, forms, scratch=scratch), added(models, forms))
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -106,10 +136,17 @@ def test_infinite_and_not_a_number_are_found(form: Format) -> None:
     assert not floats.is_finite(floats.narrow(values[2:], form), form)
 
 
-def added(models: Sequence[Bits], form: Format, scale: float = 1.0, scratch: Scratch | None = None) -> Bits:
+def added(
+    models: Sequence[Bits],
+    forms: Forms,
+    scale: float = 1.0,
+    scratch: Scratch | None = None,
+    learned: Format | None = None,
+) -> Bits:
     base, instruct, trained = models
-    scratch, values = scratch or Scratch(), floats.widen(trained, form)
-    piece = residual.compare(base, residual.cut(base, instruct), lambda _: values, form, scratch)
+    scratch, values = scratch or Scratch(), floats.widen(trained, learned or forms.start)
+    stored = residual.cut(base, instruct, forms, Scratch())
+    piece = residual.compare(base, stored, lambda _: values, forms, scratch)
     return residual.add(piece, scale=scale, scratch=scratch)
 
 

@@ -9,18 +9,26 @@ import peft
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 from modelrefresh_jobs import floats, folding, intake, model_files, trained
 from modelrefresh_jobs.failures import StageError
 from modelrefresh_jobs.tensors import Reader, Tensor
 from tests.jobs import builders
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:.*tie_word_embeddings=True.*:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Setting `save_embedding_layers` to `True`:UserWarning"),
+]
+STORED = "adapter_model.safetensors"
+TIED = {"ensure_weight_tying": True}
 
 
 def adapter(start: pathlib.Path, folder: pathlib.Path, **settings: Any) -> Any:  # noqa: ANN401 -- peft is untyped
     torch.manual_seed(7)
-    config = peft.LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM", **settings)
+    plain = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
+    config = peft.LoraConfig(**(plain | settings))
     model = peft.get_peft_model(transformers.AutoModelForCausalLM.from_pretrained(start), config)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -47,9 +55,11 @@ def whole(weights: trained.Trained, tensor: Tensor, reader: Reader) -> floats.Va
     [
         pytest.param(builders.LLAMA, {}, id="plain"),
         pytest.param(builders.LLAMA, {"modules_to_save": ["embed_tokens", "lm_head"]}, id="untied-embeddings"),
-        pytest.param(
-            builders.QWEN2, {"modules_to_save": ["embed_tokens"], "ensure_weight_tying": True}, id="tied-embeddings"
-        ),
+        pytest.param(builders.QWEN2, {"modules_to_save": ["embed_tokens"], **TIED}, id="tied-embeddings"),
+        pytest.param(builders.QWEN2, {"modules_to_save": ["lm_head"], **TIED}, id="tied-head"),
+        pytest.param(builders.QWEN2, {"modules_to_save": ["embed_tokens", "lm_head"], **TIED}, id="tied-both"),
+        pytest.param(builders.LLAMA, {"target_modules": ["q_proj", "lm_head"]}, id="untied-head-adapted"),
+        pytest.param(builders.LLAMA, {"modules_to_save": ["norm"]}, id="norm"),
         pytest.param(builders.LLAMA, {"use_rslora": True}, id="rank-stabilised"),
         pytest.param(
             builders.LLAMA, {"rank_pattern": {"q_proj": 2}, "alpha_pattern": {"layers.1.mlp.up_proj": 3}}, id="patterns"
@@ -108,10 +118,67 @@ def test_an_adapter_of_another_model_is_refused_with_both_shapes(tmp_path: pathl
         folding.accept(tmp_path / "adapter", intake.accept(other))
 
 
-def test_an_adapter_that_unties_the_head_is_refused(tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"modules_to_save": ["embed_tokens"]}, "embed_tokens.weight was trained without ensure_weight_tying"),
+        ({"modules_to_save": ["lm_head"]}, "lm_head.weight was trained alone"),
+        ({"modules_to_save": ["embed_tokens", "lm_head"]}, "were trained apart"),
+        ({"target_modules": ["q_proj", "lm_head"]}, "an adapter changed lm_head.weight alone"),
+        ({"target_modules": ["q_proj", "embed_tokens"]}, "an adapter on an embedding"),
+        ({"target_modules": ["q_proj", "embed_tokens"], **TIED}, "an adapter on an embedding"),
+    ],
+)
+def test_an_adapter_that_unties_what_the_start_ties_is_refused_with_the_cause(
+    tmp_path: pathlib.Path, settings: dict[str, Any], said: str
+) -> None:
     start = builders.tiny_model(tmp_path / "start", arch=builders.QWEN2)
-    adapter(start, tmp_path / "adapter", modules_to_save=["embed_tokens"], ensure_weight_tying=True)
-    stored = tmp_path / "adapter" / "adapter_model.safetensors"
-    builders.edit_weights(stored, **{"base_model.model.lm_head.weight": torch.zeros(builders.VOCABULARY, 32)})
-    with pytest.raises(StageError, match="untied"):
+    adapter(start, tmp_path / "adapter", **settings)
+    with pytest.raises(StageError, match=said) as caught:
         folding.accept(tmp_path / "adapter", intake.accept(start))
+    assert caught.value.reason == "ResidualIncompatible"
+
+
+def test_a_head_below_an_adapter_that_is_not_the_starts_is_refused_as_what_it_is(tmp_path: pathlib.Path) -> None:
+    start = builders.tiny_model(tmp_path / "start")
+    adapter(start, tmp_path / "adapter", target_modules=["q_proj", "lm_head"])
+    other = builders.disturbed(start, tmp_path / "other", seed=5)
+    with pytest.raises(StageError, match=r"lm_head\.base_layer\.weight: PEFT's copy of the layer below an adapter"):
+        folding.accept(tmp_path / "adapter", intake.accept(other))
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float32])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
+def test_an_adapter_may_have_any_format_over_a_start_of_any_format(
+    tmp_path: pathlib.Path, dtype: str, kind: torch.dtype
+) -> None:
+    start = builders.tiny_model(tmp_path / "start", dtype=dtype)
+    adapter(start, tmp_path / "adapter", modules_to_save=["embed_tokens", "norm"])
+    stored = {name: value.to(kind) for name, value in load_file(tmp_path / "adapter" / STORED).items()}
+    save_file(stored, tmp_path / "adapter" / STORED)
+    found, before = folded(start, tmp_path / "adapter"), load_file(start / "model.safetensors")
+    prefix, module = "base_model.model.", "model.layers.1.self_attn.q_proj"
+    change = [stored[f"{prefix}{module}.lora_{part}.weight"].double() for part in "BA"]
+    np.testing.assert_allclose(
+        found[f"{module}.weight"], before[f"{module}.weight"].double() + 2.0 * change[0] @ change[1], rtol=1e-12
+    )
+    for name in (intake.EMBEDDING, "model.norm.weight"):
+        np.testing.assert_array_equal(found[name], stored[prefix + name].double().numpy())
+
+
+def test_adapters_of_whole_numbers_are_refused_with_three_names_and_a_count(tmp_path: pathlib.Path) -> None:
+    start = builders.tiny_model(tmp_path / "start")
+    adapter(start, tmp_path / "adapter")
+    stored = {name: value.to(torch.int8) for name, value in load_file(tmp_path / "adapter" / STORED).items()}
+    save_file(stored, tmp_path / "adapter" / STORED)
+    with pytest.raises(StageError, match=rf"expected .* weights, saw .*: I8; and {len(stored) - 3} more") as caught:
+        folding.accept(tmp_path / "adapter", intake.accept(start))
+    assert str(caught.value).count("I8") == 3
+
+
+def test_a_folder_with_an_adapter_and_a_whole_model_is_refused(tmp_path: pathlib.Path) -> None:
+    start = builders.tiny_model(tmp_path / "start")
+    adapter(start, tmp_path / "adapter")
+    shutil.copyfile(start / "model.safetensors", tmp_path / "adapter" / "model.safetensors")
+    with pytest.raises(StageError, match="more than one set of weights"):
+        trained.accept(tmp_path / "adapter", intake.accept(start))

@@ -230,3 +230,12 @@ def test_an_annotation_that_is_no_digest_is_not_taken_for_what_serves(strange: s
         asyncio.run(reconcile.one_pass(place.cluster, world.REFRESH, now=place.now))
         place.play()
     assert place.served() == STOCK
+
+
+@pytest.mark.parametrize(("strategy", "scale"), [("Residual", "1.0"), ("Direct", None)])
+def test_only_a_version_that_was_given_the_residual_tells_its_scale(strategy: str, scale: str | None) -> None:
+    place = World({"spec.training.strategy": strategy})
+    place.settle()
+    versions = place.cluster.all(kinds.MODEL_VERSION, namespace=NAMESPACE)
+    (lineage,) = (item["spec"]["lineage"] for item in versions if item["spec"]["lineage"]["strategy"] == strategy)
+    assert lineage.get("scale") == scale

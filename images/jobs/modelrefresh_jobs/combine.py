@@ -18,12 +18,12 @@ import numpy as np
 import threadpoolctl
 
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs import failures, floats, intake, residual, sealed, shards, tensors
-from modelrefresh_jobs.failures import StageError
-from modelrefresh_jobs.floats import Bits, Scratch
+from modelrefresh_jobs import floats, intake, residual, sealed, shards, tensors
+from modelrefresh_jobs.failures import StageError, few
+from modelrefresh_jobs.floats import Bits, Format, Scratch
 from modelrefresh_jobs.intake import Model
 from modelrefresh_jobs.progress import Progress
-from modelrefresh_jobs.residual import Gauges, Slice
+from modelrefresh_jobs.residual import Forms, Gauges, Slice
 from modelrefresh_jobs.shards import Planned, Shard
 from modelrefresh_jobs.tensors import Reader, Tensor
 from modelrefresh_jobs.trained import Span, Trained
@@ -40,6 +40,16 @@ class Parts:
     """None: the trained weights are the candidate, the residual is only measured (Direct)."""
     other: str
     """Fingerprint of the pair's other model, to which start and residual must lead."""
+    formats: Mapping[str, Format]
+    """Of that model, by tensor."""
+
+    def forms(self, name: str) -> Forms:
+        """Formats of one tensor in start and other model."""
+        return Forms(start=self.start.tensors[name].form, other=self.formats[name])
+
+    def written(self, name: str) -> Format:
+        """The instruct model's format."""
+        return self.forms(name).start if self.scale is None else self.forms(name).other
 
 
 class _StoppedError(Exception):
@@ -63,24 +73,27 @@ def check(parts: Parts, folder: pathlib.Path) -> None:
     """Refuse a residual whose tensors are not the start's.
 
     Raises:
-        StageError: all differences are listed.
+        StageError: the first differences are named.
     """
-    ours = {name: (tensor.form.bits_name, tensor.shape) for name, tensor in parts.start.tensors.items()}
+    ours = {name: (parts.forms(name).stored.bits_name, one.shape) for name, one in parts.start.tensors.items()}
     theirs = {name: (tensor.dtype, tensor.shape) for name, tensor in parts.residual.items()}
     if ours != theirs:
         names = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
         faults = [f"{name}: start {ours.get(name)}, residual {theirs.get(name)}" for name in names]
-        said = f"{len(faults)} tensors differ: {failures.few(faults)}"
+        said = f"{len(faults)} tensors differ: {few(faults)}"
         raise StageError("ResidualIncompatible", f"{folder} does not fit {parts.start.folder}: {said}")
 
 
 def write(parts: Parts, made: sealed.Draft, *, progress: Progress) -> tuple[Gauges, tuple[Shard, ...]]:
-    """Write all shards into the draft, then read samples back and compare.
+    """Write all shards into the draft, then read samples back and compare; gauges lead from start to other.
 
     Raises:
         StageError: weights that are not finite, a sum beyond the format, or a damaged residual.
     """
-    planned = [Planned(name=one.name, dtype=one.dtype, shape=one.shape) for one in parts.start.tensors.values()]
+    planned = [
+        Planned(name=one.name, dtype=parts.written(one.name).name, shape=one.shape)
+        for one in parts.start.tensors.values()
+    ]
     layout = shards.plan(planned)
     with contextlib.ExitStack() as opened:
         stop = threading.Event()
@@ -88,14 +101,11 @@ def write(parts: Parts, made: sealed.Draft, *, progress: Progress) -> tuple[Gaug
         _write_shards(works, layout, made, progress)
         shards.write_index(made.path, layout)
         hashes = {name: value for work in works for name, value in work.hashes.items()}
-        if intake.combine(hashes, parts.start) != parts.other:
+        if intake.combine(hashes, parts.start, parts.formats) != parts.other:
             message = "start and residual do not give the model back that the residual was cut from"
             raise StageError("ResidualIncompatible", f"{message}: it was damaged; extract it again")
         _verify(works[0], made.path)
-    gauges = residual.total(work.gauges for work in works)
-    if parts.scale is None:
-        gauges.product *= -1  # a residual leads from base to instruct, and here instruct is the start
-    return gauges, layout
+    return residual.total(work.gauges for work in works), layout
 
 
 def _write_shards(works: Sequence[_Work], layout: Sequence[Shard], made: sealed.Draft, progress: Progress) -> None:
@@ -137,12 +147,14 @@ def _write_tensor(work: _Work, name: str, writer: shards.Writer) -> None:
 def _slice(work: _Work, tensor: Tensor, span: tuple[int, int], trained: Span) -> Slice:
     start = work.reader.bits(tensor, *span)
     stored = work.reader.bits(work.parts.residual[tensor.name], *span)
-    return residual.compare(start, stored, functools.partial(trained, *span), tensor.form, work.scratch)
+    return residual.compare(
+        start, stored, functools.partial(trained, *span), work.parts.forms(tensor.name), work.scratch
+    )
 
 
 def _merged(work: _Work, piece: Slice) -> Bits:
     if work.parts.scale is None:
-        return floats.narrow(piece.trained, piece.form, work.scratch)
+        return floats.narrow(piece.trained, piece.forms.start, work.scratch)
     return residual.add(piece, scale=work.parts.scale, scratch=work.scratch)
 
 
@@ -153,8 +165,8 @@ def _require_finite(work: _Work, name: str, piece: Slice, merged: Bits) -> None:
             raise StageError("TrainingDiverged", message, exit_code=ExitCode.DIVERGED)
         message = f"{name}: infinite or not a number in the residual; it was damaged, extract it again"
         raise StageError("ResidualIncompatible", message)
-    if not floats.is_finite(merged, piece.form):
-        seen = f"{name}: the sum exceeds {piece.form.name}"
+    if not floats.is_finite(merged, work.parts.written(name)):
+        seen = f"{name}: the sum exceeds {work.parts.written(name).name}"
         raise StageError("ResidualIncompatible", f"{seen}; the residual does not suit these weights, lower its scale")
 
 

@@ -25,7 +25,7 @@ def copy(instruct: pathlib.Path, target: pathlib.Path) -> None:
         (target / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(instruct / name, target / name)
     copy_licences(instruct, target)
-    if not _has_template(target):
+    if not has_template(target):
         LOG.warning("%s has no chat template; servers and evaluation will not know how to ask it", instruct)
 
 
@@ -36,9 +36,10 @@ def copy_licences(model: pathlib.Path, target: pathlib.Path) -> None:
             shutil.copyfile(path, target / path.name)
 
 
-def _has_template(folder: pathlib.Path) -> bool:
+def has_template(folder: pathlib.Path) -> bool:
+    """Whether a model brings a chat template."""
     settings = folder / "tokenizer_config.json"
-    inside = settings.is_file() and "chat_template" in intake.read_json(settings)
+    inside = settings.is_file() and bool(intake.read_json(settings).get("chat_template"))
     beside = ("chat_template.jinja", "chat_template.json", model_files.TEMPLATES)
     return inside or any((folder / name).exists() for name in beside)
 

@@ -6,6 +6,7 @@ the instruct model's donor files and a card that says from which base it was cut
 
 import hashlib
 import json
+import math
 import pathlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,18 +15,26 @@ import numpy as np
 import threadpoolctl
 
 from modelrefresh.contract import artifacts, codec, env, result
-from modelrefresh_jobs import donor, floats, intake, pair, residual, sealed, shards, sources, tensors
+from modelrefresh_jobs import donor, floats, intake, lineage, pair, residual, sealed, shards, sources, tensors
 from modelrefresh_jobs.failures import StageError
-from modelrefresh_jobs.floats import Scratch
+from modelrefresh_jobs.floats import Format, Scratch, Values
 from modelrefresh_jobs.intake import Model
 from modelrefresh_jobs.progress import Progress
-from modelrefresh_jobs.residual import Gauges
+from modelrefresh_jobs.residual import Forms, Gauges
 from modelrefresh_jobs.shards import Planned
 from modelrefresh_jobs.tensors import Reader, Tensor
 
 KIND = "residual"
 STEM = "residual"
 CARD = "residual.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Formats:
+    """Formats of one tensor, as safetensors spells them."""
+
+    base: str
+    instruct: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +46,13 @@ class Card:
     instruct_fingerprint: str
     encoding: str = "xor"
     """How the shards hold it, see `residual`."""
+    mixed: Mapping[str, Formats] | None = None
+    """Tensors whose formats differ; for all others the base's format is the instruct model's."""
+
+    def formats(self, start: Model, *, direct: bool) -> dict[str, Format]:
+        """Formats of the model to which the residual leads from the start: the instruct model, with Direct the base."""
+        others = {name: one.base if direct else one.instruct for name, one in (self.mixed or {}).items()}
+        return {name: floats.FORMATS[others.get(name, tensor.dtype)] for name, tensor in start.tensors.items()}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,10 +61,15 @@ class _Pass:
 
     base: Model
     instruct: Model
+    forms: Mapping[str, Forms]
     reader: Reader
     progress: Progress
     scratch: Scratch = field(default_factory=Scratch)
     gauges: Gauges = field(default_factory=Gauges)
+    cosines: list[float] = field(default_factory=list)
+    """Between base and instruct, of each matrix: norms are about 1 in every model and would tell nothing."""
+    alike: bool = True
+    """Every weight so far is the other model's, rounded at most."""
     base_hashes: dict[str, str] = field(default_factory=dict)
     instruct_hashes: dict[str, str] = field(default_factory=dict)
 
@@ -78,20 +99,27 @@ def store(
 ) -> result.ExtractSummary:
     """Write and seal the residual of an accepted pair, as `target` or under its digest."""
     pair.check_pair(base, instruct)
+    lineage.check_roles(base, instruct, progress)
     donor.copy(instruct.folder, made.path / donor.FOLDER)
     donor.write_configuration(made.path / donor.FOLDER, instruct.config)
-    planned = [Planned(name=one.name, dtype=one.form.bits_name, shape=one.shape) for one in instruct.tensors.values()]
+    forms = {name: Forms(start=one.form, other=instruct.tensors[name].form) for name, one in base.tensors.items()}
+    planned = [
+        Planned(name=one.name, dtype=forms[one.name].stored.bits_name, shape=one.shape) for one in base.tensors.values()
+    ]
     layout = shards.plan(planned, stem=STEM)
     with Reader() as reader, threadpoolctl.threadpool_limits(1, user_api="blas"):
-        work = _Pass(base=base, instruct=instruct, reader=reader, progress=progress)
+        work = _Pass(base=base, instruct=instruct, forms=forms, reader=reader, progress=progress)
         for shard in layout:
             made.known[shard.file] = _write_shard(work, shard, made.path)
         shards.write_index(made.path, layout, stem=STEM)
         _verify(work, made.path)
+    lineage.check_residual(work.gauges, base, instruct, alike=work.alike)
+    lineage.check_kinship(work.cosines, base, instruct, progress)
     card = Card(
         architecture=base.architecture,
         base_fingerprint=intake.combine(work.base_hashes, base),
         instruct_fingerprint=intake.combine(work.instruct_hashes, instruct),
+        mixed=_mixed(forms),
     )
     (made.path / CARD).write_text(json.dumps(codec.to_document(card), indent=1, sort_keys=True) + "\n")
     return result.ExtractSummary(
@@ -120,6 +148,10 @@ def read_card(folder: pathlib.Path) -> Card:
     if card.encoding != "xor":
         message = f"{folder}: encoding {card.encoding!r}; this version reads 'xor': extract it again"
         raise StageError("ResidualIncompatible", message)
+    named = {name for one in (card.mixed or {}).values() for name in (one.base, one.instruct)}
+    if odd := sorted(named - set(floats.FORMATS)):
+        message = f"{folder}: number formats {odd}; this version reads {sorted(floats.FORMATS)}: extract it again"
+        raise StageError("ResidualIncompatible", message)
     return card
 
 
@@ -137,22 +169,41 @@ def _write_shard(work: _Pass, shard: shards.Shard, folder: pathlib.Path) -> str:
 
 
 def _write_tensor(work: _Pass, name: str, writer: shards.Writer) -> None:
-    ours, theirs = work.base.tensors[name], work.instruct.tensors[name]
-    hashes = hashlib.sha256(), hashlib.sha256()
+    ours, theirs, forms = work.base.tensors[name], work.instruct.tensors[name], work.forms[name]
+    hashes, gauges, product = (hashlib.sha256(), hashlib.sha256()), Gauges(), 0.0
     for span in tensors.slices(ours):
         raw = work.reader.raw(ours, *span), work.reader.raw(theirs, *span)
         for digest, data in zip(hashes, raw, strict=True):
             digest.update(data)
-        base, instruct = (np.frombuffer(data, dtype=ours.pattern) for data in raw)
-        before = floats.widen(base, ours.form, work.scratch, "before")
-        difference = floats.widen(instruct, ours.form, work.scratch, "difference")
+        base, instruct = (np.frombuffer(data, dtype=one.pattern) for data, one in zip(raw, (ours, theirs), strict=True))
+        before = floats.widen(base, forms.start, work.scratch, "before")
+        difference = floats.widen(instruct, forms.other, work.scratch, "difference")
+        work.alike = work.alike and _alike(before, difference, forms)
         difference -= before
-        work.gauges.measure(before, difference)
-        writer.write(residual.cut(base, instruct))
-    if not work.gauges.finite:
+        gauges.measure(before, difference)
+        product += float(before.dot(difference))
+        writer.write(residual.cut(base, instruct, forms, work.scratch))
+    if not gauges.finite:
         message = f"{name}: infinite or not a number in {work.base.folder} or {work.instruct.folder}"
         raise StageError("ModelUnreadable", f"{message}; the checkpoint is damaged, fetch it again")
+    work.gauges = residual.total((work.gauges, gauges))
+    if len(ours.shape) > 1 and (norms := gauges.start * (gauges.start + 2 * product + gauges.residual)) > 0:
+        work.cosines.append((gauges.start + product) / math.sqrt(norms))
     work.base_hashes[name], work.instruct_hashes[name] = (digest.hexdigest() for digest in hashes)
+
+
+def _alike(base: Values, instruct: Values, forms: Forms) -> bool:
+    return any(
+        np.array_equal(floats.narrow(base, form), floats.narrow(instruct, form)) for form in (forms.start, forms.other)
+    )
+
+
+def _mixed(forms: Mapping[str, Forms]) -> dict[str, Formats] | None:
+    return {
+        name: Formats(base=one.start.name, instruct=one.other.name)
+        for name, one in forms.items()
+        if one.start is not one.other
+    } or None
 
 
 def _verify(work: _Pass, folder: pathlib.Path) -> None:
@@ -160,5 +211,6 @@ def _verify(work: _Pass, folder: pathlib.Path) -> None:
     for name, stored in open_shards(folder).items():
         for span in tensors.ends(stored):
             base, instruct = (work.reader.bits(model.tensors[name], *span) for model in (work.base, work.instruct))
-            if not np.array_equal(residual.restore(base, work.reader.bits(stored, *span)), instruct):
+            found = residual.restore(base, work.reader.bits(stored, *span), work.forms[name], work.scratch)
+            if not np.array_equal(found, instruct):
                 raise ValueError(f"{folder}: {name} {span} does not give the instruct model back; the disk lies")

@@ -92,6 +92,20 @@ def narrow(values: Values, form: Format, scratch: Scratch | None = None) -> Bits
     return _to_bf16(values, rounded, scratch) if form is BF16 else rounded.view(form.bits)
 
 
+def common(one: Format, other: Format) -> Format:
+    """The narrowest format that holds the weights of both: bf16 reaches further, fp16 has finer steps."""
+    return one if one is other else F32
+
+
+def convert(bits: Bits, form: Format, target: Format, scratch: Scratch, name: str) -> Bits:
+    """The same weights in another format, in the array of this name; exact where that format holds them."""
+    if form is target:
+        return bits
+    converted = scratch.array(name, target.bits, bits.size)
+    np.copyto(converted, narrow(widen(bits, form, scratch, "converted"), target, scratch))
+    return converted
+
+
 def is_finite(bits: Bits, form: Format) -> bool:
     """Whether no weight is infinite or not a number."""
     mask = form.bits(form.exponent)

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from modelrefresh_jobs import failures, floats, intake, model_files, tensors
-from modelrefresh_jobs.failures import StageError
+from modelrefresh_jobs import floats, intake, model_files, tensors
+from modelrefresh_jobs.failures import StageError, few
 from modelrefresh_jobs.floats import Scratch, Values
 from modelrefresh_jobs.intake import Model
 from modelrefresh_jobs.tensors import Reader, Tensor
 
 _PREFIX = "base_model.model."
+_COPY = ".base_layer.weight"
 _UNDERSTOOD = frozenset(
     {
         *("peft_type", "peft_version", "task_type", "base_model_name_or_path", "revision", "inference_mode"),
@@ -81,15 +82,16 @@ def accept(folder: pathlib.Path, start: Model) -> Adapter:
     intake.refuse_code(folder)
     config = intake.read_json(folder / model_files.ADAPTER_CONFIG)
     _refuse_settings(folder, config)
-    pairs, replaced = _sort(tensors.open_folder(folder, stem=model_files.ADAPTER))
+    stored = tensors.open_folder(folder, stem=model_files.ADAPTER)
+    if odd := few(f"{one.name}: {one.dtype}" for one in stored.values() if one.dtype not in floats.FORMATS):
+        raise StageError("ResidualIncompatible", f"{folder}: expected {sorted(floats.FORMATS)} weights, saw {odd}")
+    pairs, replaced = _sort(stored)
+    _refuse_adapted_embedding(folder, replaced)
     if start.tied:
-        _drop_tied_head(folder, replaced)
-    faults = [*_misfits(pairs, start), *_misplaced(replaced, start)]
-    if faults:
-        raise StageError(
-            "ResidualIncompatible",
-            f"{folder}: does not fit {start.folder}: {failures.few(faults)}",
-        )
+        _refuse_untied(folder, config, pairs, replaced)
+    _drop_copies(replaced, start)
+    if faults := [*_misfits(pairs, start), *_misplaced(replaced, start)]:
+        raise StageError("ResidualIncompatible", f"{folder}: does not fit {start.folder}: {few(faults)}")
     folded = {
         name: Factors(a=pair["A"], b=pair["B"], scaling=_scaling(config, name.removesuffix(".weight"), pair["A"]))
         for name, pair in pairs.items()
@@ -130,7 +132,7 @@ def _refuse_settings(folder: pathlib.Path, config: Mapping[str, object]) -> None
         faults.append(f"init_lora_weights={config['init_lora_weights']!r}")
     if faults:
         message = f"{folder / model_files.ADAPTER_CONFIG}: settings that cannot be folded exactly"
-        raise StageError("ResidualIncompatible", f"{message}: {failures.few(faults, separator=', ')}; use plain LoRA")
+        raise StageError("ResidualIncompatible", f"{message}: {few(faults, separator=', ')}; use plain LoRA")
 
 
 def _scaling(config: Mapping[str, object], module: str, a: Tensor) -> float:
@@ -147,15 +149,50 @@ def _patterned(patterns: object, module: str, default: object) -> float:
     return float(str(default))
 
 
-def _drop_tied_head(folder: pathlib.Path, replaced: dict[str, Tensor]) -> None:
+def _refuse_adapted_embedding(folder: pathlib.Path, replaced: Mapping[str, Tensor]) -> None:
+    adapted = sorted(name for name in replaced if ".lora_embedding_" in name)
+    if adapted:
+        message = f"{folder}: an adapter on an embedding ({few(adapted)}) cannot be folded"
+        raise StageError("ResidualIncompatible", f"{message}; train it in full (modules_to_save) or not at all")
+
+
+def _refuse_untied(
+    folder: pathlib.Path, config: Mapping[str, object], pairs: Mapping[str, object], replaced: dict[str, Tensor]
+) -> None:
+    """Refuse head and embedding that training took apart; of two that are equal the head is dropped."""
     head, embedding = replaced.pop(intake.HEAD, None), replaced.get(intake.EMBEDDING)
-    if head is None:
+    if intake.HEAD in pairs:
+        seen = f"an adapter changed {intake.HEAD} alone"
+    elif head is None and (embedding is None or config.get("ensure_weight_tying") is True):
         return
+    elif head is None:
+        seen = f"{intake.EMBEDDING} was trained without ensure_weight_tying, {intake.HEAD} kept the start's values"
+    elif embedding is None:
+        seen = f"{intake.HEAD} was trained alone"
+    elif _equal(head, embedding):
+        return
+    else:
+        seen = f"{intake.HEAD} and {intake.EMBEDDING} were trained apart"
+    message = f"{folder}: training untied what the start ties: {seen}"
+    raise StageError("ResidualIncompatible", f"{message}; train with ensure_weight_tying=True or without both")
+
+
+def _drop_copies(replaced: dict[str, Tensor], start: Model) -> None:
+    # PEFT saves the layer below an adapter on a head, though nothing trained it; what differs stays and is refused.
+    for name in [name for name in replaced if name.endswith(_COPY)]:
+        below = start.tensors.get(name.replace(_COPY, ".weight"))
+        if below is not None and below.shape == replaced[name].shape and _equal(replaced[name], below):
+            del replaced[name]
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
     with Reader() as reader:
-        if embedding is not None and np.array_equal(_whole(reader, head), _whole(reader, embedding)):
-            return
-    message = f"{folder}: training untied {intake.HEAD} from {intake.EMBEDDING}, but the start ties them"
-    raise StageError("ResidualIncompatible", f"{message}; train with ensure_weight_tying or without the head")
+        return one.shape == other.shape and all(
+            np.array_equal(
+                floats.widen(reader.bits(one, *span), one.form), floats.widen(reader.bits(other, *span), other.form)
+            )
+            for span in tensors.slices(one)
+        )
 
 
 def _misfits(pairs: Mapping[str, Mapping[str, Tensor]], start: Model) -> list[str]:
@@ -170,17 +207,16 @@ def _misfits(pairs: Mapping[str, Mapping[str, Tensor]], start: Model) -> list[st
             faults.append(f"{name}: {seen} against {list(start.tensors[name].shape)}")
         elif pair["B"].shape[1] != pair["A"].shape[0]:
             faults.append(f"{name}: ranks {pair['B'].shape[1]} and {pair['A'].shape[0]} of B and A differ")
-        faults += [f"{name}: {one.dtype}" for one in pair.values() if one.dtype not in floats.FORMATS]
     return faults
 
 
 def _misplaced(replaced: Mapping[str, Tensor], start: Model) -> list[str]:
     faults = []
     for name, tensor in sorted(replaced.items()):
-        if name not in start.tensors:
+        if name.endswith(_COPY):
+            faults.append(f"{name}: PEFT's copy of the layer below an adapter, which has other values in the start")
+        elif name not in start.tensors:
             faults.append(f"{name}: not in the start model")
         elif tensor.shape != start.tensors[name].shape:
             faults.append(f"{name}: {list(tensor.shape)} against {list(start.tensors[name].shape)}")
-        elif tensor.dtype not in (start.tensors[name].dtype, "F32"):
-            faults.append(f"{name}: {tensor.dtype} against {start.tensors[name].dtype}")
     return faults

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from modelrefresh.contract import artifacts
 from modelrefresh_jobs import failures, floats, model_config, model_files, tensors
 from modelrefresh_jobs.failures import StageError
+from modelrefresh_jobs.floats import Format
 from modelrefresh_jobs.tensors import Reader, Tensor
 
 LOG = logging.getLogger("modelrefresh.jobs")
@@ -129,10 +130,14 @@ def fingerprint(folder: pathlib.Path, *, workspace: artifacts.Workspace | None =
     return named
 
 
-def combine(hashes: Mapping[str, str], model: Model) -> str:
-    """The fingerprint from the hashes of all tensors, for a pass that reads them anyway."""
+def combine(hashes: Mapping[str, str], model: Model, formats: Mapping[str, Format] | None = None) -> str:
+    """The fingerprint from the hashes of all tensors, for a pass that reads them anyway.
+
+    With `formats` it is that of another model with this one's names and shapes.
+    """
+    known = formats or {name: tensor.form for name, tensor in model.tensors.items()}
     lines = [
-        f"{name} {model.tensors[name].dtype} {list(model.tensors[name].shape)} {hashes[name]}\n"
+        f"{name} {known[name].name} {list(model.tensors[name].shape)} {hashes[name]}\n"
         for name in sorted(model.tensors)
     ]
     return hashlib.sha256("".join(lines).encode()).hexdigest()

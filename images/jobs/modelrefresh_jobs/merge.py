@@ -8,14 +8,29 @@ itself the candidate. The pass over the weights is `combine`'s.
 import importlib.metadata
 import json
 import pathlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from modelrefresh.contract import artifacts, codec, env, result
-from modelrefresh_jobs import combine, donor, extract, intake, model_config, pair, sealed, shards, sources, trained
+from modelrefresh_jobs import (
+    combine,
+    donor,
+    extract,
+    floats,
+    intake,
+    lineage,
+    model_config,
+    pair,
+    sealed,
+    shards,
+    sources,
+    trained,
+)
 from modelrefresh_jobs.combine import Parts
 from modelrefresh_jobs.failures import StageError
 from modelrefresh_jobs.intake import Model
 from modelrefresh_jobs.progress import Progress
+from modelrefresh_jobs.shards import Shard
 
 KIND = "version"
 TRAINED = "model"
@@ -34,7 +49,8 @@ class Provenance:
     """Digest of the residual, which also gave tokenizer and stop tokens."""
     instruct_fingerprint: str
     strategy: str
-    scale: float
+    scale: float | None
+    """None with Direct, which adds nothing."""
     formats: str
     """Formats of start and trained weights, of the sums, and of what was written."""
     tool: str
@@ -88,30 +104,34 @@ def store(
     start = intake.accept(ingredients.start)
     card = extract.read_card(ingredients.residual)
     direct = ingredients.strategy is env.Strategy.DIRECT
-    known = _check_lineage(ingredients, card)
+    known = _check_start(ingredients, card)
     pair.check_served(start, donor.read_configuration(ingredients.residual), ingredients.residual)
+    other = card.base_fingerprint if direct else card.instruct_fingerprint
+    proven = lineage.check_start(ingredients.trained, expected=known, other=other, direct=direct)
     parts = Parts(
         start=start,
         trained=trained.accept(ingredients.trained, start),
         residual=extract.open_shards(ingredients.residual),
         scale=None if direct else ingredients.scale,
-        other=card.base_fingerprint if direct else card.instruct_fingerprint,
+        other=other,
+        formats=card.formats(start, direct=direct),
     )
     combine.check(parts, ingredients.residual)
     gauges, layout = combine.write(parts, made, progress=progress)
-    _write_manners(ingredients, start, made.path)
-    lineage = Provenance(
+    lineage.check_drift(gauges, ingredients.trained, scale=parts.scale, proven=proven, progress=progress)
+    _write_manners(ingredients, start, layout, made.path)
+    provenance = Provenance(
         start=made.parents.get("start", str(ingredients.start)),
         start_fingerprint=known,
         trained=made.parents.get("trained", str(ingredients.trained)),
         residual=sealed.read(ingredients.residual).digest,
         instruct_fingerprint=card.instruct_fingerprint,
         strategy=ingredients.strategy.value,
-        scale=ingredients.scale,
-        formats=f"{'+'.join(start.formats)} and {'+'.join(parts.trained.formats)}, F64, {'+'.join(start.formats)}",
+        scale=parts.scale,
+        formats=f"{'+'.join(start.formats)} and {'+'.join(parts.trained.formats)}, F64, {'+'.join(_weights(layout))}",
         tool=f"modelrefresh {_version()}",
     )
-    text = json.dumps(codec.to_document(lineage), indent=1, sort_keys=True)
+    text = json.dumps(codec.to_document(provenance), indent=1, sort_keys=True)
     (made.path / artifacts.PROVENANCE).write_text(text + "\n")
     return result.MergeSummary(
         digest=sealed.seal(made, target=target).digest,
@@ -119,11 +139,12 @@ def store(
         bytes=shards.total(layout),
         drift=gauges.relative_drift,
         residual_norm=gauges.relative_residual,
-        alignment=gauges.alignment,
+        # A residual leads from base to instruct; with Direct instruct is the start.
+        alignment=-gauges.alignment if direct else gauges.alignment,
     )
 
 
-def _check_lineage(ingredients: Ingredients, card: extract.Card) -> str:
+def _check_start(ingredients: Ingredients, card: extract.Card) -> str:
     known = intake.fingerprint(ingredients.start, workspace=ingredients.workspace)
     direct = ingredients.strategy is env.Strategy.DIRECT
     expected = card.instruct_fingerprint if direct else card.base_fingerprint
@@ -137,13 +158,29 @@ def _check_lineage(ingredients: Ingredients, card: extract.Card) -> str:
     return known
 
 
-def _write_manners(ingredients: Ingredients, start: Model, target: pathlib.Path) -> None:
+def _write_manners(ingredients: Ingredients, start: Model, layout: Sequence[Shard], target: pathlib.Path) -> None:
     donor.copy(ingredients.residual / donor.FOLDER, target)
     donor.copy_licences(start.folder, target)
-    # Formats agree within a pair and are told of the first tensor where a model mixes them.
-    dtype = next(iter(start.tensors.values())).form.torch_name
     instruct = donor.read_configuration(ingredients.residual)
-    donor.write_configuration(target, model_config.served(instruct, dtype=dtype))
+    donor.write_configuration(target, model_config.served(instruct, dtype=_dtype(instruct, layout)))
+
+
+def _dtype(instruct: Mapping[str, object], layout: Sequence[Shard]) -> str:
+    # What loaders compute in is the instruct model's word; where it gives none, the format of most weights.
+    said = instruct.get("dtype") or instruct.get("torch_dtype")
+    if said in {form.torch_name for form in floats.FORMATS.values()}:
+        return str(said)
+    weights = _weights(layout)
+    return floats.FORMATS[max(weights, key=weights.__getitem__)].torch_name
+
+
+def _weights(layout: Sequence[Shard]) -> dict[str, int]:
+    """Number of weights by format."""
+    written = [tensor for shard in layout for tensor in shard.tensors]
+    return {
+        dtype: sum(one.size // one.width for one in written if one.dtype == dtype)
+        for dtype in sorted({one.dtype for one in written})
+    }
 
 
 def _version() -> str:

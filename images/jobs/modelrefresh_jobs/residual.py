@@ -1,9 +1,10 @@
 """The arithmetic: what an instruction residual is and how it is added.
 
-Stored is the exclusive or of the two bit patterns: as large as the model, exact for every
-format (a difference in the model's own format loses bits, in fp32 it doubles the size), and
-whoever adds it has the base at hand anyway, since any other base is refused. Sums are float64
-with one rounding at the end. Knows slices of weights, no files and no models.
+Stored is the exclusive or of the two bit patterns, in the narrowest format that holds both: as
+large as the wider model, exact for every format (a difference in the model's own format loses
+bits, in fp32 it doubles the size), and whoever adds it has the base at hand anyway, since any
+other base is refused. Sums are float64 with one rounding at the end, to the instruct model's
+format. Knows slices of weights, no files and no models.
 """
 
 import math
@@ -54,6 +55,13 @@ class Gauges:
         return _ratio(self.residual, self.start)
 
     @property
+    def closeness(self) -> float:
+        """`||trained - other|| / ||residual||`: 0 at the pair's other model, 1 at the start; infinite without both."""
+        if not self.residual:
+            return math.inf
+        return math.sqrt(max(0.0, self.drift - 2 * self.product + self.residual) / self.residual)
+
+    @property
     def alignment(self) -> float:
         """Cosine between drift and residual; 0 where one of them is nothing."""
         scale = math.sqrt(self.drift) * math.sqrt(self.residual)
@@ -61,11 +69,25 @@ class Gauges:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Forms:
+    """Formats of one tensor in the two models of a pair."""
+
+    start: Format
+    other: Format
+
+    @property
+    def stored(self) -> Format:
+        """The format whose patterns the residual holds."""
+        return floats.common(self.start, self.other)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
     """The same weights of three models and the ways between them, in a `Scratch`."""
 
-    form: Format
-    start: Bits
+    forms: Forms
+    stored: Bits
+    """The residual; 0 where start and other are one number."""
     other: Bits
     """Of the pair's other model: instruct, or base where the start is instruct."""
     values: Values
@@ -88,44 +110,47 @@ def total(parts: Iterable[Gauges]) -> Gauges:
     return whole
 
 
-def cut(base: Bits, instruct: Bits) -> Bits:
-    """The residual as it is stored."""
-    return np.bitwise_xor(base, instruct)
+def cut(start: Bits, other: Bits, forms: Forms, scratch: Scratch) -> Bits:
+    """The residual as it is stored; the same from either side."""
+    ours = floats.convert(start, forms.start, forms.stored, scratch, "start bits")
+    return np.bitwise_xor(ours, floats.convert(other, forms.other, forms.stored, scratch, "other bits"))
 
 
-def restore(base: Bits, stored: Bits) -> Bits:
-    """The instruct weights, bit for bit."""
-    return np.bitwise_xor(base, stored)
+def restore(start: Bits, stored: Bits, forms: Forms, scratch: Scratch) -> Bits:
+    """The other model's weights, bit for bit."""
+    ours = floats.convert(start, forms.start, forms.stored, scratch, "start bits")
+    other = np.bitwise_xor(ours, stored, out=scratch.array("other", forms.stored.bits, start.size))
+    return floats.convert(other, forms.stored, forms.other, scratch, "other bits")
 
 
-def compare(start: Bits, stored: Bits, trained: Training, form: Format, scratch: Scratch) -> Slice:
+def compare(start: Bits, stored: Bits, trained: Training, forms: Forms, scratch: Scratch) -> Slice:
     """What a slice of the start, of the stored residual and of training amount to."""
-    other = np.bitwise_xor(start, stored, out=scratch.array("other", form.bits, start.size))
-    values = floats.widen(start, form, scratch, "start")
+    other = restore(start, stored, forms, scratch)
+    values = floats.widen(start, forms.start, scratch, "start")
     moved = trained(values)
-    residual = floats.widen(other, form, scratch, "residual")
+    residual = floats.widen(other, forms.other, scratch, "residual")
     residual -= values
     drift = np.subtract(moved, values, out=scratch.array("drift", np.float64, start.size))
-    return Slice(form=form, start=start, other=other, values=values, trained=moved, drift=drift, residual=residual)
+    return Slice(forms=forms, stored=stored, other=other, values=values, trained=moved, drift=drift, residual=residual)
 
 
 def add(piece: Slice, *, scale: float, scratch: Scratch) -> Bits:
-    """`trained + scale * (instruct - start)`, rounded once to the format of the start; uses up the slice's residual.
+    """`trained + scale * (instruct - start)`, rounded once to the instruct format; uses up the slice's residual.
 
     Where training changed nothing the instruct weight is taken as it is, and where the residual
     is nothing the trained one: so both identities hold bit for bit even for signed zeros and for
     weights so far apart that float64 cannot hold their difference.
     """
     if scale == 0:
-        return floats.narrow(piece.trained, piece.form, scratch)
+        return floats.narrow(piece.trained, piece.forms.other, scratch)
     sums = piece.residual
     if scale != 1:
         sums *= scale
     sums += piece.trained
-    merged = floats.narrow(sums, piece.form, scratch)
+    merged = floats.narrow(sums, piece.forms.other, scratch)
     # The sums hold both identities nearly everywhere: adding a residual of nothing changes no number but the sign of
     # a zero. The few exceptions are put right one by one.
-    doubtful = (merged == 0) & (piece.other == piece.start)
+    doubtful = (merged == 0) & (piece.stored == 0)
     if scale == 1:
         doubtful |= (piece.drift == 0) & (merged != piece.other)
     if (places := np.flatnonzero(doubtful)).size:
@@ -134,10 +159,9 @@ def add(piece: Slice, *, scale: float, scratch: Scratch) -> Bits:
 
 
 def _identity(piece: Slice, merged: Bits, places: npt.NDArray[np.intp], scale: float) -> Bits:
-    other = piece.other[places]
     unmoved = piece.drift[places] == 0
-    kept = np.where(unmoved, other, merged[places]) if scale == 1 else merged[places]
-    return np.where(other == piece.start[places], floats.narrow(piece.trained[places], piece.form), kept)
+    kept = np.where(unmoved, piece.other[places], merged[places]) if scale == 1 else merged[places]
+    return np.where(piece.stored[places] == 0, floats.narrow(piece.trained[places], piece.forms.other), kept)
 
 
 def _ratio(part: float, whole: float) -> float:

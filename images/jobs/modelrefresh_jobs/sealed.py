@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from modelrefresh.contract import artifacts, codec
 from modelrefresh_jobs import failures
 
+START = "start_fingerprint"
+"""Parent of trained weights: the model that training began at, by content."""
 _OUTSIDE_DIGEST = frozenset({artifacts.PROVENANCE, artifacts.MANIFEST})
 
 

@@ -56,7 +56,10 @@ class Adapted:
     @property
     def formats(self) -> tuple[str, ...]:
         """Formats of the adapter."""
-        own = [*self.adapter.replaced.values(), *(pair.a for pair in self.adapter.folded.values())]
+        own = [
+            *self.adapter.replaced.values(),
+            *(one for pair in self.adapter.folded.values() for one in (pair.a, pair.b)),
+        ]
         return tuple(sorted({tensor.dtype for tensor in own}))
 
     def tensor(self, name: str, reader: Reader, scratch: Scratch) -> Span:

@@ -71,14 +71,14 @@ def train(request: env.StageInput, progress: Progress, *, stop: Callable[[], boo
     trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     if observer.preempted:
         raise _preempted(trainer.state, places)
-    _seal_model(trainer, request, places)
+    _seal_model(trainer, request, places, start=start)
     resumed_step = training_checkpoints.step(resumed) if resumed else 0
     return _summary(
         trainer.state,
         tokens=terms.tokens_per_step,
         seconds=observer.seconds,
         resumed=(resumed_step, lost),
-        start=intake.fingerprint(start, workspace=artifacts.Workspace(root=pathlib.Path(request.workspace))),
+        start=_fingerprint(start, request),
     )
 
 
@@ -181,7 +181,9 @@ def _preempted(state: TrainerState, places: training_record.Layout) -> failures.
     )
 
 
-def _seal_model(trainer: Trainer, request: env.StageInput, places: training_record.Layout) -> None:
+def _seal_model(
+    trainer: Trainer, request: env.StageInput, places: training_record.Layout, *, start: pathlib.Path
+) -> None:
     first = trainer.is_world_process_zero()
     label = "model" if first else f"model-{trainer.args.process_index}"
     with sealed.draft(places.folder, kind="trained", label=label, attempt=request.attempt) as made:
@@ -190,9 +192,14 @@ def _seal_model(trainer: Trainer, request: env.StageInput, places: training_reco
         (made.path / "training_args.bin").unlink(missing_ok=True)
         if first:
             _require_finite(made.path)
+            made.parents = {sealed.START: _fingerprint(start, request)}
             sealed.seal(made, target=places.model)
             shutil.rmtree(places.checkpoints, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
+
+
+def _fingerprint(start: pathlib.Path, request: env.StageInput) -> str:
+    return intake.fingerprint(start, workspace=artifacts.Workspace(root=pathlib.Path(request.workspace)))
 
 
 def _require_finite(folder: pathlib.Path) -> None:

@@ -8,7 +8,7 @@ from modelrefresh.api.records import EvaluateFacts
 from modelrefresh.api.spec import ProfileSpec
 from modelrefresh.api.status import Lineage, Served, VersionSpec, VersionStatus
 from modelrefresh.contract import artifacts
-from modelrefresh.contract.env import Stage
+from modelrefresh.contract.env import Stage, Strategy
 from modelrefresh.manifests import labels
 from modelrefresh.plan import verdict
 from modelrefresh.plan.actions import SealVersion
@@ -64,7 +64,7 @@ def _lineage(seal: SealVersion, seen: Seen) -> Lineage:
         base=seen.spec.base.uri,
         residual=seen.spec.residual_ref.name,
         residual_digest=seen.residual.digest if seen.residual else None,
-        scale=seen.spec.residual.scale,
+        scale=None if seen.spec.training.strategy is Strategy.DIRECT else seen.spec.residual.scale,
         data=seen.spec.data.uri,
         data_fingerprint=prepared.prepare.fingerprint if prepared and prepared.prepare else None,
         tokens=trained.train.tokens if trained and trained.train else 0,
