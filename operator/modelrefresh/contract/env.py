@@ -102,28 +102,6 @@ class SuiteInput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PrepareInput:
-    """Documents in, packed token blocks out."""
-
-    base: str
-    """Model whose tokenizer is used."""
-    base_fingerprint: str | None = None
-    """What that model's weights must be: a residual fits one base only, and no GPU hour is spent on another."""
-    data: str
-    text_field: str = "text"
-    replay: str | None = None
-    replay_percent: int = 0
-    """Share of replay tokens in the packed blocks, 0-50."""
-    sequence_length: int
-    max_tokens: int
-    seed: int = 0
-    suites: tuple[SuiteInput, ...] = ()
-    """Only for the 13-gram overlap between training text and evaluation items."""
-    unchanged_fingerprint: str | None = None
-    """Fingerprint of the data of the last promoted or rejected run; equal data is reported as unchanged."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainInput:
     """Continual pretraining on the blocks of `prepare`."""
 
@@ -149,6 +127,39 @@ class TrainInput:
     processes_per_node: int = 1
     checkpoint_seconds: int = 600
     seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareInput:
+    """Documents in, packed token blocks out."""
+
+    base: str
+    """Model whose tokenizer is used."""
+    base_fingerprint: str | None = None
+    """What that model's weights must be: a residual fits one base only, and no GPU hour is spent on another."""
+    data: str
+    text_field: str = "text"
+    replay: str | None = None
+    replay_percent: int = 0
+    """Share of replay tokens in the packed blocks, 0-50."""
+    sequence_length: int
+    max_tokens: int
+    seed: int = 0
+    suites: tuple[SuiteInput, ...] = ()
+    """Checked, and searched for in the training text: the 13-gram overlap."""
+    unchanged_fingerprint: str | None = None
+    """Fingerprint of the data of the last promoted or rejected run; equal data is reported as unchanged."""
+    residual: str | None = None
+    """Digest under `residuals/` that `merge` will add. This and the fields below say what later stages will be asked,
+    so that it is proven before them; what is None is not looked at, and none of them changes the data's fingerprint."""
+    incumbent: str | None = None
+    """Digest under `versions/` with which `evaluate` will compare."""
+    max_items: int | None = None
+    """Items per suite that `evaluate` will ask."""
+    max_new_tokens: int | None = None
+    """Tokens of an answer in `evaluate`."""
+    train: TrainInput | None = None
+    """What `train` will be asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

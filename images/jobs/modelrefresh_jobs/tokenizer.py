@@ -1,0 +1,56 @@
+"""One model's tokenizer from its folder: the only place where one is loaded.
+
+The files are the user's, and what reads them is a compiled library: whatever it raises over
+them is told with the file or folder as the user's, also a panic, which is no `Exception`.
+Knows nothing of what a tokenizer is used for.
+"""
+
+import contextlib
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+from modelrefresh_jobs import intake, outcome
+from modelrefresh_jobs.failures import StageError
+
+_DOCUMENTS = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+_PANIC = "PanicException"
+"""How pyo3 names what a Rust library did not foresee; the class itself can not be imported."""
+_SHOWN = 300
+
+
+@contextlib.contextmanager
+def reading(what: str, *, expected: str) -> Iterator[None]:
+    """Lay every error that a library raises over a user's model files to those files.
+
+    Raises:
+        StageError: ModelUnreadable. Full disks, lost volumes, missing memory and SIGTERM stay what they are.
+    """
+    try:
+        yield
+    except BaseException as error:
+        known = isinstance(error, StageError) or outcome.classify(error).expected
+        if known or not (isinstance(error, Exception) or type(error).__name__ == _PANIC):
+            raise
+        line = f", line {error.lineno}" if isinstance(getattr(error, "lineno", None), int) else ""
+        seen = f"{type(error).__name__}{line}: {error}"[:_SHOWN]
+        raise StageError("ModelUnreadable", f"{what}: {seen}; expected {expected}") from error
+
+
+def load(model: pathlib.Path) -> Any:  # noqa: ANN401 -- transformers' tokenizers are untyped
+    """The fast tokenizer of a model folder.
+
+    Raises:
+        StageError: ModelUnreadable, with the file where one of them is damaged.
+    """
+    for name in _DOCUMENTS:
+        if (model / name).exists():
+            intake.read_json(model / name)
+    import transformers
+
+    with reading(f"{model}: its tokenizer cannot be loaded", expected="files that transformers loads without code"):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
+        if not tokenizer.is_fast:
+            raise StageError("ModelUnreadable", f"{model}: the tokenizer has no tokenizer.json; expected a fast one")
+        _ = tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id
+    return tokenizer
