@@ -10,7 +10,7 @@ import pathlib
 import shutil
 from collections.abc import Mapping
 
-from modelrefresh_jobs import intake
+from modelrefresh_jobs import intake, prompts
 
 LOG = logging.getLogger("modelrefresh.jobs")
 
@@ -30,8 +30,6 @@ def copy(instruct: pathlib.Path, target: pathlib.Path) -> None:
         if (instruct / name).is_file():
             shutil.copyfile(instruct / name, target / name)
     copy_licences(instruct, target)
-    if not _has_template(target):
-        LOG.warning("%s has no chat template; servers and evaluation will not know how to ask it", instruct)
 
 
 def copy_licences(model: pathlib.Path, target: pathlib.Path) -> None:
@@ -39,6 +37,18 @@ def copy_licences(model: pathlib.Path, target: pathlib.Path) -> None:
     for path in sorted(path for pattern in _LICENCES for path in model.glob(pattern)):
         if path.is_file() and not (target / path.name).exists():
             shutil.copyfile(path, target / path.name)
+
+
+def check(instruct: pathlib.Path) -> None:
+    """Try an instruct model's files on one user message; without a chat template only warn, evaluation refuses it.
+
+    Raises:
+        StageError: ModelUnreadable.
+    """
+    if _has_template(instruct):
+        prompts.load(instruct)
+    else:
+        LOG.warning("%s has no chat template; servers and evaluation will not know how to ask it", instruct)
 
 
 def _has_template(folder: pathlib.Path) -> bool:

@@ -1,8 +1,9 @@
 """The evaluate stage: candidate and incumbent answer the same items.
 
 All suites are read and both models' folders looked at before a model is loaded; one model is
-in memory at a time; a model that is both candidate and incumbent answers once. Every item's question, replies and figures stay
-in the stage's folder as `records/SUITE.jsonl`. Measures only: the verdict is the operator's.
+in memory at a time; a model that is both candidate and incumbent answers once. Every item's
+question, replies and figures stay in the stage's folder as `records/SUITE.jsonl`. Measures
+only: the verdict is the operator's.
 """
 
 import json

@@ -78,6 +78,7 @@ def store(
 ) -> result.ExtractSummary:
     """Write and seal the residual of an accepted pair, as `target` or under its digest."""
     pair.check_pair(base, instruct)
+    donor.check(instruct.folder)
     donor.copy(instruct.folder, made.path / donor.FOLDER)
     donor.write_configuration(made.path / donor.FOLDER, instruct.config)
     planned = [Planned(name=one.name, dtype=one.form.bits_name, shape=one.shape) for one in instruct.tensors.values()]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelrefresh_jobs import failures, intake, prompts, tokenizer
+from modelrefresh_jobs import intake, prompts, tokenizer
 from modelrefresh_jobs.progress import Progress
 
 LOG = logging.getLogger("modelrefresh.jobs")
@@ -93,6 +93,8 @@ def _load(manners: prompts.Manners) -> Any:  # noqa: ANN401 -- lm-eval is untype
             trust_remote_code=False,
             use_safetensors=True,
         )
+    # `generate` fills what a request leaves open from here: of the model's own settings only the stop tokens count.
+    model.generation_config = _greedy(manners)
     return _engine(model.to("cuda" if gpu else "cpu").eval(), manners)
 
 
@@ -109,7 +111,7 @@ def _engine(model: Any, manners: prompts.Manners) -> Any:  # noqa: ANN401 -- lm-
                     input_ids=context,
                     attention_mask=settings["attention_mask"],
                     max_length=max_length,
-                    generation_config=_greedy(manners),
+                    generation_config=self.model.generation_config,
                 )
 
         def tok_batch_encode(self, strings: list[str], *_: Any, left_truncate_len: int, **_settings: Any) -> Any:  # noqa: ANN401

@@ -91,6 +91,8 @@ def _check_start(start: Model, wanted: env.PrepareInput) -> None:
             f"spec.training.sequenceLength is {wanted.sequence_length}, but {wanted.base} knows {longest} positions; "
             f"expected at most {longest}.",
         )
+    prompts.prove_generation(start.folder)
+    _check_vocabulary(start, settings.vocab_size)
     with tokenizers.reading(f"{start.folder}/config.json", expected="a model that can be built and trained"):
         built = _built(settings)
         _check_tensors(start, built)
@@ -98,6 +100,15 @@ def _check_start(start: Model, wanted: env.PrepareInput) -> None:
             from modelrefresh_jobs import lora
 
             lora.attach(built, wanted.train)
+
+
+def _check_vocabulary(start: Model, size: int) -> None:
+    loaded = tokenizers.load(start.folder)
+    special = {token for token, added in loaded.added_tokens_decoder.items() if added.special}
+    used = (set(loaded.get_vocab().values()) - special) | {loaded.eos_token_id, loaded.bos_token_id} - {None}
+    if odd := sorted(token for token in used if token >= size):
+        message = f"{start.folder}: its tokenizer makes {len(odd)} tokens from {odd[0]} on; expected ids below {size}"
+        raise StageError("ModelUnreadable", f"{message} (vocab_size): tokenizer and weights are not one model's")
 
 
 def _built(settings: Any) -> Any:  # noqa: ANN401 -- transformers is untyped here

@@ -5,6 +5,7 @@ both. A question that does not fit is refused with numbers, never cut. Knows no 
 """
 
 import pathlib
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -96,6 +97,7 @@ def load(folder: pathlib.Path, config: Mapping[str, object] | None = None) -> Ma
         StageError: ModelUnreadable, with file, what was seen and what to do.
     """
     settings = effective(folder, config if config is not None else intake.read_json(folder / "config.json"))
+    prove_generation(folder)
     loaded = tokenizer.load(folder)
     if not loaded.chat_template:
         message = f"{folder}: the tokenizer has no chat template; expected the instruct model's"
@@ -140,6 +142,22 @@ def effective(folder: pathlib.Path, config: Mapping[str, object]) -> Any:  # noq
             message = f"{folder}/config.json: {key} is {value!r}; expected a whole number above 0"
             raise StageError("ModelUnreadable", message)
     return settings
+
+
+def prove_generation(folder: pathlib.Path) -> None:
+    """Read generation_config.json and write it elsewhere, as loading a model and saving it do.
+
+    Raises:
+        StageError: ModelUnreadable, when transformers refuses it.
+    """
+    import transformers
+
+    if (folder / _GENERATION).exists():
+        intake.read_json(folder / _GENERATION)
+        with tokenizer.reading(f"{folder}/{_GENERATION}", expected="settings that transformers accepts"):
+            settings = transformers.GenerationConfig.from_pretrained(folder, local_files_only=True)
+            with tempfile.TemporaryDirectory() as elsewhere:
+                settings.save_pretrained(elsewhere)
 
 
 def _stops(folder: pathlib.Path, settings: Any, loaded: Any) -> frozenset[int]:  # noqa: ANN401 -- transformers is untyped

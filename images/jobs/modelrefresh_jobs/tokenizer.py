@@ -32,8 +32,8 @@ def reading(what: str, *, expected: str) -> Iterator[None]:
         known = isinstance(error, StageError) or outcome.classify(error).expected
         if known or not (isinstance(error, Exception) or type(error).__name__ == _PANIC):
             raise
-        line = f", line {error.lineno}" if isinstance(getattr(error, "lineno", None), int) else ""
-        seen = f"{type(error).__name__}{line}: {error}"[:_SHOWN]
+        line = getattr(error, "lineno", None)  # of a template
+        seen = f"{type(error).__name__}{f', line {line}' if line else ''}: {error}"[:_SHOWN]
         raise StageError("ModelUnreadable", f"{what}: {seen}; expected {expected}") from error
 
 
