@@ -54,7 +54,7 @@ def check_bytes(ready: Ready) -> None:
         StageError: ResidualIncompatible.
     """
     if ready.residual:
-        _verify(ready.residual, below="")
+        _verify(ready.residual, below=("",))
 
 
 def version(workspace: artifacts.Workspace, digest: str) -> pathlib.Path:
@@ -133,8 +133,8 @@ def _check_tensors(start: Model, built: Any) -> None:  # noqa: ANN401 -- transfo
 
 def _candidate(residual: pathlib.Path, start: Model) -> prompts.Manners:
     """How the model that merge will write is going to be asked."""
+    _verify(residual, below=(f"{donor.FOLDER}/", extract.CARD))
     extract.read_card(residual)
-    _verify(residual, below=f"{donor.FOLDER}/")
     stored = tensors.open_folder(residual, stem=extract.STEM)
     unmoved = trained.Full(model=start)
     combine.check(combine.Parts(start=start, trained=unmoved, residual=stored, scale=None, other=""), residual)
@@ -143,7 +143,7 @@ def _candidate(residual: pathlib.Path, start: Model) -> prompts.Manners:
     return prompts.load(residual / donor.FOLDER, config)
 
 
-def _verify(residual: pathlib.Path, *, below: str) -> None:
+def _verify(residual: pathlib.Path, *, below: tuple[str, ...]) -> None:
     try:
         sealed.verify(residual, deep=True, below=below)
     except sealed.BrokenSealError as error:

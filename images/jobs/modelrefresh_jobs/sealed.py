@@ -116,8 +116,8 @@ def read(folder: pathlib.Path) -> Manifest:
     return manifest
 
 
-def verify(folder: pathlib.Path, *, deep: bool, below: str = "") -> Manifest:
-    """Check names and sizes; with `deep` every byte, and that nothing was added, of names that begin with `below`.
+def verify(folder: pathlib.Path, *, deep: bool, below: tuple[str, ...] = ("",)) -> Manifest:
+    """Check names and sizes; with `deep` every byte, and that nothing was added, of names that begin so.
 
     Raises:
         BrokenSealError: something is missing, cut short, changed or surplus; all faults are listed.

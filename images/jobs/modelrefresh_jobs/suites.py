@@ -9,8 +9,8 @@ length, compiled on load and matched under a time limit. Knows nothing of models
 
 import codecs
 import json
-import pathlib
 import random
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from modelrefresh_jobs import answers, failures, sources
 PATTERN_LIMIT = 1000
 """Characters of a pattern."""
 MATCH_SECONDS = 2.0
+_NAME = re.compile(r"[\w.-]{1,63}")
 _SHUFFLE_SEED = 0
 _SHOWN = 80
 
@@ -65,10 +66,8 @@ def load_all(wanted: Sequence[env.SuiteInput], request: env.StageInput) -> dict[
         StageError: EvaluationUnreadable; InvalidSpec for names that cannot tell suites apart or name a file.
     """
     names = [suite.name for suite in wanted]
-    if odd := sorted(
-        {name for name in names if names.count(name) > 1 or not name or pathlib.PurePath(name).name != name}
-    ):
-        message = f"spec.evaluation.suites: names {odd}; expected names that differ, each usable as a file's name"
+    if odd := sorted({name for name in names if names.count(name) > 1 or not _NAME.fullmatch(name)}):
+        message = f"spec.evaluation.suites: names {odd!r:.{_SHOWN}}; expected names that differ, of letters, digits and _.-"
         raise failures.StageError("InvalidSpec", message)
     return {suite.name: load(suite, request) for suite in wanted}
 

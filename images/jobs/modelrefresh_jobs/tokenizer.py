@@ -29,7 +29,7 @@ def reading(what: str, *, expected: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        known = isinstance(error, StageError) or outcome.classify(error).expected
+        known = isinstance(error, StageError | Warning) or outcome.classify(error).expected
         if known or not (isinstance(error, Exception) or type(error).__name__ == _PANIC):
             raise
         line = getattr(error, "lineno", None)  # of a template
