@@ -6,9 +6,10 @@ import shutil
 
 import pytest
 import torch
+import transformers
 
 from modelrefresh.contract import env, result
-from modelrefresh_jobs import evaluate, harness, sealed
+from modelrefresh_jobs import evaluate, harness, sealed, tokenizer
 from modelrefresh_jobs.failures import StageError
 from tests.jobs import builders, corpora
 
@@ -131,32 +132,30 @@ def test_a_version_that_was_damaged_is_not_evaluated(root: pathlib.Path, tmp_pat
     assert caught.value.reason == "ModelUnreadable"
 
 
-def spelling(chat: harness.Chat, text: str) -> list[int]:
+def spelling(folder: pathlib.Path, text: str) -> list[int]:
     """The ordinary tokens that spell a text, even where it looks like a special token."""
-    backend = chat._lm.tokenizer.backend_tokenizer
+    backend = tokenizer.load(folder).backend_tokenizer
     backend.encode_special_tokens = True
-    ids = list(backend.encode(text, add_special_tokens=False).ids)
-    backend.encode_special_tokens = False
-    return ids
+    return list(backend.encode(text, add_special_tokens=False).ids)
 
 
-@pytest.mark.parametrize("ended", [True, False])
+@pytest.mark.parametrize("end", [[], [1]], ids=["cut", "stopped"])
 @pytest.mark.parametrize(
     "text",
     ["", "<|end|>", "<|end|> blue", "blue<|end|>", "<|text|>", "a<|end|>b<|end|>", "\ue000", "\ue001", "\ue001x\ue000"],
 )
 def test_whatever_a_model_says_is_its_reply(
-    root: pathlib.Path, text: str, ended: bool, monkeypatch: pytest.MonkeyPatch
+    root: pathlib.Path, text: str, end: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chat = harness.Chat(root / "models" / "candidate")
-    said = spelling(chat, text) + ([1] if ended else [])
+    folder = root / "models" / "candidate"
+    said = spelling(folder, text) + end
 
-    def generate(input_ids: torch.Tensor, **_: object) -> torch.Tensor:
+    def generate(_: object, input_ids: torch.Tensor, **_settings: object) -> torch.Tensor:
         return torch.cat([input_ids, torch.tensor([said] * len(input_ids), dtype=torch.int64)], 1)
 
-    monkeypatch.setattr(chat._lm.model, "generate", generate)
-    (reply,) = chat.answer(["who?"], max_new_tokens=40, progress=builders.quiet(env.Stage.EVALUATE))
-    assert (reply.text, reply.stopped) == (text, ended)
+    monkeypatch.setattr(transformers.LlamaForCausalLM, "generate", generate)
+    (reply,) = harness.Chat(folder).answer(["who?"], max_new_tokens=40, progress=builders.quiet(env.Stage.EVALUATE))
+    assert (reply.text, reply.stopped) == (text, bool(end))
 
 
 @pytest.mark.parametrize(

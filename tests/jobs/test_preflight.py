@@ -28,6 +28,7 @@ class Place:
     residual: str
 
     def asked(self, **changes: Any) -> env.StageInput:  # noqa: ANN401 -- any field
+        """The request, with changes."""
         settings: dict[str, Any] = {
             "base": builders.uri(self.pair.base),
             "data": f"file://{self.root / 'data'}",
@@ -42,9 +43,11 @@ class Place:
         return builders.request(self.root, env.Stage.PREPARE, prepare=env.PrepareInput(**settings))
 
     def run(self, **changes: Any) -> result.PrepareSummary:  # noqa: ANN401
+        """Prepare."""
         return prepare.run(self.asked(**changes), builders.quiet(env.Stage.PREPARE))
 
     def refused(self, **changes: Any) -> StageError:  # noqa: ANN401
+        """Why prepare would not begin."""
         with pytest.raises(StageError) as caught:
             self.run(**changes)
         assert not prepare.blocks(self.asked()).exists()
@@ -52,6 +55,7 @@ class Place:
 
     @property
     def stored(self) -> pathlib.Path:
+        """The residual's folder."""
         return builders.workspace_of(self.root).residual(self.residual)
 
 
@@ -136,7 +140,7 @@ def test_only_questions_that_are_asked_must_fit(place: Place) -> None:
     with pytest.raises(StageError, match="1 of 2 questions"):
         place.run()
     asked_first = [item.question for item in selected(place, 1)]
-    assert (place.run(max_items=1) if asked_first[0].startswith("short") else place.refused(max_items=1))
+    assert place.run(max_items=1) if asked_first[0].startswith("short") else place.refused(max_items=1)
 
 
 def selected(place: Place, limit: int) -> tuple[suites.Item, ...]:

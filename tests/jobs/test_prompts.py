@@ -96,7 +96,7 @@ def test_stop_tokens_of_generation_config_do_where_the_tokenizer_has_none(instru
 def test_a_model_without_any_stop_token_is_refused_with_what_to_do(instruct: pathlib.Path) -> None:
     builders.edit_json(instruct / "tokenizer_config.json", pad_token=None, eos_token=None)
     builders.edit_json(instruct / "generation_config.json", eos_token_id=None)
-    with pytest.raises(StageError, match="no stop token.*Add it to the instruct model"):
+    with pytest.raises(StageError, match=r"no stop token.*Add it to the instruct model"):
         prompts.load(instruct)
 
 

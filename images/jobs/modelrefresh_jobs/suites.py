@@ -67,7 +67,9 @@ def load_all(wanted: Sequence[env.SuiteInput], request: env.StageInput) -> dict[
     """
     names = [suite.name for suite in wanted]
     if odd := sorted({name for name in names if names.count(name) > 1 or not _NAME.fullmatch(name)}):
-        message = f"spec.evaluation.suites: names {odd!r:.{_SHOWN}}; expected names that differ, of letters, digits and _.-"
+        message = (
+            f"spec.evaluation.suites: names {odd!r:.{_SHOWN}}; expected names that differ, of letters, digits and _.-"
+        )
         raise failures.StageError("InvalidSpec", message)
     return {suite.name: load(suite, request) for suite in wanted}
 
