@@ -66,12 +66,10 @@ def refusal(use: Callable[[], object]) -> StageError | None:
     return None
 
 
-def check(found: list[StageError | None], place: str) -> None:
-    """Some were refused, and each refusal carries the user's reason and the place."""
-    refused = [error for error in found if error]
-    assert refused
-    assert {error.reason for error in refused} <= {"EvaluationUnreadable", "ModelUnreadable", "InvalidSpec"}
-    assert [str(error) for error in refused if place not in str(error)] == []
+def unplaced(refused: list[StageError], place: str) -> list[str]:
+    """Refusals without the user's reason or without the place."""
+    known = ("EvaluationUnreadable", "ModelUnreadable", "InvalidSpec")
+    return [f"{error.reason}: {error}" for error in refused if error.reason not in known or place not in str(error)]
 
 
 @pytest.mark.parametrize("task", env.Task)
@@ -87,8 +85,9 @@ def test_a_mutated_suite_is_read_or_refused(tmp_path: pathlib.Path, task: env.Ta
     for _ in range(150):
         path.write_bytes(mutated(draw, whole))
         found.append(refusal(lambda: suites.load(corpora.suite(path, task=task), request)))
-    check(found, str(path))
-    assert None in found
+    refused = [error for error in found if error]
+    assert 0 < len(refused) < len(found)
+    assert unplaced(refused, str(path)) == []
 
 
 @pytest.mark.filterwarnings("ignore")  # what transformers says of odd files is not the point
@@ -107,4 +106,6 @@ def test_a_mutated_instruct_model_is_asked_or_refused(tmp_path: pathlib.Path, na
         shutil.copytree(instruct, folder, ignore=shutil.ignore_patterns("*.safetensors"), dirs_exist_ok=True)
         (folder / name).write_bytes(mutated(draw, instruct / name))
         found.append(refusal(use))
-    check(found, str(folder))
+    refused = [error for error in found if error]
+    assert refused
+    assert unplaced(refused, str(folder)) == []

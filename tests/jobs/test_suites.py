@@ -97,3 +97,21 @@ def test_an_id_that_occurs_again_is_told_once_even_among_many(tmp_path: pathlib.
     lines = [json.dumps({"question": "q", "answer": "a", "id": number % 50_000}).encode() for number in range(50_001)]
     with pytest.raises(StageError, match="id '0' occurs 2 times"):
         load(written(tmp_path, *lines))
+
+
+@pytest.mark.parametrize(
+    ("task", "pattern"),
+    [
+        (env.Task.QUESTION_ANSWERING, r"^((?:(?:[a-z])+.)+)[A-Z](?:[a-z])+$"),
+        (env.Task.INSTRUCTION_FOLLOWING, r"(a|aa)+"),
+        (env.Task.INSTRUCTION_FOLLOWING, r"(a|aa|ab)*[cd]"),
+        (env.Task.INSTRUCTION_FOLLOWING, r"(1|11)+"),
+    ],
+)
+def test_a_pattern_that_explodes_on_dull_text_is_refused_before_the_training(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, task: env.Task, pattern: str
+) -> None:
+    monkeypatch.setattr(suites, "MATCH_SECONDS", 0.2)
+    path = corpora.write(tmp_path / "facts.jsonl", [{"question": "who?", "answer": "blue", "pattern": pattern}])
+    with pytest.raises(StageError, match=r"facts\.jsonl:1: .*without nested repetition"):
+        suites.load(corpora.suite(path, task=task), builders.request(tmp_path, EVALUATE))

@@ -8,6 +8,7 @@ length, compiled on load and matched under a time limit. Knows nothing of models
 """
 
 import codecs
+import functools
 import json
 import random
 import re
@@ -24,6 +25,7 @@ from modelrefresh_jobs import answers, failures, sources
 PATTERN_LIMIT = 1000
 """Characters of a pattern."""
 MATCH_SECONDS = 2.0
+_PROBES = ("a" * 200 + "!", "a b " * 50 + "!", "1" * 200 + "!")
 _NAME = re.compile(r"[\w.-]{1,63}")
 _SHUFFLE_SEED = 0
 _SHOWN = 80
@@ -148,5 +150,21 @@ def _check_pattern(suite: env.SuiteInput, pattern: object, *, where: str) -> Non
         groups = regex.compile(pattern).groups
     except (regex.error, ArithmeticError, MemoryError, RecursionError, ValueError) as error:
         raise _unreadable(suite, f"{where}: pattern {pattern[:_SHOWN]!r} is no regular expression ({error})") from error
-    if suite.task is env.Task.QUESTION_ANSWERING and groups != 1:
+    is_whole = suite.task is env.Task.INSTRUCTION_FOLLOWING
+    if not is_whole and groups != 1:
         raise _unreadable(suite, f"{where}: pattern has {groups} groups; expected one, around the answer")
+    if not _finishes(pattern, is_whole=is_whole):
+        message = f"{where}: pattern {pattern[:_SHOWN]!r} does not finish on a dull text within {MATCH_SECONDS:g} s"
+        raise _unreadable(suite, f"{message}; write it without nested repetition")
+
+
+@functools.lru_cache(maxsize=1024)
+def _finishes(pattern: str, *, is_whole: bool) -> bool:
+    # Most patterns that explode do so on dull texts: better here than on a reply, after the training.
+    match = regex.fullmatch if is_whole else regex.search
+    try:
+        for text in _PROBES:
+            match(pattern, text, timeout=MATCH_SECONDS)
+    except TimeoutError:
+        return False
+    return True
