@@ -102,7 +102,7 @@ def test_an_id_that_occurs_again_is_told_once_even_among_many(tmp_path: pathlib.
 @pytest.mark.parametrize(
     ("task", "pattern"),
     [
-        (env.Task.QUESTION_ANSWERING, r"^((?:(?:[a-z])+.)+)[A-Z](?:[a-z])+$"),
+        (env.Task.QUESTION_ANSWERING, r"^((?:a|aa)+)$"),
         (env.Task.INSTRUCTION_FOLLOWING, r"(a|aa)+"),
         (env.Task.INSTRUCTION_FOLLOWING, r"(a|aa|ab)*[cd]"),
         (env.Task.INSTRUCTION_FOLLOWING, r"(1|11)+"),
