@@ -17,6 +17,7 @@ _GENERATION = "generation_config.json"
 _PROBE = "Which river flows through the town"
 """No mark that a template may escape: it must stand in what is rendered."""
 _BATCH = 256
+_SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,7 @@ class Manners:
         Raises:
             StageError: ModelUnreadable, when the template cannot.
         """
-        what = f"{self.folder}: its chat template cannot render one user message"
+        what = f"{self.folder}: its chat template cannot render the user message {question[:_SHOWN]!r}"
         with tokenizer.reading(what, expected="a template that takes a user message without a system message"):
             message = [{"role": "user", "content": question}]
             return str(self.tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True))

@@ -102,34 +102,6 @@ class SuiteInput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainInput:
-    """Continual pretraining on the blocks of `prepare`."""
-
-    start: str
-    """Model that is trained on: the base (Residual) or the instruct model (Direct)."""
-    method: Method
-    learning_rate: float | None = None
-    """Peak; None takes that of the method in `LEARNING_RATES`."""
-    sequence_length: int
-    epochs: float = 1.0
-    batch_size: int = 8
-    """Sequences per device and step."""
-    gradient_accumulation: int = 1
-    warmup_ratio: float = 0.05
-    """Share of the steps over which the learning rate rises from zero, 0-1."""
-    learning_rate_schedule: LearningRateSchedule = LearningRateSchedule.LINEAR
-    lora_rank: int = 64
-    lora_alpha: int = 128
-    lora_embeddings: bool = False
-    """Train embeddings and head in full beside the adapters, at the same learning rate."""
-    zero_stage: int = 0
-    nodes: int = 1
-    processes_per_node: int = 1
-    checkpoint_seconds: int = 600
-    seed: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PrepareInput:
     """Documents in, packed token blocks out."""
 
@@ -158,8 +130,36 @@ class PrepareInput:
     """Items per suite that `evaluate` will ask."""
     max_new_tokens: int | None = None
     """Tokens of an answer in `evaluate`."""
-    train: TrainInput | None = None
+    train: "TrainInput | None" = None
     """What `train` will be asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainInput:
+    """Continual pretraining on the blocks of `prepare`."""
+
+    start: str
+    """Model that is trained on: the base (Residual) or the instruct model (Direct)."""
+    method: Method
+    learning_rate: float | None = None
+    """Peak; None takes that of the method in `LEARNING_RATES`."""
+    sequence_length: int
+    epochs: float = 1.0
+    batch_size: int = 8
+    """Sequences per device and step."""
+    gradient_accumulation: int = 1
+    warmup_ratio: float = 0.05
+    """Share of the steps over which the learning rate rises from zero, 0-1."""
+    learning_rate_schedule: LearningRateSchedule = LearningRateSchedule.LINEAR
+    lora_rank: int = 64
+    lora_alpha: int = 128
+    lora_embeddings: bool = False
+    """Train embeddings and head in full beside the adapters, at the same learning rate."""
+    zero_stage: int = 0
+    nodes: int = 1
+    processes_per_node: int = 1
+    checkpoint_seconds: int = 600
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
