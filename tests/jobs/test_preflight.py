@@ -10,7 +10,7 @@ import pytest
 import safetensors.torch
 
 from modelrefresh.contract import env, result
-from modelrefresh_jobs import extract, prepare, prompts, sealed, suites
+from modelrefresh_jobs import evaluate, extract, prepare, prompts, sealed, suites
 from modelrefresh_jobs.failures import StageError
 from tests.jobs import builders, corpora
 
@@ -113,6 +113,20 @@ def test_a_question_fits_up_to_the_last_token_of_the_context(place: Place, spare
     ask(place.root, questions)
     longest = max(lengths(place, questions))
     assert place.run(max_new_tokens=CONTEXT - longest - spare).blocks
+
+
+def test_what_prepare_lets_pass_up_to_the_last_token_is_answered(place: Place) -> None:
+    questions = ["who? " * 3, "what? " * 9, "why"]
+    ask(place.root, questions)
+    limit = CONTEXT - max(lengths(place, questions))
+    with sealed.draft(place.root / "versions", kind="version", label="v") as draft:
+        shutil.copytree(place.pair.instruct, draft.path, dirs_exist_ok=True)
+        digest = sealed.seal(draft).digest
+    assert place.run(max_new_tokens=limit, incumbent=digest).blocks
+    suite = corpora.suite(place.root / "facts.jsonl")
+    section = env.EvaluateInput(candidate=digest, incumbent=None, suites=(suite,), max_new_tokens=limit)
+    request = builders.request(place.root, env.Stage.EVALUATE, evaluate=section)
+    assert evaluate.run(request, builders.quiet(env.Stage.EVALUATE)).scores[0].items == len(questions)
 
 
 @pytest.mark.parametrize("missing", [1, 5, 40])
