@@ -217,7 +217,7 @@ def test_the_incumbent_s_context_counts_as_well(place: Place) -> None:
         builders.edit_json(draft.path / "config.json", max_position_embeddings=24)
         digest = sealed.seal(draft).digest
     error = place.refused(incumbent=digest)
-    assert error.reason == "InvalidSpec"
+    assert error.reason == "EvaluationUnreadable"
     assert f"{digest} reads 24 tokens" in str(error)
 
 

@@ -62,14 +62,13 @@ class Manners:
         """Refuse questions that leave no room for an answer of this many tokens.
 
         Raises:
-            StageError: EvaluationUnreadable or, where no question could fit, InvalidSpec; with all numbers.
+            StageError: EvaluationUnreadable or, where answers alone fill the context, InvalidSpec; with all numbers.
         """
         room = self.context - max_new_tokens
-        lengths = self.lengths(questions)
         limits = f"{self.folder} reads {self.context} tokens and spec.evaluation.maxNewTokens keeps {max_new_tokens}"
-        if room <= min(lengths, default=0):
-            message = f"{limits}: none of {whose} fits; lower maxNewTokens, or use a longer context"
-            raise StageError("InvalidSpec", message)
+        if room < 1:
+            raise StageError("InvalidSpec", f"{limits}: no question of {whose} fits; lower maxNewTokens")
+        lengths = self.lengths(questions)
         if over := [length for length in lengths if length > room]:
             message = (
                 f"{whose}: {len(over)} of {len(lengths)} questions do not fit: with the chat template the longest "
