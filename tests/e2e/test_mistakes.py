@@ -52,7 +52,7 @@ def place(new_place: Callable[[str], Place], pair: builders.Pair, tmp_path_facto
 
 @pytest.fixture(scope="module")
 def pulled(place: Place) -> Place:
-    """The image can be pulled; import and prepare may take only so much memory, which is too little for the latter."""
+    """The image can be pulled; import and prepare may take only so much memory, which is too little."""
     too_little = {"limits": {"memory": "40Mi"}, "timeoutSeconds": 300}
     place.apply(objects.profile(place.namespace, place.images.jobs, {"spec.stages": {"prepare": too_little}}))
     place.wait(lambda: run.stored(place), "the residual to be stored")

@@ -5,9 +5,11 @@ import pathlib
 import shutil
 
 import pytest
+import torch
+import transformers
 
 from modelrefresh.contract import env, result
-from modelrefresh_jobs import evaluate, harness, sealed
+from modelrefresh_jobs import evaluate, harness, sealed, tokenizer
 from modelrefresh_jobs.failures import StageError
 from tests.jobs import builders, corpora
 
@@ -128,3 +130,79 @@ def test_a_version_that_was_damaged_is_not_evaluated(root: pathlib.Path, tmp_pat
     with pytest.raises(StageError, match=r"model\.safetensors has 0 bytes") as caught:
         run(asked(tmp_path / "ws", candidate, incumbent))
     assert caught.value.reason == "ModelUnreadable"
+
+
+def spelling(folder: pathlib.Path, text: str) -> list[int]:
+    """The ordinary tokens that spell a text, even where it looks like a special token."""
+    backend = tokenizer.load(folder).backend_tokenizer
+    backend.encode_special_tokens = True
+    return list(backend.encode(text, add_special_tokens=False).ids)
+
+
+@pytest.mark.parametrize("end", [[], [1]], ids=["cut", "stopped"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "<|end|>", "<|end|> blue", "blue<|end|>", "<|text|>", "a<|end|>b<|end|>", "\ue000", "\ue001", "\ue001x\ue000"],
+)
+def test_whatever_a_model_says_is_its_reply(
+    root: pathlib.Path, text: str, end: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = root / "models" / "candidate"
+    said = spelling(folder, text) + end
+
+    def generate(_: object, input_ids: torch.Tensor, **_settings: object) -> torch.Tensor:
+        return torch.cat([input_ids, torch.tensor([said] * len(input_ids), dtype=torch.int64)], 1)
+
+    monkeypatch.setattr(transformers.LlamaForCausalLM, "generate", generate)
+    (reply,) = harness.Chat(folder).answer(["who?"], max_new_tokens=40, progress=builders.quiet(env.Stage.EVALUATE))
+    assert (reply.text, reply.stopped) == (text, bool(end))
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"max_new_tokens": 2},
+        {"repetition_penalty": 9.0},
+        {"stop_strings": ["a"]},
+        {"return_dict_in_generate": True},
+        {"suppress_tokens": list(range(2, 200))},
+        {"num_beams": 3},
+    ],
+    ids=lambda setting: next(iter(setting)),
+)
+def test_of_the_model_s_own_generation_settings_only_the_stop_tokens_count(
+    root: pathlib.Path, tmp_path: pathlib.Path, setting: dict[str, object]
+) -> None:
+    plain, progress = root / "models" / "candidate", builders.quiet(env.Stage.EVALUATE)
+    tuned = shutil.copytree(plain, tmp_path / "tuned")
+    builders.edit_json(tuned / "generation_config.json", **setting)
+    questions = ["who?", "what is the answer"]
+    wanted = harness.Chat(plain).answer(questions, max_new_tokens=LIMIT, progress=progress)
+    assert harness.Chat(tuned).answer(questions, max_new_tokens=LIMIT, progress=progress) == wanted
+
+
+@pytest.mark.parametrize(("words", "limit"), [(40, LIMIT), (1, 128), (1, 4096)])
+def test_a_question_that_does_not_fit_is_never_cut(root: pathlib.Path, words: int, limit: int) -> None:
+    chat = harness.Chat(root / "models" / "candidate")
+    with pytest.raises(StageError, match="reads 128 tokens") as caught:
+        chat.answer(["first " * words], max_new_tokens=limit, progress=builders.quiet(env.Stage.EVALUATE))
+    assert caught.value.reason in ("EvaluationUnreadable", "InvalidSpec")
+
+
+@pytest.mark.parametrize("fault", ["missing", "without a template", "too short a context"])
+def test_an_incumbent_that_cannot_answer_is_told_before_the_candidate_is_asked(
+    root: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    workspace = shutil.copytree(root, tmp_path / "ws")
+    candidate, incumbent = digests(root)
+    broken = shutil.copytree(workspace / "versions" / incumbent, tmp_path / "broken")
+    if fault == "without a template":
+        (broken / "chat_template.jinja").unlink()
+    if fault == "too short a context":
+        builders.edit_json(broken / "config.json", max_position_embeddings=LIMIT)
+    (broken / "manifest.json").unlink()
+    digest = "7" * 64 if fault == "missing" else publish(workspace, broken)
+    monkeypatch.setattr(harness, "Chat", lambda _: pytest.fail("a model was loaded"))
+    with pytest.raises(StageError) as caught:
+        run(asked(workspace, candidate, digest))
+    assert digest in str(caught.value)

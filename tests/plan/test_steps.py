@@ -2,14 +2,15 @@
 
 import dataclasses
 import datetime
+import json
 
 import pytest
 
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.records import Outcome, StageState
 from modelrefresh.api.status import RefreshStatus
-from modelrefresh.contract import result
-from modelrefresh.contract.env import Method, Stage, Strategy
+from modelrefresh.contract import env, result
+from modelrefresh.contract.env import Method, Stage, StageInput, Strategy
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.result import Result
 from modelrefresh.plan import stages
@@ -197,3 +198,45 @@ def test_the_learning_rate_is_that_of_the_method_unless_asked(method: Method, as
     request = the_start(decide(a_sight(edits, status=a_status(run=run)), NOW)).request.train
     assert request is not None
     assert request.learning_rate == rate
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        {},
+        {"spec.training.strategy": "Direct", "spec.training.method": "Full"},
+        {"spec.evaluation.maxItems": 7, "spec.evaluation.maxNewTokens": 9},
+    ],
+)
+def test_prepare_is_told_what_every_later_stage_will_be_asked(edits: dict[str, object]) -> None:
+    told = requested(Stage.PREPARE, edits).prepare
+    train, merge, evaluate = (requested(stage, edits) for stage in stages.ORDER[1:])
+    assert told is not None
+    assert (told.train, told.base) == (train.train, train.train.start if train.train else None)
+    assert merge.merge is not None
+    assert evaluate.evaluate is not None
+    assert told.residual == merge.merge.residual
+    asked = evaluate.evaluate
+    assert (told.incumbent, told.suites) == (asked.incumbent, asked.suites)
+    assert (told.max_items, told.max_new_tokens) == (asked.max_items, asked.max_new_tokens)
+
+
+def requested(stage: Stage, edits: dict[str, object]) -> StageInput:
+    """What a stage of a refresh with these changes is asked."""
+    run = a_run(stage).but(inputs=inputs_of(edits))
+    if stage is Stage.EVALUATE:
+        facts = result.MergeSummary(digest="7" * 64, parameters=1, bytes=1, drift=0.1, residual_norm=0.1, alignment=0.0)
+        merged = run.record(Stage.MERGE)
+        assert merged is not None
+        run = stages.put(run, merged.but(merge=dataclasses.asdict(facts), digest=facts.digest))
+    return the_start(decide(a_sight(edits, status=a_status(run=run)), NOW)).request
+
+
+def test_a_prepare_request_of_an_older_operator_is_understood() -> None:
+    request = requested(Stage.PREPARE, {})
+    document = json.loads(env.render(request))
+    for name in ("residual", "incumbent", "max_items", "max_new_tokens", "train"):
+        del document["prepare"][name]
+    parsed = env.parse(json.dumps(document)).prepare
+    assert parsed is not None
+    assert (parsed.residual, parsed.train) == (None, None)

@@ -12,6 +12,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from modelrefresh.contract import env, result
 from modelrefresh_jobs import extract, import_model, intake, merge, outcome, sealed
@@ -104,7 +105,7 @@ def _fields(parser: argparse.ArgumentParser, kind: type) -> None:
     parser.add_argument("--owner", default="by-hand", help="first part of the scratch path")
     parser.add_argument("--run", default="by-hand", help="second part of it; train finds there what prepare left")
     hints = typing.get_type_hints(kind)
-    for field in dataclasses.fields(kind):
+    for field in _flags(kind):
         required = field.default is dataclasses.MISSING and not _optional(hints[field.name])
         flag = f"--{field.name.replace('_', '-')}"
         if typing.get_origin(hints[field.name]) is tuple:
@@ -116,9 +117,15 @@ def _fields(parser: argparse.ArgumentParser, kind: type) -> None:
             parser.add_argument(flag, type=_scalar(hints[field.name]), required=required, default=default)
 
 
+def _flags(kind: type) -> list[dataclasses.Field[Any]]:
+    """The fields that people at a shell give; what a later stage will be asked is none of them."""
+    hints = typing.get_type_hints(kind)
+    return [field for field in dataclasses.fields(kind) if hints[field.name] != env.TrainInput | None]
+
+
 def _request(stage: env.Stage, flags: argparse.Namespace) -> env.StageInput:
     kind = _GENERIC[stage]
-    values = {field.name: getattr(flags, field.name) for field in dataclasses.fields(kind)}
+    values = {field.name: getattr(flags, field.name) for field in _flags(kind)}
     values |= {name: _as_uri(value) for name, value in values.items() if name in ("base", "data", "replay", "start")}
     values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
     head = env.StageInput(stage=stage, owner=flags.owner, run=flags.run, workspace=str(flags.workspace.absolute()))

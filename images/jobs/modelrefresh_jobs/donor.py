@@ -11,7 +11,7 @@ import pathlib
 import shutil
 from collections.abc import Mapping
 
-from modelrefresh_jobs import intake, model_files
+from modelrefresh_jobs import intake, model_files, prompts
 
 LOG = logging.getLogger("modelrefresh.jobs")
 
@@ -25,8 +25,6 @@ def copy(instruct: pathlib.Path, target: pathlib.Path) -> None:
         (target / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(instruct / name, target / name)
     copy_licences(instruct, target)
-    if not has_template(target):
-        LOG.warning("%s has no chat template; servers and evaluation will not know how to ask it", instruct)
 
 
 def copy_licences(model: pathlib.Path, target: pathlib.Path) -> None:
@@ -34,6 +32,18 @@ def copy_licences(model: pathlib.Path, target: pathlib.Path) -> None:
     for path in model_files.licences(model):
         if not (target / path.name).exists():
             shutil.copyfile(path, target / path.name)
+
+
+def check(instruct: pathlib.Path) -> None:
+    """Try an instruct model's files on one user message; without a chat template only warn, evaluation refuses it.
+
+    Raises:
+        StageError: ModelUnreadable.
+    """
+    if has_template(instruct):
+        prompts.load(instruct)
+    else:
+        LOG.warning("%s has no chat template; servers and evaluation will not know how to ask it", instruct)
 
 
 def has_template(folder: pathlib.Path) -> bool:

@@ -1,8 +1,9 @@
 """The evaluate stage: candidate and incumbent answer the same items.
 
-All suites are read before a model is loaded; one model is in memory at a time; a model that
-is both candidate and incumbent answers once. Every item's question, replies and figures stay
-in the stage's folder as `records/SUITE.jsonl`. Measures only: the verdict is the operator's.
+All suites are read and both models' folders looked at before a model is loaded; one model is
+in memory at a time; a model that is both candidate and incumbent answers once. Every item's
+question, replies and figures stay in the stage's folder as `records/SUITE.jsonl`. Measures
+only: the verdict is the operator's.
 """
 
 import json
@@ -12,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from modelrefresh.contract import artifacts, env, result
-from modelrefresh_jobs import failures, harness, paired, scoring, sealed, suites
+from modelrefresh_jobs import harness, paired, preflight, prompts, scoring, sealed, suites
 from modelrefresh_jobs.progress import Progress
 
 LOG = logging.getLogger("modelrefresh.jobs")
@@ -36,17 +37,20 @@ def run(request: env.StageInput, progress: Progress) -> result.EvaluateSummary:
     """Evaluate.
 
     Raises:
-        StageError: EvaluationUnreadable or ModelUnreadable.
+        StageError: EvaluationUnreadable, ModelUnreadable or InvalidSpec.
     """
     wanted = request.evaluate
     assert wanted is not None  # noqa: S101 -- env.parse() guarantees the section of the stage
-    chosen = {suite.name: suites.load(suite, request) for suite in wanted.suites}
-    items = {name: suite.selection(wanted.max_items) for name, suite in chosen.items()}
-    models = tuple(dict.fromkeys(digest for digest in (wanted.candidate, wanted.incumbent) if digest))
+    chosen = suites.load_all(wanted.suites, request)
+    items = suites.choose(chosen, wanted.max_items)
+    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
+    models = {digest: preflight.version(workspace, digest) for digest in (wanted.candidate, wanted.incumbent) if digest}
+    for folder in models.values():
+        preflight.check_answers(prompts.load(folder), items, max_new_tokens=wanted.max_new_tokens)
     progress.report(0, len(models) * sum(map(len, items.values())), unit="answers")
     answers: dict[str, dict[str, _Answers]] = {}
-    for digest in models:
-        chat = harness.Chat(_version(request, digest))
+    for digest, folder in models.items():
+        chat = harness.Chat(folder)
         answers[digest] = {
             name: _ask(chat, suite.task, items[name], limit=wanted.max_new_tokens, progress=progress)
             for name, suite in chosen.items()
@@ -63,15 +67,6 @@ def run(request: env.StageInput, progress: Progress) -> result.EvaluateSummary:
     )
     _keep(request, summary, items, answers)
     return summary
-
-
-def _version(request: env.StageInput, digest: str) -> pathlib.Path:
-    folder = artifacts.Workspace(root=pathlib.Path(request.workspace)).version(digest)
-    try:
-        sealed.verify(folder, deep=False)
-    except sealed.BrokenSealError as error:
-        raise failures.StageError("ModelUnreadable", str(error)) from error
-    return folder
 
 
 def _ask(

@@ -100,6 +100,7 @@ def store(
     """Write and seal the residual of an accepted pair, as `target` or under its digest."""
     pair.check_pair(base, instruct)
     lineage.check_roles(base, instruct, progress)
+    donor.check(instruct.folder)
     donor.copy(instruct.folder, made.path / donor.FOLDER)
     donor.write_configuration(made.path / donor.FOLDER, instruct.config)
     forms = {name: Forms(start=one.form, other=instruct.tensors[name].form) for name, one in base.tensors.items()}

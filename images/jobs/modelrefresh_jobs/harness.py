@@ -1,9 +1,9 @@
 """lm-evaluation-harness, behind one file: a model folder and questions in, replies out.
 
-The engine is `HFLM.generate_until`: it orders, batches and pads. Two of its steps are
+The engine is `HFLM.generate_until`: it orders, batches and pads. Three of its steps are
 replaced: generation stops at the model's own stop tokens (all of them, in generation_config)
-instead of at decoded strings, and each reply says whether such a token ended it. Greedy, with
-the model's own chat template. Knows nothing of suites and scores.
+and never at strings that look like one, each reply says whether such a token ended it, and
+what does not fit is an error instead of cut. Greedy. Knows nothing of suites and scores.
 """
 
 import logging
@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelrefresh_jobs import failures, intake, model_config
-from modelrefresh_jobs import tokenizer as tokenizers
+from modelrefresh_jobs import intake, model_config, prompts, tokenizer
 from modelrefresh_jobs.progress import Progress
 
 LOG = logging.getLogger("modelrefresh.jobs")
@@ -37,27 +36,33 @@ class Chat:
     """One model, ready to answer."""
 
     def __init__(self, folder: pathlib.Path) -> None:
-        self._lm = _load(folder)
+        self._manners = prompts.load(folder)
+        self._lm = _load(self._manners)
 
     def answer(self, questions: Sequence[str], *, max_new_tokens: int, progress: Progress) -> list[Reply]:
-        """Greedy replies in the order of the questions; `progress` moves on by their number."""
-        prompts = [self._lm.apply_chat_template([{"role": "user", "content": question}]) for question in questions]
+        """Greedy replies in the order of the questions; `progress` moves on by their number.
+
+        Raises:
+            StageError: EvaluationUnreadable or InvalidSpec, when a question does not fit beside its answer.
+        """
+        self._manners.require_fit("the questions", questions, max_new_tokens=max_new_tokens)
+        rendered = [self._manners.render(question) for question in questions]
         replies: list[Reply] = []
         size = _BATCH * _BATCHES_PER_CALL
-        for start in range(0, len(prompts), size):
-            chunk = self._generate(prompts[start : start + size], max_new_tokens)
+        for start in range(0, len(rendered), size):
+            chunk = self._generate(rendered[start : start + size], max_new_tokens)
             replies += [Reply(text=text[:-1], stopped=text[-1] == _STOPPED) for text in chunk]
             progress.report(progress.done + len(chunk), progress.total, unit="answers")
         return replies
 
-    def _generate(self, prompts: list[str], max_new_tokens: int) -> list[str]:
+    def _generate(self, rendered: list[str], max_new_tokens: int) -> list[str]:
         import torch
         from lm_eval.api.instance import Instance
 
         settings = {"until": [], "max_gen_toks": max_new_tokens, "do_sample": False}
         requests = [
             Instance(request_type="generate_until", doc={}, arguments=(prompt, settings), idx=index)
-            for index, prompt in enumerate(prompts)
+            for index, prompt in enumerate(rendered)
         ]
         while True:
             try:
@@ -70,7 +75,7 @@ class Chat:
                 LOG.warning("evaluate: memory did not suffice, batches of %d from now on", self._lm.batch_size_per_gpu)
 
 
-def _load(folder: pathlib.Path) -> Any:  # noqa: ANN401 -- lm-eval is untyped
+def _load(manners: prompts.Manners) -> Any:  # noqa: ANN401 -- lm-eval is untyped
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import torch
@@ -78,37 +83,28 @@ def _load(folder: pathlib.Path) -> Any:  # noqa: ANN401 -- lm-eval is untyped
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    config = model_config.load(folder, intake.accept(folder).config)
+    config = model_config.load(manners.folder, intake.accept(manners.folder).config)
     gpu = torch.cuda.is_available()
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        folder,
-        config=config,
-        dtype="auto" if gpu else torch.float32,
-        local_files_only=True,
-        trust_remote_code=False,
-        use_safetensors=True,
-    )
-    tokenizer = tokenizers.load(folder)
-    if not tokenizer.chat_template:
-        raise failures.StageError(
-            "ModelUnreadable", f"{folder}: the tokenizer has no chat template; expected the instruct model's"
+    with tokenizer.reading(f"{manners.folder}: cannot be loaded", expected="a checkpoint that transformers loads"):
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            manners.folder,
+            config=config,
+            dtype="auto" if gpu else torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
         )
-    return _engine(model.to("cuda" if gpu else "cpu").eval(), tokenizer)
+    # `generate` fills what a request leaves open from here: of the model's own settings only the stop tokens count.
+    model.generation_config = _greedy(manners)
+    return _engine(model.to("cuda" if gpu else "cpu").eval(), manners)
 
 
-def _engine(model: Any, tokenizer: Any) -> Any:  # noqa: ANN401 -- lm-eval is untyped
+def _engine(model: Any, manners: prompts.Manners) -> Any:  # noqa: ANN401 -- lm-eval is untyped
     import torch
     from lm_eval.models.huggingface import HFLM
 
-    configured = model.generation_config.eos_token_id
-    ends = configured if isinstance(configured, list) else [configured]
-    stops = frozenset(end for end in (*ends, tokenizer.eos_token_id) if end is not None)
-    # generate() fills whatever ours leaves open from the model's own: penalties, forbidden tokens, a shortest length.
-    model.generation_config = _greedy(stops, tokenizer.pad_token_id)
-
     class Engine(HFLM):  # type: ignore[misc]
-        """HFLM that stops where the model says so."""
+        """HFLM that stops where the model says so, and cuts nothing."""
 
         def _model_generate(self, context: Any, max_length: int, stop: list[str], **settings: Any) -> Any:  # noqa: ANN401, ARG002
             with torch.inference_mode():
@@ -116,21 +112,39 @@ def _engine(model: Any, tokenizer: Any) -> Any:  # noqa: ANN401 -- lm-eval is un
                     input_ids=context,
                     attention_mask=settings["attention_mask"],
                     max_length=max_length,
-                    generation_config=_greedy(stops, tokenizer.pad_token_id),
+                    generation_config=self.model.generation_config,
                 )
+
+        def tok_batch_encode(self, strings: list[str], *_: Any, left_truncate_len: int, **_settings: Any) -> Any:  # noqa: ANN401
+            encoded = super().tok_batch_encode(strings)
+            if encoded[0].size(1) > left_truncate_len:
+                raise RuntimeError(f"{manners.folder}: lm-eval counts more tokens than its questions were said to have")
+            return encoded
 
         def tok_decode(self, tokens: Any, skip_special_tokens: bool = True) -> str:  # noqa: ANN401, FBT001, FBT002
             if not isinstance(tokens, list):
-                return str(super().tok_decode(tokens, skip_special_tokens))
-            end = next((index for index, token in enumerate(tokens) if token in stops), None)
+                # The stop token as text, at which lm-eval would cut: a reply may spell it with ordinary tokens.
+                return ""
+            end = next((index for index, token in enumerate(tokens) if token in manners.stops), None)
             return str(super().tok_decode(tokens[:end], skip_special_tokens)) + (_CUT if end is None else _STOPPED)
 
-    return Engine(pretrained=model, tokenizer=tokenizer, backend="causal", batch_size=_BATCH, add_bos_token=False)
+    return Engine(
+        pretrained=model,
+        tokenizer=manners.tokenizer,
+        backend="causal",
+        batch_size=_BATCH,
+        max_length=manners.context,
+        add_bos_token=False,
+    )
 
 
-def _greedy(stops: frozenset[int], padding: int) -> Any:  # noqa: ANN401 -- transformers is untyped here
+def _greedy(manners: prompts.Manners) -> Any:  # noqa: ANN401 -- transformers is untyped here
     import transformers
 
     return transformers.GenerationConfig(
-        do_sample=False, num_beams=1, eos_token_id=sorted(stops), pad_token_id=padding, use_cache=True
+        do_sample=False,
+        num_beams=1,
+        eos_token_id=sorted(manners.stops),
+        pad_token_id=manners.padding,
+        use_cache=True,
     )

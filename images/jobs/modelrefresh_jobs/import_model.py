@@ -36,6 +36,7 @@ def store(
     model: Model, made: sealed.Draft, *, progress: Progress, target: pathlib.Path | None = None
 ) -> result.ImportSummary:
     """Copy and seal an accepted model, as `target` or under its digest."""
+    donor.check(model.folder)
     donor.copy(model.folder, made.path)
     donor.write_configuration(made.path, model.config)
     found = model_files.weights(model.folder)

@@ -101,13 +101,13 @@ def read_json(path: pathlib.Path) -> dict[str, object]:
         StageError: missing, not JSON or not an object.
     """
     try:
-        document = json.loads(path.read_text())
-    except FileNotFoundError:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         there = sorted(entry.name for entry in path.parent.iterdir()) if path.parent.is_dir() else ["no folder"]
         names = failures.few(there, separator=", ") or "nothing"
         message = f"{path}: missing; the folder holds {names}, expected a Hugging Face checkpoint"
         raise StageError("ModelUnreadable", message) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StageError("ModelUnreadable", f"{path}: not JSON ({error})") from error
     if not isinstance(document, dict):
         raise StageError("ModelUnreadable", f"{path}: expected an object, saw {type(document).__name__}")

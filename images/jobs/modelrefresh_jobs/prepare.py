@@ -1,6 +1,6 @@
 """The prepare stage: documents in, packed token blocks out.
 
-Order: check the suites, survey the data (damaged or unchanged data ends here), then
+Order: prove what later stages need, survey the data (damaged or unchanged data ends here), then
 tokenise and pack: new text in file order up to the token budget, replay chosen by a fixed
 seed. Equal input gives equal blocks. Knows nothing of training.
 """
@@ -22,9 +22,9 @@ from modelrefresh_jobs import (
     intake,
     overlap,
     packing,
+    preflight,
     sealed,
     sources,
-    suites,
     survey,
     tokens,
 )
@@ -71,12 +71,13 @@ def run(request: env.StageInput, progress: Progress) -> result.PrepareSummary:
     """Prepare one run's data.
 
     Raises:
-        StageError: DataUnreadable, NoData, EvaluationUnreadable or ModelUnreadable.
+        StageError: DataUnreadable, NoData, BaseMismatch, or what `preflight` says.
     """
     wanted = request.prepare
     assert wanted is not None  # noqa: S101 -- env.parse() guarantees the section of the stage
+    ready = preflight.check(request, wanted)
     _check_base(request, wanted)
-    questions = {suite.name: [item.text for item in suites.load(suite, request).items] for suite in wanted.suites}
+    questions = {name: [item.text for item in suite.items] for name, suite in ready.suites.items()}
     data = sources.resolve(wanted.data, request, reason="DataUnreadable")
     fresh = survey.take(documents.read(data, text_field=wanted.text_field))
     if not fresh.lengths:
@@ -100,6 +101,7 @@ def run(request: env.StageInput, progress: Progress) -> result.PrepareSummary:
         return summary
     for text in advice.given(wanted, parameters=intake.accept(sources.resolve(wanted.base, request)).parameters):
         progress.warn(text)
+    preflight.check_bytes(ready)
     work = _Work(
         request=request,
         wanted=wanted,

@@ -2,18 +2,15 @@
 
 `exact_match`: the answer equals the reply, or what the item's pattern finds in it. `contains`:
 the answer stands in the reply as whole words. `follows`: the whole reply matches the pattern
-and the model ended it itself. Equality ignores case, white space, a leading article and
-punctuation at the ends, nothing else: "+385" and "UTC-03:00" keep their signs.
+and the model ended it itself. When two answers are equal is said in `answers`.
 """
 
 import regex  # type: ignore[import-untyped]
 
 from modelrefresh.contract import env
-from modelrefresh_jobs import failures, suites
+from modelrefresh_jobs import answers, failures, suites
 from modelrefresh_jobs.harness import Reply
 
-_EDGES = " .,;:!?\"'`*()[]"
-_ARTICLES = ("the ", "a ", "an ")
 REPLY_LIMIT = 20_000
 """Characters of a reply that patterns see."""
 
@@ -33,22 +30,15 @@ def score(task: env.Task, item: suites.Item, reply: Reply) -> dict[str, float]:
     if task is env.Task.INSTRUCTION_FOLLOWING:
         matched = _matched(item, text, whole=True)
         return {"follows": float(reply.stopped and matched is not None)}
-    wanted = normalise(item.answer or "")
+    wanted = answers.normalise(item.answer or "")
     given = text
     if item.pattern:
         matched = _matched(item, text, whole=False)
         given = matched if matched is not None else ""
     return {
-        "exact_match": float(bool(wanted) and normalise(given) == wanted),
-        "contains": float(_has_words(normalise(text), wanted)),
+        "exact_match": float(bool(wanted) and answers.normalise(given) == wanted),
+        "contains": float(_has_words(answers.normalise(text), wanted)),
     }
-
-
-def normalise(text: str) -> str:
-    """The form in which answers are compared."""
-    folded = " ".join(text.casefold().split()).strip(_EDGES)
-    article = next((one for one in _ARTICLES if folded.startswith(one)), "")
-    return folded.removeprefix(article)
 
 
 def _has_words(text: str, wanted: str) -> bool:

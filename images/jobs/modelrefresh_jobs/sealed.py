@@ -119,8 +119,8 @@ def read(folder: pathlib.Path) -> Manifest:
     return manifest
 
 
-def verify(folder: pathlib.Path, *, deep: bool) -> Manifest:
-    """Check names and sizes; with `deep` every byte, and that nothing was added.
+def verify(folder: pathlib.Path, *, deep: bool, below: tuple[str, ...] = ("",)) -> Manifest:
+    """Check names and sizes; with `deep` every byte, and that nothing was added, of names that begin so.
 
     Raises:
         BrokenSealError: something is missing, cut short, changed or surplus; the first faults are named.
@@ -133,12 +133,13 @@ def verify(folder: pathlib.Path, *, deep: bool) -> Manifest:
             faults.append(f"{file.name} is missing")
         elif path.stat().st_size != file.size:
             faults.append(f"{file.name} has {path.stat().st_size} bytes, sealed with {file.size}")
-        elif deep and sha256(path) != file.sha256:
+        elif deep and file.name.startswith(below) and sha256(path) != file.sha256:
             faults.append(f"{file.name} has changed since it was sealed")
     if deep:
         # Not a fault for daily use: a server that leaves a lock file must not make its own model vanish.
         listed = {file.name for file in manifest.files} | {artifacts.MANIFEST}
-        faults += [f"{name} is not in the manifest" for name in _names(folder) if name not in listed]
+        added = [name for name in _names(folder) if name.startswith(below) and name not in listed]
+        faults += [f"{name} is not in the manifest" for name in added]
     if faults:
         said = failures.few(faults)
         raise BrokenSealError(f"{folder}: {said}; remove the folder and run the stage again")

@@ -5,6 +5,7 @@ workspace's cache, `file:///PATH` is for people at a shell. Refuses paths that l
 claim, revisions that can move, and formats that can carry code. Does not look inside files.
 """
 
+import errno
 import logging
 import os
 import pathlib
@@ -60,8 +61,13 @@ def _below_claim(uri: str, rest: str, sources: pathlib.Path, reason: str) -> pat
 
 
 def _existing(uri: str, path: pathlib.Path, reason: str) -> pathlib.Path:
-    if path.exists():
-        return path
+    try:
+        if path.exists():
+            return path
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise StageError(reason, f"{uri:.80}...: {error.strerror}; no file system holds such a name") from error
     nearest = next((parent for parent in path.parents if parent.is_dir()), pathlib.Path("/"))
     names = sorted(entry.name + "/" * entry.is_dir() for entry in nearest.iterdir())
     shown = ", ".join(names[:_LISTED]) or "nothing"

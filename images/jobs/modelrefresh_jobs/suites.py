@@ -7,18 +7,26 @@ damaged suite is found before GPU hours are spent. Patterns are user input: boun
 length, compiled on load and matched under a time limit. Knows nothing of models.
 """
 
+import codecs
+import functools
 import json
 import random
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import regex  # type: ignore[import-untyped]
 
 from modelrefresh.contract import env
-from modelrefresh_jobs import failures, sources
+from modelrefresh_jobs import answers, failures, sources
 
 PATTERN_LIMIT = 1000
 """Characters of a pattern."""
 MATCH_SECONDS = 2.0
+_PROBES = ("a" * 200 + "!", "a b " * 50 + "!", "1" * 200 + "!")
+_NAME = re.compile(r"[\w.-]{1,63}")
 _SHUFFLE_SEED = 0
 _SHOWN = 80
 
@@ -46,11 +54,37 @@ class Suite:
     task: env.Task
     items: tuple[Item, ...]
 
-    def selection(self, limit: int) -> tuple[Item, ...]:
-        """The first items of a shuffle that never changes."""
+    def selection(self, limit: int | None) -> tuple[Item, ...]:
+        """The first items of a shuffle that never changes; all without a limit."""
         order = list(self.items)
         random.Random(_SHUFFLE_SEED).shuffle(order)  # noqa: S311 -- repeatable on purpose
         return tuple(order[:limit])
+
+
+def load_all(wanted: Sequence[env.SuiteInput], request: env.StageInput) -> dict[str, Suite]:
+    """All suites of a request by name, in its order.
+
+    Raises:
+        StageError: EvaluationUnreadable; InvalidSpec for names that cannot tell suites apart or name a file.
+    """
+    names = [suite.name for suite in wanted]
+    if odd := sorted({name for name in names if names.count(name) > 1 or not _NAME.fullmatch(name)}):
+        message = (
+            f"spec.evaluation.suites: names {odd!r:.{_SHOWN}}; expected names that differ, of letters, digits and _.-"
+        )
+        raise failures.StageError("InvalidSpec", message)
+    return {suite.name: load(suite, request) for suite in wanted}
+
+
+def choose(loaded: Mapping[str, Suite], limit: int | None) -> dict[str, tuple[Item, ...]]:
+    """The items of each suite that are asked.
+
+    Raises:
+        StageError: InvalidSpec, when the limit leaves none.
+    """
+    if limit is not None and limit < 1:
+        raise failures.StageError("InvalidSpec", f"spec.evaluation.maxItems is {limit}; expected at least 1")
+    return {name: suite.selection(limit) for name, suite in loaded.items()}
 
 
 def load(suite: env.SuiteInput, request: env.StageInput) -> Suite:
@@ -60,17 +94,15 @@ def load(suite: env.SuiteInput, request: env.StageInput) -> Suite:
         StageError: EvaluationUnreadable, with file and line, what was seen and what was expected.
     """
     path = sources.resolve(suite.uri, request, reason="EvaluationUnreadable")
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise _unreadable(suite, f"{path}: {error.strerror}; expected a JSON-lines file") from error
+    if not path.is_file():
+        raise _unreadable(suite, f"{path}: not a file; expected a JSON-lines file")
+    lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines()
     items = tuple(_item(suite, line, where=f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip())
     if not items:
         raise _unreadable(suite, f"{path}: empty; expected at least one item")
-    identities = [item.id for item in items]
-    if len(set(identities)) < len(identities):
-        twice = next(one for one in identities if identities.count(one) > 1)
-        raise _unreadable(suite, f"{path}: id {twice!r} occurs twice; ids must differ")
+    identity, count = Counter(item.id for item in items).most_common(1)[0]
+    if count > 1:
+        raise _unreadable(suite, f"{path}: id {identity!r:.{_SHOWN}} occurs {count} times; ids must differ")
     return Suite(name=suite.name, task=suite.task, items=items)
 
 
@@ -79,26 +111,36 @@ def _unreadable(suite: env.SuiteInput, detail: str) -> failures.StageError:
 
 
 def _item(suite: env.SuiteInput, line: bytes, *, where: str) -> Item:
-    try:
-        record = json.loads(line.decode("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise _unreadable(suite, f"{where}: not UTF-8 JSON ({error}): {line[:_SHOWN]!r}") from error
+    record = _record(suite, line, where=where)
     second = "answer" if suite.task is env.Task.QUESTION_ANSWERING else "pattern"
-    if not isinstance(record, dict):
-        raise _unreadable(suite, f"{where}: expected an object, saw {type(record).__name__}")
     for name in ("question", second):
         if not isinstance(record.get(name), str) or not record[name].strip():
             seen = repr(record.get(name))[:_SHOWN]
             raise _unreadable(suite, f'{where}: {name} is {seen}; {suite.task} expects "question" and "{second}" texts')
+    identity = record.get("id")
+    if not isinstance(identity, str | int | float | None):
+        raise _unreadable(suite, f"{where}: id is {identity!r:.{_SHOWN}}; expected a text or a number")
+    answer = record["answer"] if suite.task is env.Task.QUESTION_ANSWERING else None
+    if answer is not None and not answers.normalise(answer):
+        message = f"{where}: answer is {answer!r:.{_SHOWN}}, of which nothing is left to compare: no reply could match"
+        raise _unreadable(suite, f"{message}; expected letters or digits, or ask for it by a pattern")
     pattern = record.get("pattern")
     if pattern is not None:
         _check_pattern(suite, pattern, where=where)
-    return Item(
-        id=str(record.get("id", where.rsplit(":", 1)[1])),
-        question=record["question"],
-        answer=record.get("answer") if suite.task is env.Task.QUESTION_ANSWERING else None,
-        pattern=pattern,
-    )
+    name = where.rsplit(":", 1)[1] if identity is None else str(identity)
+    return Item(id=name, question=record["question"], answer=answer, pattern=pattern)
+
+
+def _record(suite: env.SuiteInput, line: bytes, *, where: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line.decode("utf-8"))
+        # Half of a surrogate pair, which JSON can escape, is no text for any tokenizer or file.
+        json.dumps(record, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(suite, f"{where}: not UTF-8 JSON ({error}): {line[:_SHOWN]!r}") from error
+    if not isinstance(record, dict):
+        raise _unreadable(suite, f"{where}: expected an object, saw {type(record).__name__}")
+    return record
 
 
 def _check_pattern(suite: env.SuiteInput, pattern: object, *, where: str) -> None:
@@ -106,7 +148,23 @@ def _check_pattern(suite: env.SuiteInput, pattern: object, *, where: str) -> Non
         raise _unreadable(suite, f"{where}: pattern must be a text of at most {PATTERN_LIMIT} characters")
     try:
         groups = regex.compile(pattern).groups
-    except regex.error as error:
+    except (regex.error, ArithmeticError, MemoryError, RecursionError, ValueError) as error:
         raise _unreadable(suite, f"{where}: pattern {pattern[:_SHOWN]!r} is no regular expression ({error})") from error
-    if suite.task is env.Task.QUESTION_ANSWERING and groups != 1:
+    is_whole = suite.task is env.Task.INSTRUCTION_FOLLOWING
+    if not is_whole and groups != 1:
         raise _unreadable(suite, f"{where}: pattern has {groups} groups; expected one, around the answer")
+    if not _finishes(pattern, is_whole=is_whole):
+        message = f"{where}: pattern {pattern[:_SHOWN]!r} does not finish on a dull text within {MATCH_SECONDS:g} s"
+        raise _unreadable(suite, f"{message}; write it without nested repetition")
+
+
+@functools.lru_cache(maxsize=1024)
+def _finishes(pattern: str, *, is_whole: bool) -> bool:
+    # Most patterns that explode do so on dull texts: better here than on a reply, after the training.
+    match = regex.fullmatch if is_whole else regex.search
+    try:
+        for text in _PROBES:
+            match(pattern, text, timeout=MATCH_SECONDS)
+    except TimeoutError:
+        return False
+    return True

@@ -1,34 +1,62 @@
 """One model's tokenizer from its folder: the only place where one is loaded.
 
-A file may carry what whoever saved it had switched on: truncation, padding, dropout. Here all of
-it is off, so that only our stages decide. Knows nothing of what a tokenizer is used for.
+The files are the user's, and what reads them is a compiled library: whatever it raises over
+them is told with the file or folder as the user's, also a panic, which is no `Exception`. What
+whoever saved it had switched on (truncation, padding, dropout) is off here, so that only our
+stages decide. Knows nothing of what a tokenizer is used for.
 """
 
+import contextlib
 import logging
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
+from modelrefresh_jobs import intake, outcome
 from modelrefresh_jobs.failures import StageError
 
 LOG = logging.getLogger("modelrefresh.jobs")
+_DOCUMENTS = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+_PANIC = "PanicException"
+"""How pyo3 names what a Rust library did not foresee; the class itself can not be imported."""
+_SHOWN = 300
+
+
+@contextlib.contextmanager
+def reading(what: str, *, expected: str) -> Iterator[None]:
+    """Lay every error that a library raises over a user's model files to those files.
+
+    Raises:
+        StageError: ModelUnreadable. Full disks, lost volumes, missing memory and SIGTERM stay what they are.
+    """
+    try:
+        yield
+    except BaseException as error:
+        known = isinstance(error, StageError | Warning) or outcome.classify(error).expected
+        if known or not (isinstance(error, Exception) or type(error).__name__ == _PANIC):
+            raise
+        line = getattr(error, "lineno", None)  # of a template
+        seen = f"{type(error).__name__}{f', line {line}' if line else ''}: {error}"[:_SHOWN]
+        raise StageError("ModelUnreadable", f"{what}: {seen}; expected {expected}") from error
 
 
 def load(model: pathlib.Path) -> Any:  # noqa: ANN401 -- transformers' tokenizers are untyped
-    """The library's tokenizer of a model folder, without what whoever saved it had switched on.
+    """The fast tokenizer of a model folder, without what whoever saved it had switched on.
 
     Raises:
-        StageError: there is none that can be used.
+        StageError: ModelUnreadable, with the file where one of them is damaged.
     """
+    for name in _DOCUMENTS:
+        if (model / name).exists():
+            intake.read_json(model / name)
     import transformers
 
-    try:
+    with reading(f"{model}: its tokenizer cannot be loaded", expected="files that transformers loads without code"):
         tokenizer = transformers.AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
-    except Exception as error:
-        # Neither library has a common class for what it says of a user's files.
-        raise StageError("ModelUnreadable", f"{model}: no usable tokenizer: {error}") from error
-    if not tokenizer.is_fast:
-        raise StageError("ModelUnreadable", f"{model}: the tokenizer has no tokenizer.json; expected a fast tokenizer")
-    _switch_off(tokenizer.backend_tokenizer, model)
+        if not tokenizer.is_fast:
+            raise StageError("ModelUnreadable", f"{model}: the tokenizer has no tokenizer.json; expected a fast one")
+        _ = tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id
+        _switch_off(tokenizer.backend_tokenizer, model)
     tokenizer.clean_up_tokenization_spaces = False  # texts are what was generated
     tokenizer.split_special_tokens = False  # control tokens of a chat template stay tokens
     return tokenizer

@@ -8,8 +8,7 @@ can not smuggle in control tokens. Refuses tokenizers that are not fast or have 
 import pathlib
 from collections.abc import Iterable, Iterator
 
-from modelrefresh_jobs import tokenizer
-from modelrefresh_jobs.failures import StageError
+from modelrefresh_jobs import failures, tokenizer
 
 _BATCH = 512
 
@@ -18,10 +17,10 @@ class Tokens:
     """Turns documents into token sequences."""
 
     def __init__(self, model: pathlib.Path) -> None:
-        loaded = tokenizer.load(model)
+        self._model, loaded = model, tokenizer.load(model)
         if loaded.eos_token_id is None:
             message = f"{model}: the tokenizer has no end token; expected a fast tokenizer with an eos_token"
-            raise StageError("ModelUnreadable", message)
+            raise failures.StageError("ModelUnreadable", message)
         self._backend = loaded.backend_tokenizer
         self._backend.encode_special_tokens = True
         self.end: int = loaded.eos_token_id
@@ -39,5 +38,7 @@ class Tokens:
         yield from self._encoded(batch)
 
     def _encoded(self, batch: list[str]) -> Iterator[list[int]]:
-        for encoding in self._backend.encode_batch_fast(batch, add_special_tokens=False):
+        with tokenizer.reading(f"{self._model}: its tokenizer fails on a text", expected="token sequences"):
+            encodings = self._backend.encode_batch_fast(batch, add_special_tokens=False)
+        for encoding in encodings:
             yield [*self._head, *encoding.ids, self.end]

@@ -118,9 +118,20 @@ class PrepareInput:
     max_tokens: int
     seed: int = 0
     suites: tuple[SuiteInput, ...] = ()
-    """Only for the 13-gram overlap between training text and evaluation items."""
+    """Checked, and searched for in the training text: the 13-gram overlap."""
     unchanged_fingerprint: str | None = None
     """Fingerprint of the data of the last promoted or rejected run; equal data is reported as unchanged."""
+    residual: str | None = None
+    """Digest under `residuals/` that `merge` will add. This and the fields below say what later stages will be asked,
+    so that it is proven before them; what is None is not looked at, and none of them changes the data's fingerprint."""
+    incumbent: str | None = None
+    """Digest under `versions/` with which `evaluate` will compare."""
+    max_items: int | None = None
+    """Items per suite that `evaluate` will ask."""
+    max_new_tokens: int | None = None
+    """Tokens of an answer in `evaluate`."""
+    train: "TrainInput | None" = None
+    """What `train` will be asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

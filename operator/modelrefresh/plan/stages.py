@@ -87,6 +87,11 @@ def _prepare(work: Work, run: Run, request: StageInput) -> StageInput:
             seed=training.seed,
             suites=_suites(spec),
             unchanged_fingerprint=unchanged,
+            residual=work.residual_digest,
+            incumbent=_incumbent(work),
+            max_items=spec.evaluation.max_items,
+            max_new_tokens=spec.evaluation.max_new_tokens,
+            train=_train(work, run, request).train,
         ),
     )
 
@@ -138,7 +143,7 @@ def _evaluate(work: Work, run: Run, request: StageInput) -> StageInput:
         request,
         evaluate=env.EvaluateInput(
             candidate=digest,
-            incumbent=work.status.live.digest if work.status.live else None,
+            incumbent=_incumbent(work),
             suites=_suites(spec),
             max_items=spec.evaluation.max_items,
             max_new_tokens=spec.evaluation.max_new_tokens,
@@ -164,6 +169,10 @@ def _start(work: Work) -> str:
 def _fingerprint(work: Work) -> str | None:
     direct = work.spec.training.strategy is Strategy.DIRECT
     return work.residual.instruct_fingerprint if direct else work.residual.base_fingerprint
+
+
+def _incumbent(work: Work) -> str | None:
+    return work.status.live.digest if work.status.live else None
 
 
 def _suites(spec: RefreshSpec) -> tuple[env.SuiteInput, ...]:

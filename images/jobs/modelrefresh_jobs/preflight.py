@@ -1,0 +1,156 @@
+"""What the costly stages of a run will need, proven by the first cheap one.
+
+Asks the very functions that train, merge and evaluate will ask, so that what passes here and
+fails there is a fault of this software or of the machine, never of what the user brought:
+suites, start model, stored residual, and the models that will answer. A request of an older
+operator names fewer of them; what it does not name is not looked at. Knows no documents.
+"""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from modelrefresh.contract import artifacts, env
+from modelrefresh_jobs import combine, donor, extract, intake, pair, prompts, sealed, sources, suites, trained
+from modelrefresh_jobs import tokenizer as tokenizers
+from modelrefresh_jobs.failures import StageError
+from modelrefresh_jobs.intake import Model
+from modelrefresh_jobs.suites import Item, Suite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """What was proven and is used again."""
+
+    suites: Mapping[str, Suite]
+    residual: pathlib.Path | None
+
+
+def check(request: env.StageInput, wanted: env.PrepareInput) -> Ready:
+    """Prove all that costs seconds.
+
+    Raises:
+        StageError: EvaluationUnreadable, ModelUnreadable, ResidualIncompatible or InvalidSpec.
+    """
+    loaded = suites.load_all(wanted.suites, request)
+    items = suites.choose(loaded, wanted.max_items)
+    start = intake.accept(sources.resolve(wanted.base, request))
+    _check_start(start, wanted)
+    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
+    residual = workspace.residual(wanted.residual) if wanted.residual else None
+    if residual:
+        check_answers(_candidate(residual, start, wanted), items, max_new_tokens=wanted.max_new_tokens)
+    if wanted.incumbent:
+        serves = prompts.load(version(workspace, wanted.incumbent))
+        check_answers(serves, items, max_new_tokens=wanted.max_new_tokens)
+    return Ready(suites=loaded, residual=residual)
+
+
+def check_bytes(ready: Ready) -> None:
+    """Prove the rest of the stored residual by hash, which takes as long as reading it.
+
+    Raises:
+        StageError: ResidualIncompatible.
+    """
+    if ready.residual:
+        _verify(ready.residual, below=("",))
+
+
+def version(workspace: artifacts.Workspace, digest: str) -> pathlib.Path:
+    """The folder of a version that is to answer.
+
+    Raises:
+        StageError: ModelUnreadable, when it is missing or incomplete.
+    """
+    folder = workspace.version(digest)
+    try:
+        sealed.verify(folder, deep=False)
+    except sealed.BrokenSealError as error:
+        raise StageError("ModelUnreadable", str(error)) from error
+    return folder
+
+
+def check_answers(manners: prompts.Manners, items: Mapping[str, Sequence[Item]], *, max_new_tokens: int | None) -> None:
+    """Prove that a model can read every question and has room for its answer.
+
+    Raises:
+        StageError: EvaluationUnreadable, ModelUnreadable or InvalidSpec.
+    """
+    for name, chosen in items.items():
+        questions = [item.question for item in chosen]
+        manners.require_fit(f"suite {name}", questions, max_new_tokens=max_new_tokens or 0)
+
+
+def _check_start(start: Model, wanted: env.PrepareInput) -> None:
+    settings = prompts.effective(start.folder, start.config)
+    longest = settings.max_position_embeddings
+    if longest < wanted.sequence_length:
+        raise StageError(
+            "InvalidSpec",
+            f"spec.training.sequenceLength is {wanted.sequence_length}, but {wanted.base} knows {longest} positions; "
+            f"expected at most {longest}.",
+        )
+    prompts.prove_generation(start.folder)
+    _check_vocabulary(start, settings.vocab_size)
+    with tokenizers.reading(f"{start.folder}/config.json", expected="a model that can be built and trained"):
+        built = _built(settings)
+        _check_tensors(start, built)
+        if wanted.train and wanted.train.method is env.Method.LORA:
+            from modelrefresh_jobs import lora
+
+            lora.attach(built, wanted.train)
+
+
+def _check_vocabulary(start: Model, size: int) -> None:
+    loaded = tokenizers.load(start.folder)
+    special = {token for token, added in loaded.added_tokens_decoder.items() if added.special}
+    used = (set(loaded.get_vocab().values()) - special) | {loaded.eos_token_id, loaded.bos_token_id} - {None}
+    if odd := sorted(token for token in used if token >= size):
+        message = f"{start.folder}: its tokenizer makes {len(odd)} tokens from {odd[0]} on; expected ids below {size}"
+        raise StageError("ModelUnreadable", f"{message} (vocab_size): tokenizer and weights are not one model's")
+
+
+def _built(settings: Any) -> Any:  # noqa: ANN401 -- transformers is untyped here
+    import torch
+    import transformers
+
+    with torch.device("meta"):  # shapes without numbers
+        return transformers.AutoModelForCausalLM.from_config(settings)
+
+
+def _check_tensors(start: Model, built: Any) -> None:  # noqa: ANN401 -- transformers is untyped here
+    # A loader fills what is missing with random numbers and passes over what is too much.
+    shapes = {name: tuple(value.shape) for name, value in built.state_dict().items()}
+    if start.tied:
+        shapes.pop(intake.HEAD, None)
+    stored = {name: tuple(tensor.shape) for name, tensor in start.tensors.items()}
+    if names := sorted(name for name in {*shapes, *stored} if shapes.get(name) != stored.get(name)):
+        first = ", ".join(f"{name}: stored {stored.get(name)}, config {shapes.get(name)}" for name in names[:3])
+        message = f"{start.folder}: {len(names)} tensors are not those that its config.json asks for: {first}"
+        raise StageError("ModelUnreadable", f"{message}; copy the whole checkpoint of one release")
+
+
+def _candidate(residual: pathlib.Path, start: Model, wanted: env.PrepareInput) -> prompts.Manners:
+    """How the model that merge will write is going to be asked."""
+    _verify(residual, below=(f"{donor.FOLDER}/", extract.CARD))
+    card, instruct = extract.read_card(residual), donor.read_configuration(residual)
+    pair.check_served(start, instruct, residual)
+    parts = combine.Parts(
+        start=start,
+        trained=trained.Full(model=start),
+        residual=extract.open_shards(residual),
+        scale=None,
+        other="",
+        formats=card.formats(start, direct=wanted.base_fingerprint == card.instruct_fingerprint),
+    )
+    combine.check(parts, residual)
+    return prompts.load(residual / donor.FOLDER, instruct)
+
+
+def _verify(residual: pathlib.Path, *, below: tuple[str, ...]) -> None:
+    try:
+        sealed.verify(residual, deep=True, below=below)
+    except sealed.BrokenSealError as error:
+        message = f"stored residual {error}: make the InstructionResidual anew, so that it is extracted again"
+        raise StageError("ResidualIncompatible", message) from error
