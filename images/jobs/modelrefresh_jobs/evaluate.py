@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from modelrefresh.contract import artifacts, env, result
-from modelrefresh_jobs import failures, harness, paired, scoring, sealed, suites
+from modelrefresh_jobs import failures, harness, paired, scoring, sealed, sources, suites
 from modelrefresh_jobs.progress import Progress
 
 LOG = logging.getLogger("modelrefresh.jobs")
@@ -65,8 +65,11 @@ def run(request: env.StageInput, progress: Progress) -> result.EvaluateSummary:
     return summary
 
 
-def _version(request: env.StageInput, digest: str) -> pathlib.Path:
-    folder = artifacts.Workspace(root=pathlib.Path(request.workspace)).version(digest)
+def _version(request: env.StageInput, name: str) -> pathlib.Path:
+    below = artifacts.Workspace(root=pathlib.Path(request.workspace)).version
+    folder = sources.stored(name, request, below=below, reason="ModelUnreadable")
+    if folder != below(name):
+        return folder
     try:
         sealed.verify(folder, deep=False)
     except sealed.BrokenSealError as error:

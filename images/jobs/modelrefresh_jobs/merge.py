@@ -5,13 +5,24 @@ together, and writes `versions/<digest>/`. With strategy Direct the trained inst
 itself the candidate. The pass over the weights is `combine`'s.
 """
 
-import importlib.metadata
 import json
 import pathlib
 from dataclasses import dataclass
 
 from modelrefresh.contract import artifacts, codec, env, result
-from modelrefresh_jobs import combine, donor, extract, intake, model_config, pair, sealed, shards, sources, trained
+from modelrefresh_jobs import (
+    combine,
+    donor,
+    extract,
+    intake,
+    model_config,
+    pair,
+    release,
+    sealed,
+    shards,
+    sources,
+    trained,
+)
 from modelrefresh_jobs.combine import Parts
 from modelrefresh_jobs.failures import StageError
 from modelrefresh_jobs.intake import Model
@@ -109,7 +120,7 @@ def store(
         strategy=ingredients.strategy.value,
         scale=ingredients.scale,
         formats=f"{'+'.join(start.formats)} and {'+'.join(parts.trained.formats)}, F64, {'+'.join(start.formats)}",
-        tool=f"modelrefresh {_version()}",
+        tool=f"modelrefresh {release.version()}",
     )
     text = json.dumps(codec.to_document(lineage), indent=1, sort_keys=True)
     (made.path / artifacts.PROVENANCE).write_text(text + "\n")
@@ -144,10 +155,3 @@ def _write_manners(ingredients: Ingredients, start: Model, target: pathlib.Path)
     dtype = next(iter(start.tensors.values())).form.torch_name
     instruct = donor.read_configuration(ingredients.residual)
     donor.write_configuration(target, model_config.served(instruct, dtype=dtype))
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("modelrefresh")
-    except importlib.metadata.PackageNotFoundError:
-        return "from a checkout"

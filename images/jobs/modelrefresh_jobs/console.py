@@ -1,0 +1,46 @@
+"""What a stage by hand prints: its result on standard output, everything else on standard error.
+
+Libraries write where they like, and processes that a stage starts inherit what it has, so the
+file descriptor itself is turned around. Knows documents, no stage.
+"""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, TextIO
+
+
+def take() -> TextIO:
+    """The real standard output; whatever else writes there from now on writes to standard error."""
+    sys.stdout.flush()
+    real = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return real
+
+
+def log_plainly() -> None:
+    """Log for a person who looks on: words only."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s", force=True)
+
+
+def write(stream: TextIO, document: Mapping[str, Any], *, as_json: bool) -> None:
+    """Write one document, as JSON or as lines `key: value`, and close."""
+    text = json.dumps(document, indent=1, sort_keys=True) if as_json else "\n".join(_lines(document))
+    with stream:
+        stream.write(text + "\n")
+
+
+def _lines(document: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in document.items():
+        for item in value if isinstance(value, list) else [value]:
+            yield f"{key}: {_said(item)}"
+
+
+def _said(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_said(item)}" for key, item in value.items()) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
