@@ -18,12 +18,12 @@ LOG = logging.getLogger("modelrefresh.jobs")
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one stage; the return value is the process's exit code."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     signals.install()
     words = sys.argv[1:] if arguments is None else arguments
-    if env.INPUT_VARIABLE in os.environ and len(words) == 1 and words[0] in set(env.Stage):
-        return _from_environment(env.Stage(words[0])).exit_code
-    return cli.main(words)
+    in_pod = env.INPUT_VARIABLE in os.environ and len(words) == 1 and words[0] in set(env.Stage)
+    form = "%(asctime)s %(levelname)s %(message)s" if in_pod else "%(message)s"
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=form)
+    return _from_environment(env.Stage(words[0])).exit_code if in_pod else cli.main(words)
 
 
 def _from_environment(stage: env.Stage) -> result.Result:

@@ -12,12 +12,12 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from modelrefresh.contract import codec, env, limits, result
+from modelrefresh.contract import codec, env, limits
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh_jobs import console, flags, outcome, progress, release, stages
 from modelrefresh_jobs.failures import StageError
 
-_COMMANDS: Mapping[env.Stage, tuple[type, str]] = {
+COMMANDS: Mapping[env.Stage, tuple[type, str]] = {
     env.Stage.EXTRACT: (env.ExtractInput, "cut the instruction residual of a base and its instruct model"),
     env.Stage.PREPARE: (env.PrepareInput, "filter, tokenise and pack the new text"),
     env.Stage.TRAIN: (env.TrainInput, "continue the base's pretraining on what prepare packed"),
@@ -25,6 +25,7 @@ _COMMANDS: Mapping[env.Stage, tuple[type, str]] = {
     env.Stage.EVALUATE: (env.EvaluateInput, "ask candidate and incumbent the same questions"),
     env.Stage.IMPORT: (env.ImportInput, "copy an instruct model as a sealed version"),
 }
+"""What each command's request is, and what it does."""
 _WRITERS = frozenset({env.Stage.EXTRACT, env.Stage.MERGE, env.Stage.IMPORT})
 """Stages that by hand write one folder, wherever it is wanted."""
 _ALSO = {"start": "base", "trained": "cpt"}
@@ -65,11 +66,9 @@ class _Parser(argparse.ArgumentParser):
 
 def main(words: Sequence[str]) -> int:
     """Run one stage from flags; the return value is the process's exit code."""
-    console.log_plainly()
-    document: dict[str, Any]
-    as_json = "--json" in words
     try:
-        given = _parser().parse_args(words)
+        given = parser().parse_args(words)
+        asked = request(given)
     except StageError as error:
         failure = outcome.classify(error)
         outcome.log(failure, error)
@@ -77,41 +76,44 @@ def main(words: Sequence[str]) -> int:
         out, code = console.take(), failure.exit_code
     else:
         out = console.take()
-        ended, document = _run(env.Stage(given.stage), given)
-        code = ended.exit_code
+        code, document = _run(asked, given)
+    as_json = "--json" in words
     if as_json or code is ExitCode.OK:
         console.write(out, document, as_json=as_json)
     return code
 
 
-def _run(stage: env.Stage, given: argparse.Namespace) -> tuple[result.Result, dict[str, Any]]:
-    request = env.StageInput(stage=stage, owner=given.owner, run=given.run, workspace=str(given.workspace))
-    position = progress.Progress(stage=stage.value)
-    try:
-        sections: dict[str, Any] = {outcome.section(stage): _section(stage, given)}
-        request = dataclasses.replace(request, **sections)
-        if given.port:
-            progress.serve(position, host="127.0.0.1", port=given.port)
-        summary, folder = _work(request, given, position)
-    except BaseException as error:  # noqa: BLE001 -- the boundary; log() keeps the traceback of our own faults
-        failure = outcome.classify(error)
-        outcome.log(failure, error)
-        ended = outcome.failed(request, failure, position)
-        return ended, codec.to_document(ended)
-    ended = outcome.succeeded(request, summary, position)
-    document = codec.to_document(ended) if given.json else codec.to_document(summary)
-    return ended, document | ({"folder": str(folder)} if folder else {})
+def request(given: argparse.Namespace) -> env.StageInput:
+    """The request that the flags ask for.
 
-
-def _section(stage: env.Stage, given: argparse.Namespace) -> object:
-    kind, _ = _COMMANDS[stage]
+    Raises:
+        StageError: InputInvalid, for flags that do not go together.
+    """
+    stage = env.Stage(given.stage)
+    kind, _ = COMMANDS[stage]
     values = flags.read(kind, given)
     if stage is env.Stage.PREPARE:
         values["replay_percent"] = _replay_percent(values["replay"], values["replay_percent"])
     names = [suite.name for suite in values.get("suites", ())]
     if len(set(names)) < len(names):
         raise StageError("InputInvalid", f"--suites: the names {', '.join(names)} must differ")
-    return kind(**values)
+    head = env.StageInput(stage=stage, owner=given.owner, run=given.run, workspace=str(given.workspace))
+    sections: dict[str, Any] = {outcome.section(stage): kind(**values)}
+    return dataclasses.replace(head, **sections)
+
+
+def _run(asked: env.StageInput, given: argparse.Namespace) -> tuple[ExitCode, dict[str, Any]]:
+    position = progress.Progress(stage=asked.stage.value)
+    try:
+        if given.port:
+            progress.serve(position, host="127.0.0.1", port=given.port)
+        summary, folder = _work(asked, given, position)
+    except BaseException as error:  # noqa: BLE001 -- the boundary; log() keeps the traceback of our own faults
+        failure = outcome.classify(error)
+        outcome.log(failure, error)
+        return failure.exit_code, codec.to_document(outcome.failed(asked, failure, position))
+    document = codec.to_document(outcome.succeeded(asked, summary, position) if given.json else summary)
+    return ExitCode.OK, document | ({"folder": str(folder)} if folder else {})
 
 
 def _replay_percent(replay: str | None, percent: int | None) -> int:
@@ -121,39 +123,42 @@ def _replay_percent(replay: str | None, percent: int | None) -> int:
 
 
 def _work(
-    request: env.StageInput, given: argparse.Namespace, position: progress.Progress
+    asked: env.StageInput, given: argparse.Namespace, position: progress.Progress
 ) -> tuple[outcome.Summary, pathlib.Path | None]:
-    if request.stage in _WRITERS:
+    if asked.stage in _WRITERS:
         from modelrefresh_jobs import to_folder
 
         trained = getattr(given, "trained", None)
-        return to_folder.write(request, given.out, position, trained=trained), given.out
-    module = stages.module(request.stage)
-    outcome.begin(request)
-    if request.stage is env.Stage.PREPARE:
+        return to_folder.write(asked, given.out, position, trained=trained), given.out
+    module = stages.module(asked.stage)
+    outcome.begin(asked)
+    if asked.stage is env.Stage.PREPARE:
         from modelrefresh_jobs import prepare
 
         # Blocks are made quickly, and old ones would be trained on if this attempt fails unseen.
-        shutil.rmtree(prepare.blocks(request), ignore_errors=True)
-    summary = module.run(request, position)
-    return summary, module.artifact(request, summary)
+        shutil.rmtree(prepare.blocks(asked), ignore_errors=True)
+    summary = module.run(asked, position)
+    return summary, module.artifact(asked, summary)
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """All commands with their flags; faults are StageErrors."""
     codes = flags.docstrings(ExitCode)
     table = "".join(f"  {code.value:<3} {codes[code.name]}\n" for code in ExitCode)
-    parser = _Parser(prog="modelrefresh-jobs", description="Stages of a model refresh, by hand.", epilog=_ORDER + table)
-    parser.add_argument("--version", action="version", version=f"modelrefresh {release.version()}")
-    commands = parser.add_subparsers(dest="stage", required=True, metavar="STAGE", parser_class=_Parser)
-    for stage, (kind, text) in _COMMANDS.items():
+    whole = _Parser(prog="modelrefresh-jobs", description="Stages of a model refresh, by hand.", epilog=_ORDER + table)
+    whole.add_argument("--version", action="version", version=f"modelrefresh {release.version()}")
+    commands = whole.add_subparsers(dest="stage", required=True, metavar="STAGE", parser_class=_Parser)
+    for stage, (kind, text) in COMMANDS.items():
         one = commands.add_parser(stage.value, help=text, description=f"{text[0].upper()}{text[1:]}.")
         flags.add(one, kind, also=_ALSO)
+        if stage is env.Stage.PREPARE:
+            one.set_defaults(replay_percent=None)  # the default counts where there is replay
         if stage is env.Stage.MERGE:
             flags.add(one, _Trained, also=_ALSO)
         if stage in _WRITERS:
             one.add_argument("--out", type=flags.folder, required=True, metavar="FOLDER", help="must not exist")
         _common(one, works_in_workspace=stage not in _WRITERS)
-    return parser
+    return whole
 
 
 def _common(parser: argparse.ArgumentParser, *, works_in_workspace: bool) -> None:
@@ -167,8 +172,15 @@ def _common(parser: argparse.ArgumentParser, *, works_in_workspace: bool) -> Non
     )
     parser.set_defaults(owner="by-hand", run="by-hand")
     if works_in_workspace:
-        parser.add_argument("--owner", type=flags.name, metavar="WORD", help="first part of the scratch path")
-        parser.add_argument("--run", type=flags.name, metavar="WORD", help="second part; train looks there for blocks")
+        parser.add_argument(
+            "--owner", type=flags.name, metavar="WORD", help="first part of the scratch path (default by-hand)"
+        )
+        parser.add_argument(
+            "--run",
+            type=flags.name,
+            metavar="WORD",
+            help="second part; train takes the blocks of its own run (default by-hand)",
+        )
     parser.add_argument("--json", action="store_true", help="write the result as JSON, also that of a failure")
     parser.add_argument(
         "--port", type=flags.whole(_PORTS), metavar="N", help="tell the progress on this port of 127.0.0.1"

@@ -5,7 +5,6 @@ file descriptor itself is turned around. Knows documents, no stage.
 """
 
 import json
-import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,11 +17,6 @@ def take() -> TextIO:
     real = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return real
-
-
-def log_plainly() -> None:
-    """Log for a person who looks on: words only."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s", force=True)
 
 
 def write(stream: TextIO, document: Mapping[str, Any], *, as_json: bool) -> None:

@@ -26,7 +26,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Hint:
+class Hint:
     """The type of a field, taken apart."""
 
     plain: Any
@@ -46,15 +46,20 @@ class _Hint:
 
 def add(parser: argparse.ArgumentParser, kind: type, *, also: Mapping[str, str] | None = None) -> None:
     """Give the parser a flag for each field of a record; `also` names second spellings by field."""
-    hints, texts = typing.get_type_hints(kind, include_extras=True), docstrings(kind)
+    texts = docstrings(kind)
     for field in dataclasses.fields(kind):
         names = [
             f"--{spelled.replace('_', '-')}" for spelled in (field.name, *((also or {}).get(field.name, "").split()))
         ]
-        hint = _take_apart(hints[field.name])
-        options = _options(hint, field) | {"dest": field.name}
-        text = f"{texts.get(field.name, '')} {_remark(hint, options)}".strip().replace("%", "%%")
+        known = hint(kind, field.name)
+        options = _options(known, field) | {"dest": field.name}
+        text = f"{texts.get(field.name, '')} {_remark(known, options)}".strip().replace("%", "%%")
         parser.add_argument(*names, help=text, **options)
+
+
+def hint(kind: type, field: str) -> Hint:
+    """What the flag of a record's field goes by."""
+    return _take_apart(typing.get_type_hints(kind, include_extras=True)[field])
 
 
 def read(kind: type, given: argparse.Namespace) -> dict[str, Any]:
@@ -67,7 +72,7 @@ def docstrings(kind: type) -> dict[str, str]:
     """The texts below the fields of a record or the words of an enumeration; Python keeps them in the source only."""
     [definition] = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
     assert isinstance(definition, ast.ClassDef)  # noqa: S101 -- the source of a class
-    found = {}
+    found: dict[str, str] = {}
     for field, text in itertools.pairwise(definition.body):
         if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
             targets = field.targets if isinstance(field, ast.Assign) else [getattr(field, "target", None)]
@@ -101,58 +106,58 @@ def whole(limit: limits.Range) -> Callable[[str], int]:
     return lambda text: int(_number(text, limit, int, "a whole number"))
 
 
-def _options(hint: _Hint, field: "dataclasses.Field[Any]") -> dict[str, Any]:
+def _options(known: Hint, field: "dataclasses.Field[Any]") -> dict[str, Any]:
     default = None if field.default is dataclasses.MISSING else field.default
-    if hint.plain is bool:
+    if known.plain is bool:
         return {"action": argparse.BooleanOptionalAction, "default": default}
-    if hint.limit and not hint.optional:
-        default = hint.limit.default
+    if known.limit and not known.optional:
+        default = known.limit.default
     if isinstance(default, enum.Enum):
         default = default.value
-    missing = field.default is dataclasses.MISSING and default is None and not hint.optional
-    options = {"required": missing, "default": default, "metavar": _metavar(hint), "type": _reader(hint)}
+    missing = field.default is dataclasses.MISSING and default is None and not known.optional
+    options = {"required": missing, "default": default, "metavar": _metavar(known), "type": _reader(known)}
     # A list, since argparse extends a copy of the default.
-    return options | {"action": "extend", "nargs": "+", "default": []} if hint.many else options
+    return options | {"action": "extend", "nargs": "+", "default": []} if known.many else options
 
 
-def _remark(hint: _Hint, options: Mapping[str, Any]) -> str:
-    parts = [hint.limit.accepted] if hint.limit else []
-    if isinstance(hint.plain, type) and issubclass(hint.plain, enum.Enum):
-        parts.append(" or ".join(hint.plain))
+def _remark(known: Hint, options: Mapping[str, Any]) -> str:
+    parts = [known.limit.accepted] if known.limit else []
+    if isinstance(known.plain, type) and issubclass(known.plain, enum.Enum):
+        parts.append(" or ".join(known.plain))
     if options["default"] not in (None, []):
         parts.append(f"default {options['default']}")
     return f"({'; '.join(parts)})" if parts else ""
 
 
-def _metavar(hint: _Hint) -> str:
-    if hint.many:
+def _metavar(known: Hint) -> str:
+    if known.many:
         return "NAME=TASK=PLACE"
-    if hint.limit:
-        return "N" if hint.plain is int else "X"
-    if env.DIGEST in hint.notes:
+    if known.limit:
+        return "N" if known.plain is int else "X"
+    if env.DIGEST in known.notes:
         return "DIGEST|PLACE"
-    return "PLACE" if env.URI in hint.notes else "WORD"
+    return "PLACE" if env.URI in known.notes else "WORD"
 
 
-def _reader(hint: _Hint) -> Callable[[str], object]:
-    if hint.many:
+def _reader(known: Hint) -> Callable[[str], object]:
+    if known.many:
         return _suite
-    if env.DIGEST in hint.notes:
+    if env.DIGEST in known.notes:
         return lambda text: text if re.fullmatch(env.DIGEST.pattern, text) else place(text)
-    if env.URI in hint.notes:
+    if env.URI in known.notes:
         return place
-    if limit := hint.limit:
-        words = "a whole number" if hint.plain is int else "a number"
-        return lambda text: _number(text, limit, hint.plain, words)
-    return (lambda text: _word(text, hint.plain)) if issubclass(hint.plain, enum.Enum) else _text
+    if limit := known.limit:
+        words = "a whole number" if known.plain is int else "a number"
+        return lambda text: _number(text, limit, known.plain, words)
+    return (lambda text: _word(text, known.plain)) if issubclass(known.plain, enum.Enum) else _text
 
 
-def _take_apart(hint: Any) -> _Hint:  # noqa: ANN401 -- type hints have no common type
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+def _take_apart(found: Any) -> Hint:  # noqa: ANN401 -- type hints have no common type
+    origin, inner = typing.get_origin(found), typing.get_args(found)
     if origin in (types.UnionType, typing.Union):
         [only] = [one for one in inner if one is not type(None)]
         return dataclasses.replace(_take_apart(only), optional=True)
-    return _Hint(plain=inner[0], notes=inner[1:]) if origin is Annotated else _Hint(plain=hint)
+    return Hint(plain=inner[0], notes=inner[1:]) if origin is Annotated else Hint(plain=found)
 
 
 def _number(text: str, limit: limits.Range, kind: type, words: str) -> Any:  # noqa: ANN401 -- int or float
