@@ -12,9 +12,9 @@ DIGEST = "0123456789abcdef" * 4
 STRANGE = ("/etc", "file:///etc", "../../etc", DIGEST[1:], DIGEST + "0", DIGEST.upper(), DIGEST + "\n", "")
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400])
 def test_what_is_no_number_is_in_no_range(value: float) -> None:
-    assert not limits.Range(least=-math.inf, most=math.inf).holds(value)
+    assert not limits.Range(least=-1, most=1).holds(value)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -20,10 +20,10 @@ def take() -> TextIO:
 
 
 def write(stream: TextIO, document: Mapping[str, Any], *, as_json: bool) -> None:
-    """Write one document, as JSON or as lines `key: value`, and close."""
+    """Write one document, as JSON or as lines `key: value`."""
     text = json.dumps(document, indent=1, sort_keys=True) if as_json else "\n".join(_lines(document))
-    with stream:
-        stream.write(text + "\n")
+    stream.write(text + "\n")
+    stream.flush()
 
 
 def _lines(document: Mapping[str, Any]) -> Iterator[str]:

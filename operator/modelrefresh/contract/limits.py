@@ -4,7 +4,6 @@ Stated once for both who ask: `api/` makes schema and messages of it, the stages
 checks its flags with it. Knows no field's name or meaning; those are in `env` and in `api/`.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,10 +20,10 @@ class Range:
     """Taken where nothing is said; a decimal is a text, as in the API. None: somebody must say it."""
 
     def holds(self, value: float) -> bool:
-        """Whether the number is accepted; what is no number never is."""
+        """Whether the number is accepted; nan, which is in no order with others, never is."""
         low = self.least < value if self.open_low else self.least <= value
         high = value < self.most if self.open_high else value <= self.most
-        return math.isfinite(value) and low and high
+        return low and high
 
     @property
     def accepted(self) -> str:
