@@ -66,13 +66,13 @@ def draft(
 ) -> Iterator[Draft]:
     """Open a draft under `parent`; what is not sealed by the end of the block is removed.
 
-    Leftovers with the same label are removed first: of earlier attempts, whose pods are gone, and
-    of processes that died.
+    Leftovers with the same label are removed first: those of earlier attempts, whose pods are gone,
+    and of this one, if the process that wrote them has died, as by hand, where all are the first.
     """
     parent.mkdir(parents=True, exist_ok=True)
     for left in sorted(parent.glob(f".{glob.escape(label)}.*.partial")):
         number = left.name.removeprefix(f".{label}.").split(".")[0]
-        if number.isdecimal() and (int(number) < attempt or _is_abandoned(left)):
+        if number.isdecimal() and (int(number) < attempt or (int(number) == attempt and _is_abandoned(left))):
             shutil.rmtree(left, ignore_errors=True)
     path = parent / f".{label}.{attempt}.{secrets.token_hex(6)}.partial"
     path.mkdir()

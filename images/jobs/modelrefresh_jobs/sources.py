@@ -40,7 +40,7 @@ def resolve(uri: str, request: env.StageInput, *, reason: str = _MODEL) -> pathl
         StageError: with `reason` when nothing usable is there; the message lists what is.
     """
     found = _found(uri, request, reason)
-    if reason in _FOLDERS and not found.is_dir():
+    if reason in _FOLDERS and found.is_file():
         raise StageError(reason, f"{uri}: {found} is a file; expected the folder that holds it")
     return found
 

@@ -138,7 +138,9 @@ def _packed(request: env.StageInput) -> sealed.Manifest:
     try:
         return sealed.verify(prepare.blocks(request), deep=False)
     except sealed.BrokenSealError as error:
-        raise failures.StageError("DataUnreadable", f"packed blocks of run {request.run}: {error}") from error
+        raise failures.StageError(
+            "DataUnreadable", f"blocks of run {request.run}: {error}; prepare it first"
+        ) from error
 
 
 def _load(request: env.StageInput, wanted: env.TrainInput) -> packing.Blocks:
