@@ -7,6 +7,7 @@ weights, a chat template and a stop token of its own.
 import dataclasses
 import functools
 import json
+import os
 import pathlib
 import shutil
 from collections.abc import Mapping
@@ -178,6 +179,13 @@ def quiet(stage: env.Stage) -> Progress:
 def workspace_of(root: pathlib.Path) -> artifacts.Workspace:
     """The paths below a root."""
     return artifacts.Workspace(root=root)
+
+
+def shell() -> dict[str, str]:
+    """Environment in which `python -m modelrefresh_jobs` is this checkout's, as a person would call it."""
+    root = pathlib.Path(__file__).parents[2]
+    own = {"PYTHONPATH": f"{root / 'operator'}:{root / 'images' / 'jobs'}", "OMP_NUM_THREADS": "1"}
+    return {name: value for name, value in os.environ.items() if name != env.INPUT_VARIABLE} | own
 
 
 def logits(folder: pathlib.Path) -> np.ndarray[Any, Any]:

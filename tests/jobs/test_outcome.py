@@ -7,7 +7,7 @@ import pathlib
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
 
 import pytest
 import safetensors
@@ -40,6 +40,14 @@ def extraction(root: pathlib.Path, pair: builders.Pair) -> env.StageInput:
 
 def announced(root: pathlib.Path) -> result.Result:
     return result.parse((root / "termination-log").read_text())
+
+
+def leave(request: env.StageInput, stage: env.Stage, name: str, text: str) -> None:
+    """A sealed folder of this content, as another stage of the same run leaves it."""
+    folder = builders.workspace_of(pathlib.Path(request.workspace)).stage(request.owner, request.run, stage)
+    with sealed.draft(folder, kind="any", label=name) as made:
+        (made.path / "file").write_text(text)
+        sealed.seal(made, target=folder / name)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +109,24 @@ def test_a_finished_stage_runs_again_for_another_request_or_a_lost_artifact(tmp_
     assert sealed.is_sealed(folder)
 
 
+@pytest.mark.parametrize(
+    ("stage", "section", "before", "name"),
+    [
+        (env.Stage.TRAIN, {"train": env.TrainInput(start="file:///x", learning_rate=1.0)}, env.Stage.PREPARE, "blocks"),
+        (env.Stage.MERGE, {"merge": env.MergeInput(start="file:///x", residual="0" * 64)}, env.Stage.TRAIN, "model"),
+    ],
+)
+def test_a_result_stands_only_for_what_the_stage_before_left_then(
+    tmp_path: pathlib.Path, stage: env.Stage, section: dict[str, object], before: env.Stage, name: str
+) -> None:
+    request = builders.request(tmp_path, stage, **section)
+    leave(request, before, name, "first")
+    outcome.record(request, result.Result(stage=stage, run="r1", attempt=1, exit_code=ExitCode.OK))
+    assert outcome.earlier(request) is not None
+    leave(request, before, name, "second")
+    assert outcome.earlier(request) is None
+
+
 def test_a_refused_input_says_why_in_result_and_termination_message(tmp_path: pathlib.Path) -> None:
     pair = builders.Pair(base=tmp_path / "none", instruct=tmp_path / "none", trained=tmp_path)
     ended = entry.attempt(extraction(tmp_path, pair))
@@ -123,26 +149,40 @@ def test_a_workspace_that_cannot_be_written_still_gets_a_termination_message(tmp
     assert entry.attempt(extraction(tmp_path, pair)) == announced(tmp_path)
 
 
-def test_sigterm_interrupts_a_stage_unless_it_defers(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def signalled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The stage's handlers, for the time of one test."""
     monkeypatch.setattr(signals, "_STATE", signals._State())  # noqa: SLF001 -- one per process otherwise
-    before = signal.getsignal(signal.SIGTERM)
+    before = [(number, signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGINT)]
     signals.install()
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signalled")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_interrupts_a_stage_unless_it_defers(number: signal.Signals) -> None:
     called: list[bool] = []
-    try:
-        with signals.deferred(lambda: called.append(True)):
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(0.01)
-            assert signals.requested()
-        with pytest.raises(signals.Preempted):
-            signal.raise_signal(signal.SIGTERM)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with signals.deferred(lambda: called.append(True)):
+        signal.raise_signal(number)
+        assert signals.requested()
+    with pytest.raises(signals.Preempted, match=number.name):
+        signal.raise_signal(number)
     assert called == [True]
 
 
+@pytest.mark.usefixtures("signalled")
+def test_only_a_second_interrupt_does_not_wait() -> None:
+    with signals.deferred():
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(signals.Preempted):
+            signal.raise_signal(signal.SIGINT)
+
+
 def python(*words: object, **variables: str) -> subprocess.CompletedProcess[str]:
-    paths = f"{ROOT / 'operator'}:{ROOT / 'images' / 'jobs'}"
-    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", **variables}
+    environment = builders.shell() | variables
     command = [sys.executable, "-m", "modelrefresh_jobs", *map(str, words)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
@@ -165,21 +205,6 @@ def test_an_input_of_another_version_is_refused_as_such(tmp_path: pathlib.Path) 
     assert ran.returncode == ExitCode.BAD_INPUT
     assert "unknown keys ['of_tomorrow']" in ran.stderr
     assert announced(tmp_path).reason == "InputInvalid"
-
-
-def test_the_stages_work_by_hand_from_a_shell(tmp_path: pathlib.Path) -> None:
-    pair = builders.tiny_pair(tmp_path)
-    residual, out = tmp_path / "residual", tmp_path / "new"
-    cut = python("extract", "--base", pair.base, "--instruct", pair.instruct, "--out", residual)
-    assert cut.returncode == 0, cut.stderr
-    merge = ("merge", "--base", pair.base, "--cpt", pair.base, "--residual", residual, "--out", out)
-    made = python(*merge)
-    assert made.returncode == 0, made.stderr
-    assert f"digest: {sealed.verify(out, deep=True).digest}" in made.stdout
-    assert builders.weights(out) == builders.weights(pair.instruct)
-    again = python(*merge)
-    assert again.returncode == ExitCode.BAD_INPUT
-    assert "exists already" in again.stderr
 
 
 def test_a_sweep_makes_room_where_there_is_none_for_its_own_folder(

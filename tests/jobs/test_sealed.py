@@ -2,12 +2,16 @@
 
 import os
 import pathlib
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
 
 from modelrefresh.contract import artifacts
 from modelrefresh_jobs import sealed
+from tests.jobs import builders
 
 
 def publish(parent: pathlib.Path, *, attempt: int = 1, text: str = "weights") -> sealed.Manifest:
@@ -149,11 +153,35 @@ def test_a_kill_between_any_two_steps_leaves_nothing_or_all(tmp_path: pathlib.Pa
     assert step > 8
 
 
+def test_what_a_killed_process_left_under_the_same_attempt_goes(tmp_path: pathlib.Path) -> None:
+    script = """
+import os, pathlib, signal, sys
+from modelrefresh_jobs import sealed
+from tests.jobs import builders
+with sealed.draft(pathlib.Path(sys.argv[1]), kind="version", label="new [1]"):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    ran = subprocess.run([sys.executable, "-c", script, str(tmp_path)], env=builders.shell(), check=False)
+    assert ran.returncode == -signal.SIGKILL
+    [left] = tmp_path.iterdir()
+    with sealed.draft(tmp_path, kind="version", label="new [1]") as made:
+        assert list(tmp_path.iterdir()) == [made.path]
+    assert not left.exists()
+
+
+def test_what_another_process_is_still_writing_stays(tmp_path: pathlib.Path) -> None:
+    with (
+        sealed.draft(tmp_path, kind="version", label="new") as one,
+        sealed.draft(tmp_path, kind="version", label="new"),
+    ):
+        assert one.path.is_dir()
+
+
 def test_leftovers_of_later_or_other_attempts_are_not_touched(tmp_path: pathlib.Path) -> None:
-    for name in (".chat.r1.2.aaaa.partial", ".chat.r2.1.aaaa.partial"):
+    for name in (".chat.r1.3.aaaa.partial", ".chat.r2.1.aaaa.partial"):
         (tmp_path / name).mkdir()
     publish(tmp_path, attempt=2)
-    assert {".chat.r1.2.aaaa.partial", ".chat.r2.1.aaaa.partial"} <= {path.name for path in tmp_path.iterdir()}
+    assert {".chat.r1.3.aaaa.partial", ".chat.r2.1.aaaa.partial"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_two_writers_of_the_same_content_do_no_harm(tmp_path: pathlib.Path) -> None:

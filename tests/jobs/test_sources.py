@@ -95,3 +95,15 @@ def test_an_unreachable_hub_is_worth_another_try(tmp_path: pathlib.Path, monkeyp
     with pytest.raises(StageError, match="cannot be reached") as caught:
         sources.resolve(f"hf://org/name@{COMMIT}", request(tmp_path))
     assert (caught.value.reason, caught.value.exit_code) == ("SourceUnavailable", ExitCode.TRANSIENT)
+
+
+def test_a_file_in_the_place_of_a_model_is_told_from_its_folder(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(StageError, match=r"config\.json is a file; expected the folder"):
+        sources.resolve(f"file://{tmp_path}/config.json", request(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b"])
+def test_a_name_that_no_path_can_have_is_refused(tmp_path: pathlib.Path, name: str) -> None:
+    with pytest.raises(StageError, match=r"no file system|does not exist"):
+        sources.resolve(f"file://{tmp_path}/{name}", request(tmp_path))

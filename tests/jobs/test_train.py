@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from modelrefresh.contract import env, result
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs import sealed, training, training_arguments, training_checkpoints, training_record
+from modelrefresh_jobs import prepare, sealed, training, training_arguments, training_record
 from modelrefresh_jobs.failures import StageError
 from modelrefresh_jobs.progress import Progress
 from tests.jobs import builders, corpora
@@ -174,8 +174,40 @@ def test_a_checkpoint_of_other_blocks_is_not_gone_on_from(tmp_path: pathlib.Path
     run = Run(tmp_path)
     run.train_until(5)
     corpora.prepared(tmp_path, run.base, documents=61)
-    assert training_checkpoints.newest(run.layout.checkpoints, blocks="another") is None
-    assert run.train().resumed_step == 0
+    ended = run.train()
+    assert (ended.resumed_step, ended.lost_steps) == (0, 0)
+
+
+def test_a_checkpoint_of_other_settings_is_not_gone_on_from(tmp_path: pathlib.Path) -> None:
+    run = Run(tmp_path)
+    run.train_until(5)
+    assert run.request.train is not None
+    other = dataclasses.replace(run.request.train, learning_rate=1e-3, checkpoint_seconds=7)
+    run.request = dataclasses.replace(run.request, train=other)
+    ended = run.train()
+    assert (ended.resumed_step, ended.lost_steps) == (0, 0)
+
+
+def test_what_was_trained_says_from_which_blocks(tmp_path: pathlib.Path) -> None:
+    run = Run(tmp_path)
+    run.train()
+    assert sealed.read(run.layout.model).parents["blocks"] == sealed.read(prepare.blocks(run.request)).digest
+
+
+def test_a_setting_at_its_default_is_as_good_as_one_that_is_not_there() -> None:
+    said = env.TrainInput(start="file:///x", learning_rate=1.0, checkpoint_seconds=5, zero_stage=0, lora_rank=64)
+    silent = env.TrainInput(start="file:///x", learning_rate=1.0, sequence_length=32)
+    first, second = (training_record.made_from(one, blocks="b") for one in (said, silent))
+    assert first == second
+    assert training_record.fits({"blocks": "b"}, first)
+    assert not training_record.fits({"blocks": "c"}, first)
+
+
+def test_blocks_of_another_length_than_asked_for_are_refused_with_both(tmp_path: pathlib.Path) -> None:
+    run = Run(tmp_path)
+    corpora.prepared(tmp_path, run.base, sequence_length=64)
+    with pytest.raises(StageError, match=r"is 32, but the prepared blocks hold 64 tokens"):
+        run.train()
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_nothing_is_kept(tmp_path: pathlib.Path) -> None:

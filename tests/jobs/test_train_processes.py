@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from modelrefresh.contract import artifacts, env, result
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs import sealed, torchrun, training, training_record
+from modelrefresh_jobs import sealed, signals, torchrun, training, training_record
 from modelrefresh_jobs.failures import StageError
 from tests.jobs import builders, corpora
 
@@ -126,6 +126,23 @@ def test_how_a_process_ends_is_how_the_stage_ends(
     with pytest.raises(StageError) as caught:
         torchrun.train(two_processes(tmp_path), builders.quiet(env.Stage.TRAIN))
     assert (caught.value.reason, caught.value.exit_code) == (reason, exit_code)
+
+
+_WAIT = "import time\nwhile not (exchange / 'stop').exists(): time.sleep(0.01)\n"
+_STEP = 'at = pathlib.Path({position!r}); at.parent.mkdir(parents=True); at.write_text(\'{{"done": 1, "total": 9}}\')\n'
+
+
+@pytest.mark.parametrize(("stepped", "kept"), [(False, "nothing of this attempt"), (True, "seen")])
+def test_a_signal_asks_for_a_checkpoint_once_there_is_a_step_to_save(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, *, stepped: bool, kept: str
+) -> None:
+    request = two_processes(tmp_path)
+    position = training_record.layout(request).position
+    step = _STEP.format(position=str(position)) if stepped else ""
+    pretend(monkeypatch, f"{step}started(0)\n{_WAIT}ended(0, 'Preempted', 12)")
+    monkeypatch.setattr(signals, "requested", lambda: position.exists() or not stepped)
+    with pytest.raises((StageError, signals.Preempted), match=kept):
+        torchrun.train(request, builders.quiet(env.Stage.TRAIN))
 
 
 def test_processes_that_never_begin_are_no_fault_of_the_memory(

@@ -1,151 +1,187 @@
 """The stages by hand, for people without a cluster: `modelrefresh-jobs merge --base ... --out ...`.
 
-extract, import and merge take folders and write one folder; prepare, train and evaluate take
-the fields of their request as flags and work in a workspace folder. Knows flags, no work.
+Every stage takes the fields of its request as flags. extract, import and merge write one folder;
+prepare, train and evaluate work in a workspace folder. Nothing is remembered: the same command
+does its work again. Knows commands, no work; the flags of a record are `flags`' matter.
 """
 
 import argparse
 import dataclasses
-import enum
 import pathlib
-import sys
-import types
-import typing
-from collections.abc import Callable, Sequence
-from typing import Any
+import shutil
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
-from modelrefresh.contract import env, result
-from modelrefresh_jobs import extract, import_model, intake, merge, outcome, sealed
+from modelrefresh.contract import codec, env, limits
+from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh_jobs import console, flags, outcome, progress, release, stages
 from modelrefresh_jobs.failures import StageError
-from modelrefresh_jobs.progress import Progress
 
-Attempt = Callable[[env.StageInput], result.Result]
-Summary = result.ExtractSummary | result.ImportSummary | result.MergeSummary
-
-_GENERIC = {
-    env.Stage.PREPARE: env.PrepareInput,
-    env.Stage.TRAIN: env.TrainInput,
-    env.Stage.EVALUATE: env.EvaluateInput,
+COMMANDS: Mapping[env.Stage, tuple[type, str]] = {
+    env.Stage.EXTRACT: (env.ExtractInput, "cut the instruction residual of a base and its instruct model"),
+    env.Stage.PREPARE: (env.PrepareInput, "filter, tokenise and pack the new text"),
+    env.Stage.TRAIN: (env.TrainInput, "continue the base's pretraining on what prepare packed"),
+    env.Stage.MERGE: (env.MergeInput, "add the residual to the trained model or adapter"),
+    env.Stage.EVALUATE: (env.EvaluateInput, "ask candidate and incumbent the same questions"),
+    env.Stage.IMPORT: (env.ImportInput, "copy an instruct model as a sealed version"),
 }
+"""What each command's request is, and what it does."""
+_WRITERS = frozenset({env.Stage.EXTRACT, env.Stage.MERGE, env.Stage.IMPORT})
+"""Stages that by hand write one folder, wherever it is wanted."""
+_ALSO = {"start": "base", "trained": "cpt"}
+_PORTS = limits.Range(least=1, most=65_535)
+_ORDER = """\
+In this order, each on what the one before wrote:
+
+  modelrefresh-jobs extract --base base --instruct instruct --out residual
+  modelrefresh-jobs prepare --base base --data news.jsonl
+  modelrefresh-jobs train --base base
+  modelrefresh-jobs merge --base base --trained workspace/runs/by-hand/by-hand/train/model --residual residual --out new
+  modelrefresh-jobs evaluate --candidate new --incumbent instruct --suites facts=question-answering=facts.jsonl
+
+A PLACE is a path, file:///PATH, or hf://ORG/NAME@COMMIT. Ctrl-C leaves; train saves a checkpoint first and goes
+on from it with the same command; a second Ctrl-C leaves at once. docs/by-hand.md shows all of it.
+
+exit codes:
+"""
 
 
-def main(words: Sequence[str], attempt: Attempt) -> int:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Trained:
+    """What a merge by hand takes beside its request; in a pod it is where the run's own train stage left it."""
+
+    trained: env.Uri
+    """What training wrote: a complete checkpoint or a PEFT adapter."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Refuses as the stages do, and takes no shortened flags, which a new flag could change."""
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 -- argparse's own
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        raise StageError("InputInvalid", f"{message.removeprefix('argument ')} (see {self.prog} --help)")
+
+
+def main(words: Sequence[str]) -> int:
     """Run one stage from flags; the return value is the process's exit code."""
-    flags = _parser().parse_args(words)
-    stage = env.Stage(flags.stage)
-    if stage in _GENERIC:
-        ended = attempt(_request(stage, flags))
-        sys.stdout.write(result.render(ended) + "\n")
-        return ended.exit_code
     try:
-        summary = _weights(stage, flags)
-    except BaseException as error:
+        given = parser().parse_args(words)
+        asked = request(given)
+    except StageError as error:
         failure = outcome.classify(error)
-        if not failure.expected:
-            raise
-        sys.stderr.write(f"{failure.reason}: {failure.message}\n")
-        return failure.exit_code
-    for field in dataclasses.fields(summary):
-        sys.stdout.write(f"{field.name}: {getattr(summary, field.name)}\n")
-    return 0
+        outcome.log(failure, error)
+        document = {"exit_code": int(failure.exit_code), "reason": failure.reason, "message": failure.message}
+        out, code = console.take(), failure.exit_code
+    else:
+        out = console.take()
+        code, document = _run(asked, given)
+    as_json = "--json" in words
+    if as_json or code is ExitCode.OK:
+        console.write(out, document, as_json=as_json)
+    return code
 
 
-def _weights(stage: env.Stage, flags: argparse.Namespace) -> Summary:
-    progress, out = Progress(stage=stage.value), flags.out.absolute()
-    if out.exists():
-        raise StageError("InputInvalid", f"--out: {out} exists already; name a folder that does not")
-    kind = extract.KIND if stage is env.Stage.EXTRACT else merge.KIND
-    parents = {name: str(value) for name, value in vars(flags).items() if name in ("instruct", "start", "trained")}
-    with sealed.draft(out.parent, kind=kind, label=out.name, parents=parents) as made:
-        if stage is env.Stage.EXTRACT:
-            base, instruct = intake.accept(flags.base), intake.accept(flags.instruct)
-            return extract.store(base, instruct, made, progress=progress, target=out)
-        if stage is env.Stage.IMPORT:
-            return import_model.store(intake.accept(flags.instruct), made, progress=progress, target=out)
-        ingredients = merge.Ingredients(
-            start=flags.start,
-            trained=flags.trained,
-            residual=flags.residual,
-            strategy=env.Strategy(flags.strategy),
-            scale=flags.scale,
-        )
-        return merge.store(ingredients, made, progress=progress, target=out)
+def request(given: argparse.Namespace) -> env.StageInput:
+    """The request that the flags ask for.
+
+    Raises:
+        StageError: InputInvalid, for flags that do not go together.
+    """
+    stage = env.Stage(given.stage)
+    kind, _ = COMMANDS[stage]
+    values = flags.read(kind, given)
+    if stage is env.Stage.PREPARE:
+        values["replay_percent"] = _replay_percent(values["replay"], values["replay_percent"])
+    names = [suite.name for suite in values.get("suites", ())]
+    if len(set(names)) < len(names):
+        raise StageError("InputInvalid", f"--suites: the names {', '.join(names)} must differ")
+    head = env.StageInput(stage=stage, owner=given.owner, run=given.run, workspace=str(given.workspace))
+    sections: dict[str, Any] = {outcome.section(stage): kind(**values)}
+    return dataclasses.replace(head, **sections)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="modelrefresh-jobs", description="Stages of a model refresh, by hand.")
-    stages = parser.add_subparsers(dest="stage", required=True)
-    one = stages.add_parser("extract", help="cut the instruction residual of a base and its instruct model")
-    _folders(one, base="base model", instruct="instruct model")
-    one = stages.add_parser("import", help="copy an instruct model as a sealed version")
-    _folders(one, instruct="instruct model")
-    one = stages.add_parser("merge", help="add the residual to a continually pretrained model or adapter")
-    _folders(one, residual="folder written by extract")
-    one.add_argument(
-        "--base", "--start", dest="start", type=pathlib.Path, required=True, help="model training began at"
-    )
-    one.add_argument("--cpt", "--trained", dest="trained", type=pathlib.Path, required=True, help="trained weights")
-    one.add_argument("--scale", type=float, default=1.0, help="factor of the residual (default 1.0)")
-    one.add_argument("--strategy", choices=list(env.Strategy), default=env.Strategy.RESIDUAL)
-    for stage, kind in _GENERIC.items():
-        _fields(stages.add_parser(stage.value, help=(kind.__doc__ or "").split("\n")[0]), kind)
-    return parser
+def _run(asked: env.StageInput, given: argparse.Namespace) -> tuple[ExitCode, dict[str, Any]]:
+    position = progress.Progress(stage=asked.stage.value)
+    try:
+        if given.port:
+            progress.serve(position, host="127.0.0.1", port=given.port)
+        summary, folder = _work(asked, given, position)
+    except BaseException as error:  # noqa: BLE001 -- the boundary; log() keeps the traceback of our own faults
+        failure = outcome.classify(error)
+        outcome.log(failure, error)
+        return failure.exit_code, codec.to_document(outcome.failed(asked, failure, position))
+    document = codec.to_document(outcome.succeeded(asked, summary, position) if given.json else summary)
+    return ExitCode.OK, document | ({"folder": str(folder)} if folder else {})
 
 
-def _folders(parser: argparse.ArgumentParser, **folders: str) -> None:
-    for name, meaning in folders.items():
-        parser.add_argument(f"--{name}", type=pathlib.Path, required=True, help=meaning)
-    parser.add_argument("--out", type=pathlib.Path, required=True, help="folder to write; must not exist")
+def _replay_percent(replay: str | None, percent: int | None) -> int:
+    if replay is None and percent is not None:
+        raise StageError("InputInvalid", f"--replay-percent: {percent} percent of what? Give --replay too")
+    return 0 if replay is None else int(percent or limits.REPLAY_PERCENT.default or 0)
 
 
-def _fields(parser: argparse.ArgumentParser, kind: type) -> None:
+def _work(
+    asked: env.StageInput, given: argparse.Namespace, position: progress.Progress
+) -> tuple[outcome.Summary, pathlib.Path | None]:
+    if asked.stage in _WRITERS:
+        from modelrefresh_jobs import to_folder
+
+        trained = getattr(given, "trained", None)
+        return to_folder.write(asked, given.out, position, trained=trained), given.out
+    module = stages.module(asked.stage)
+    outcome.begin(asked)
+    if asked.stage is env.Stage.PREPARE:
+        from modelrefresh_jobs import prepare
+
+        # Blocks are made quickly, and old ones would be trained on if this attempt fails unseen.
+        shutil.rmtree(prepare.blocks(asked), ignore_errors=True)
+    summary = module.run(asked, position)
+    return summary, module.artifact(asked, summary)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands with their flags; faults are StageErrors."""
+    codes = flags.docstrings(ExitCode)
+    table = "".join(f"  {code.value:<3} {codes[code.name]}\n" for code in ExitCode)
+    whole = _Parser(prog="modelrefresh-jobs", description="Stages of a model refresh, by hand.", epilog=_ORDER + table)
+    whole.add_argument("--version", action="version", version=f"modelrefresh {release.version()}")
+    commands = whole.add_subparsers(dest="stage", required=True, metavar="STAGE", parser_class=_Parser)
+    for stage, (kind, text) in COMMANDS.items():
+        one = commands.add_parser(stage.value, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        flags.add(one, kind, also=_ALSO)
+        if stage is env.Stage.PREPARE:
+            one.set_defaults(replay_percent=None)  # the default counts where there is replay
+        if stage is env.Stage.MERGE:
+            flags.add(one, _Trained, also=_ALSO)
+        if stage in _WRITERS:
+            one.add_argument("--out", type=flags.folder, required=True, metavar="FOLDER", help="must not exist")
+        _common(one, works_in_workspace=stage not in _WRITERS)
+    return whole
+
+
+def _common(parser: argparse.ArgumentParser, *, works_in_workspace: bool) -> None:
+    use = "scratch of the stages, and downloads of hf:// places" if works_in_workspace else "downloads of hf:// places"
     parser.add_argument(
-        "--workspace", type=pathlib.Path, default=pathlib.Path("workspace"), help="scratch and versions"
+        "--workspace",
+        type=flags.folder,
+        default="workspace",
+        metavar="FOLDER",
+        help=f"{use} (default workspace)",
     )
-    parser.add_argument("--owner", default="by-hand", help="first part of the scratch path")
-    parser.add_argument("--run", default="by-hand", help="second part of it; train finds there what prepare left")
-    hints = typing.get_type_hints(kind)
-    for field in _flags(kind):
-        required = field.default is dataclasses.MISSING and not _optional(hints[field.name])
-        flag = f"--{field.name.replace('_', '-')}"
-        if typing.get_origin(hints[field.name]) is tuple:
-            parser.add_argument(flag, type=_suite, nargs="+", required=required, default=(), metavar="NAME=TASK=URI")
-        elif hints[field.name] is bool:
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=field.default)
-        else:
-            default = None if field.default is dataclasses.MISSING else field.default
-            parser.add_argument(flag, type=_scalar(hints[field.name]), required=required, default=default)
-
-
-def _flags(kind: type) -> list[dataclasses.Field[Any]]:
-    """The fields that people at a shell give; what a later stage will be asked is none of them."""
-    hints = typing.get_type_hints(kind)
-    return [field for field in dataclasses.fields(kind) if hints[field.name] != env.TrainInput | None]
-
-
-def _request(stage: env.Stage, flags: argparse.Namespace) -> env.StageInput:
-    kind = _GENERIC[stage]
-    values = {field.name: getattr(flags, field.name) for field in _flags(kind)}
-    values |= {name: _as_uri(value) for name, value in values.items() if name in ("base", "data", "replay", "start")}
-    values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-    head = env.StageInput(stage=stage, owner=flags.owner, run=flags.run, workspace=str(flags.workspace.absolute()))
-    return dataclasses.replace(head, **{stage.value: kind(**values)})
-
-
-def _suite(text: str) -> env.SuiteInput:
-    name, task, uri = text.split("=", 2)
-    return env.SuiteInput(name=name, task=env.Task(task), uri=str(_as_uri(uri)))
-
-
-def _as_uri(place: str | None) -> str | None:
-    return place if place is None or "://" in place else f"file://{pathlib.Path(place).absolute()}"
-
-
-def _optional(hint: object) -> bool:
-    return isinstance(hint, types.UnionType)
-
-
-def _scalar(hint: object) -> Callable[[str], object]:
-    plain = typing.get_args(hint)[0] if _optional(hint) else hint
-    assert isinstance(plain, type)  # noqa: S101 -- the contract's fields are scalars, optionals or tuples of suites
-    return plain if not issubclass(plain, enum.Enum) else typing.cast("Callable[[str], object]", plain)
+    parser.set_defaults(owner="by-hand", run="by-hand")
+    if works_in_workspace:
+        parser.add_argument(
+            "--owner", type=flags.name, metavar="WORD", help="first part of the scratch path (default by-hand)"
+        )
+        parser.add_argument(
+            "--run",
+            type=flags.name,
+            metavar="WORD",
+            help="second part; train takes the blocks of its own run (default by-hand)",
+        )
+    parser.add_argument("--json", action="store_true", help="write the result as JSON, also that of a failure")
+    parser.add_argument(
+        "--port", type=flags.whole(_PORTS), metavar="N", help="tell the progress on this port of 127.0.0.1"
+    )

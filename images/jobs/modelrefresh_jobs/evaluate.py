@@ -43,8 +43,7 @@ def run(request: env.StageInput, progress: Progress) -> result.EvaluateSummary:
     assert wanted is not None  # noqa: S101 -- env.parse() guarantees the section of the stage
     chosen = suites.load_all(wanted.suites, request)
     items = suites.choose(chosen, wanted.max_items)
-    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
-    models = {digest: preflight.version(workspace, digest) for digest in (wanted.candidate, wanted.incumbent) if digest}
+    models = {digest: preflight.version(request, digest) for digest in (wanted.candidate, wanted.incumbent) if digest}
     for folder in models.values():
         preflight.check_answers(prompts.load(folder), items, max_new_tokens=wanted.max_new_tokens)
     progress.report(0, len(models) * sum(map(len, items.values())), unit="answers")

@@ -5,7 +5,6 @@ together, and writes `versions/<digest>/`. With strategy Direct the trained inst
 itself the candidate. The pass over the weights is `combine`'s.
 """
 
-import importlib.metadata
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from modelrefresh_jobs import (
     lineage,
     model_config,
     pair,
+    release,
     sealed,
     shards,
     sources,
@@ -129,7 +129,7 @@ def store(
         strategy=ingredients.strategy.value,
         scale=parts.scale,
         formats=f"{'+'.join(start.formats)} and {'+'.join(parts.trained.formats)}, F64, {'+'.join(_weights(layout))}",
-        tool=f"modelrefresh {_version()}",
+        tool=f"modelrefresh {release.version()}",
     )
     text = json.dumps(codec.to_document(provenance), indent=1, sort_keys=True)
     (made.path / artifacts.PROVENANCE).write_text(text + "\n")
@@ -181,10 +181,3 @@ def _weights(layout: Sequence[Shard]) -> dict[str, int]:
         dtype: sum(one.size // one.width for one in written if one.dtype == dtype)
         for dtype in sorted({one.dtype for one in written})
     }
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("modelrefresh")
-    except importlib.metadata.PackageNotFoundError:
-        return "from a checkout"

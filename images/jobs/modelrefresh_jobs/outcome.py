@@ -7,18 +7,34 @@ request first, the result last.
 
 import errno
 import json
+import logging
 import os
 import pathlib
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from modelrefresh.contract import artifacts, codec, env, result
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs import failures, signals
+from modelrefresh_jobs import failures, sealed, signals
 from modelrefresh_jobs.failures import StageError
+from modelrefresh_jobs.progress import Progress
+
+LOG = logging.getLogger("modelrefresh.jobs")
 
 TERMINATION_VARIABLE = "MODELREFRESH_TERMINATION_LOG"
 REQUEST = "request.json"
+Summary = (
+    result.ExtractSummary
+    | result.ImportSummary
+    | result.PrepareSummary
+    | result.TrainSummary
+    | result.MergeSummary
+    | result.EvaluateSummary
+    | result.SweepSummary
+)
+_READS = {env.Stage.TRAIN: (env.Stage.PREPARE, "blocks"), env.Stage.MERGE: (env.Stage.TRAIN, "model")}
+"""What a stage reads of its own run under a fixed name; all else that it reads is named by its content."""
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 _NO_SPACE_SAID = ("No space left on device", "PytorchStreamWriter failed writing", "unexpected pos")
 _OUTSIDE = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET, errno.ECONNREFUSED})
@@ -50,8 +66,44 @@ def classify(error: BaseException) -> Failure:
     return Failure(exit_code=ExitCode.INTERNAL, reason="InternalError", message=detail, expected=False)
 
 
+def log(failure: Failure, error: BaseException) -> None:
+    """Say why an attempt gave up."""
+    LOG.log(logging.ERROR, "%s: %s", failure.reason, failure.message, exc_info=None if failure.expected else error)
+
+
+def section(stage: env.Stage) -> str:
+    """Field of request and result that belongs to a stage."""
+    return "import_" if stage is env.Stage.IMPORT else stage.value
+
+
+def succeeded(request: env.StageInput, summary: Summary, position: Progress) -> result.Result:
+    """The result of an attempt that came to its end."""
+    head = result.Result(
+        stage=request.stage,
+        run=request.run,
+        attempt=request.attempt,
+        exit_code=ExitCode.OK,
+        warnings=tuple(position.warnings),
+    )
+    sections: dict[str, Any] = {section(request.stage): summary}
+    return replace(head, **sections)
+
+
+def failed(request: env.StageInput, failure: Failure, position: Progress) -> result.Result:
+    """The result of an attempt that gave up."""
+    return result.Result(
+        stage=request.stage,
+        run=request.run,
+        attempt=request.attempt,
+        exit_code=failure.exit_code,
+        reason=failure.reason,
+        message=failure.message,
+        step=position.done if position.unit == "steps" else None,
+    )
+
+
 def earlier(request: env.StageInput) -> result.Result | None:
-    """The successful result of this very request, if an attempt of it finished before."""
+    """The successful result of this very request on what it reads now, if an attempt of it finished before."""
     folder = _folder(request)
     try:
         if (folder / REQUEST).read_text() != _identity(request):
@@ -135,7 +187,17 @@ def _folder(request: env.StageInput) -> pathlib.Path:
 def _identity(request: env.StageInput) -> str:
     document = codec.to_document(request)
     del document["attempt"]
+    if request.stage in _READS:
+        before, name = _READS[request.stage]
+        document["read"] = _digest(_folder(replace(request, stage=before)) / name)
     return json.dumps(document, sort_keys=True, indent=1)
+
+
+def _digest(folder: pathlib.Path) -> str:
+    try:
+        return sealed.read(folder).digest
+    except sealed.BrokenSealError:
+        return ""
 
 
 def _write(target: pathlib.Path, text: str) -> None:

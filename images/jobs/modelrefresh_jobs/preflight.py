@@ -38,11 +38,13 @@ def check(request: env.StageInput, wanted: env.PrepareInput) -> Ready:
     start = intake.accept(sources.resolve(wanted.base, request))
     _check_start(start, wanted)
     workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
-    residual = workspace.residual(wanted.residual) if wanted.residual else None
+    residual = None
+    if wanted.residual:
+        residual = sources.stored(wanted.residual, request, below=workspace.residual, reason="ResidualIncompatible")
     if residual:
         check_answers(_candidate(residual, start, wanted), items, max_new_tokens=wanted.max_new_tokens)
     if wanted.incumbent:
-        serves = prompts.load(version(workspace, wanted.incumbent))
+        serves = prompts.load(version(request, wanted.incumbent))
         check_answers(serves, items, max_new_tokens=wanted.max_new_tokens)
     return Ready(suites=loaded, residual=residual)
 
@@ -57,13 +59,16 @@ def check_bytes(ready: Ready) -> None:
         _verify(ready.residual, below=("",))
 
 
-def version(workspace: artifacts.Workspace, digest: str) -> pathlib.Path:
-    """The folder of a version that is to answer.
+def version(request: env.StageInput, name: str) -> pathlib.Path:
+    """The folder of a version that is to answer; by hand any model's folder, as a URI.
 
     Raises:
         StageError: ModelUnreadable, when it is missing or incomplete.
     """
-    folder = workspace.version(digest)
+    below = artifacts.Workspace(root=pathlib.Path(request.workspace)).version
+    folder = sources.stored(name, request, below=below, reason="ModelUnreadable")
+    if folder != below(name):
+        return folder
     try:
         sealed.verify(folder, deep=False)
     except sealed.BrokenSealError as error:

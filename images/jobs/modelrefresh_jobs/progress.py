@@ -66,8 +66,8 @@ class Progress:
         return "\n".join([*lines, ""])
 
 
-def serve(progress: Progress, *, port: int) -> None:
-    """Answer on this port from a daemon thread; a taken port is logged and ignored."""
+def serve(progress: Progress, *, port: int, host: str = "") -> None:
+    """Answer on this port of one or all addresses from a daemon thread; a taken port is logged and ignored."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -83,7 +83,7 @@ def serve(progress: Progress, *, port: int) -> None:
             """Requests are not worth a log line."""
 
     try:
-        server = http.server.ThreadingHTTPServer(("", port), Handler)
+        server = http.server.ThreadingHTTPServer((host, port), Handler)
     except OSError as error:
         LOG.warning("progress: port %d cannot be served (%s); the stage goes on without", port, error)
         return

@@ -7,6 +7,8 @@ written. Knows no model, residual or stage.
 """
 
 import contextlib
+import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -66,19 +68,21 @@ def draft(
 ) -> Iterator[Draft]:
     """Open a draft under `parent`; what is not sealed by the end of the block is removed.
 
-    Leftovers of earlier attempts with the same label are removed first: their pods are gone.
+    Leftovers with the same label are removed first: those of earlier attempts, whose pods are gone,
+    and of this one, if the process that wrote them has died, as by hand, where all are the first.
     """
     parent.mkdir(parents=True, exist_ok=True)
-    for left in sorted(parent.glob(f".{label}.*.partial")):
+    for left in sorted(parent.glob(f".{glob.escape(label)}.*.partial")):
         number = left.name.removeprefix(f".{label}.").split(".")[0]
-        if number.isdecimal() and int(number) < attempt:
+        if number.isdecimal() and (int(number) < attempt or (int(number) == attempt and _is_abandoned(left))):
             shutil.rmtree(left, ignore_errors=True)
     path = parent / f".{label}.{attempt}.{secrets.token_hex(6)}.partial"
     path.mkdir()
-    try:
-        yield Draft(path=path, kind=kind, parents=parents or {})
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
+    with _held(path):
+        try:
+            yield Draft(path=path, kind=kind, parents=parents or {})
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def seal(made: Draft, *, target: pathlib.Path | None = None) -> Manifest:
@@ -159,6 +163,34 @@ def sha256(path: pathlib.Path) -> str:
     """Content hash of one file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _held(folder: pathlib.Path) -> Iterator[None]:
+    """Say to others on this machine that the folder is in use; the kernel takes it back when the process dies."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _is_abandoned(folder: pathlib.Path) -> bool:
+    # Where the file system knows no such locks, every draft counts as in use.
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(handle)
 
 
 def _seal_file(made: Draft, path: pathlib.Path) -> SealedFile:

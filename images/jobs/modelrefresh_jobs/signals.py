@@ -1,8 +1,9 @@
-"""SIGTERM, the way Kubernetes asks a stage to leave.
+"""SIGTERM, the way Kubernetes asks a stage to leave, and SIGINT (Ctrl-C), the way a person does.
 
 By default the main thread is interrupted with `Preempted`, so that `finally` blocks clean up.
 A stage that has something to save first says so with `deferred()`: inside it the signal only
-raises a flag and calls back. Knows nothing of what a stage saves or how the exit is reported.
+raises a flag and calls back, and a second Ctrl-C does not wait. Knows nothing of what a stage
+saves or how the exit is reported.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 
 
 class Preempted(BaseException):
-    """SIGTERM arrived; no `except Exception` on the way may swallow it."""
+    """A signal arrived; no `except Exception` on the way may swallow it."""
 
 
 @dataclass(slots=True)
@@ -26,19 +27,20 @@ _STATE = _State()
 
 
 def install() -> None:
-    """Take over SIGTERM; call once from the main thread."""
+    """Take over SIGTERM and SIGINT; call once from the main thread."""
     _STATE.requested.clear()
-    signal.signal(signal.SIGTERM, _on_sigterm)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _on_signal)
 
 
 def requested() -> bool:
-    """Whether SIGTERM has arrived."""
+    """Whether a signal has arrived."""
     return _STATE.requested.is_set()
 
 
 @contextlib.contextmanager
 def deferred(callback: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold `Preempted` back: SIGTERM sets the flag and calls back (in the main thread) instead.
+    """Hold `Preempted` back: the signal sets the flag and calls back (in the main thread) instead.
 
     The block decides itself when it leaves, and raises `Preempted` if it stopped short.
     """
@@ -49,10 +51,11 @@ def deferred(callback: Callable[[], None] | None = None) -> Iterator[None]:
         _STATE.deferrals.pop()
 
 
-def _on_sigterm(_number: int, _frame: object) -> None:
+def _on_signal(number: int, _frame: object) -> None:
+    again = number == signal.SIGINT and _STATE.requested.is_set()
     _STATE.requested.set()
-    if not _STATE.deferrals:
-        raise Preempted("SIGTERM arrived; the pod is asked to leave")
+    if again or not _STATE.deferrals:
+        raise Preempted(f"{signal.Signals(number).name} arrived, and nothing of this attempt is kept")
     for callback in tuple(_STATE.deferrals):
         callback()
 

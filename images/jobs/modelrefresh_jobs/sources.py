@@ -10,6 +10,7 @@ import logging
 import os
 import pathlib
 import re
+from collections.abc import Callable
 
 from modelrefresh.contract import artifacts, env
 from modelrefresh.contract.exit_codes import ExitCode
@@ -18,6 +19,9 @@ from modelrefresh_jobs.failures import StageError
 
 LOG = logging.getLogger("modelrefresh.jobs")
 
+_MODEL = "ModelUnreadable"
+_FOLDERS = frozenset({_MODEL, "ResidualIncompatible"})
+"""What is read under these reasons is always a folder."""
 _HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[^/@]+)")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 WANTED = (
@@ -30,12 +34,19 @@ _UNWANTED = ("consolidated*", "original/*", "onnx/*")
 _LISTED = 20
 
 
-def resolve(uri: str, request: env.StageInput, *, reason: str = "ModelUnreadable") -> pathlib.Path:
-    """The local path behind a URI.
+def resolve(uri: str, request: env.StageInput, *, reason: str = _MODEL) -> pathlib.Path:
+    """The local path behind a URI; that of a model is a folder.
 
     Raises:
         StageError: with `reason` when nothing usable is there; the message lists what is.
     """
+    found = _found(uri, request, reason)
+    if reason in _FOLDERS and found.is_file():
+        raise StageError(reason, f"{uri}: {found} is a file; expected the folder that holds it")
+    return found
+
+
+def _found(uri: str, request: env.StageInput, reason: str) -> pathlib.Path:
     scheme, separator, rest = uri.partition("://")
     if not separator:
         raise StageError(reason, f"{uri}: not a URI; expected pvc://CLAIM/PATH, hf://ORG/NAME@COMMIT or file:///PATH")
@@ -47,6 +58,11 @@ def resolve(uri: str, request: env.StageInput, *, reason: str = "ModelUnreadable
         return _from_hub(uri, request, reason)
     hint = "copy the bucket to a volume and name it as pvc://CLAIM/PATH" if scheme == "s3" else "use pvc, hf or file"
     raise StageError(reason, f"{uri}: {scheme}:// sources are not supported; {hint}")
+
+
+def stored(name: str, request: env.StageInput, *, below: Callable[[str], pathlib.Path], reason: str) -> pathlib.Path:
+    """A folder of the workspace by its digest; by hand any folder, as a URI, which `env.parse` refuses in a pod."""
+    return resolve(name, request, reason=reason) if "://" in name else below(name)
 
 
 def _below_claim(uri: str, rest: str, sources: pathlib.Path, reason: str) -> pathlib.Path:

@@ -84,8 +84,8 @@ def _command(wanted: env.TrainInput) -> list[str]:
 def _wait(
     process: "subprocess.Popen[bytes]", exchange: pathlib.Path, request: env.StageInput, progress: Progress
 ) -> int:
-    position = training_record.layout(request).position
-    before = training_record.read(position)
+    position, alone = training_record.layout(request).position, request.train is None or request.train.nodes == 1
+    first = before = training_record.read(position)
     while True:
         code = process.poll()
         seen = training_record.read(position)
@@ -96,6 +96,8 @@ def _wait(
         if code is not None:
             return code
         if signals.requested():
+            if alone and seen == first:
+                raise signals.Preempted("asked to leave before the first step; nothing of this attempt is kept")
             (exchange / STOP).touch()
         time.sleep(_POLL_SECONDS)
 

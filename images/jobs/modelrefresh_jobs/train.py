@@ -1,7 +1,8 @@
 """The train stage: continual pretraining on the packed blocks.
 
 One process trains right here; several, or a GPU under ZeRO, are started by torchrun. Either
-way SIGTERM means: save a checkpoint, then leave. Knows nothing of models and data.
+way SIGTERM and Ctrl-C mean: save a checkpoint, then leave; before there is anything to save,
+leave at once. Knows nothing of models and data.
 """
 
 import pathlib
@@ -20,10 +21,10 @@ def run(request: env.StageInput, progress: Progress) -> result.TrainSummary:
     """Train; see `training.train` for what may go wrong."""
     wanted = request.train
     assert wanted is not None  # noqa: S101 -- env.parse() guarantees the section of the stage
-    with signals.deferred():
-        if torchrun.needed(wanted):
+    if torchrun.needed(wanted):
+        with signals.deferred():
             return torchrun.train(request, progress)
-        # The process that only starts others needs neither torch nor the seconds to import it.
-        from modelrefresh_jobs import training
+    # The process that only starts others needs neither torch nor the seconds to import it.
+    from modelrefresh_jobs import training
 
-        return training.train(request, progress, stop=signals.requested)
+    return training.train(request, progress, stop=signals.requested)

@@ -9,7 +9,7 @@ import logging
 import os
 import pathlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import safetensors
 import torch
@@ -27,6 +27,7 @@ from modelrefresh_jobs import (
     packing,
     prepare,
     sealed,
+    signals,
     sources,
     training_arguments,
     training_checkpoints,
@@ -56,10 +57,11 @@ def train(request: env.StageInput, progress: Progress, *, stop: Callable[[], boo
     transformers.set_seed(wanted.seed)
     places, start = training_record.layout(request), sources.resolve(wanted.start, request)
     _require_room(pathlib.Path(request.workspace), wanted, start)
-    packed_digest, packed = _packed(request).digest, packing.load(prepare.blocks(request))
+    parents = training_record.made_from(wanted, blocks=_packed(request).digest)
+    packed = _load(request, wanted)
     terms = watch.Terms(
         checkpoints=places.checkpoints,
-        blocks=packed_digest,
+        parents=parents,
         position=places.position,
         checkpoint_seconds=wanted.checkpoint_seconds,
         tokens_per_step=training_arguments.global_batch(wanted) * packed[0].shape[1],
@@ -67,18 +69,21 @@ def train(request: env.StageInput, progress: Progress, *, stop: Callable[[], boo
     )
     observer = watch.Watch(terms, progress)
     trainer = _trainer(wanted, start, packed, output=places.checkpoints, observer=observer)
-    resumed, lost = _resume_point(trainer, places, packed_digest)
-    trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
-    if observer.preempted:
-        raise _preempted(trainer.state, places)
-    _seal_model(trainer, request, places, start=start)
+    resumed, lost = _resume_point(trainer, places, parents)
+    # Up to here there was nothing to save, and a signal ended it.
+    with signals.deferred():
+        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+        if observer.preempted:
+            raise _preempted(trainer.state, places)
+        began = intake.fingerprint(start, workspace=artifacts.Workspace(root=pathlib.Path(request.workspace)))
+        _seal_model(trainer, request, places, {**parents, sealed.START: began})
     resumed_step = training_checkpoints.step(resumed) if resumed else 0
     return _summary(
         trainer.state,
         tokens=terms.tokens_per_step,
         seconds=observer.seconds,
         resumed=(resumed_step, lost),
-        start=_fingerprint(start, request),
+        start=began,
     )
 
 
@@ -117,7 +122,7 @@ def _trainer(
 
         # The Trainer's processes are connected by now; on CPUs DeepSpeed does not notice by itself before ZeRO-3 loads.
         deepspeed.init_distributed(dist_backend=torch.distributed.get_backend(), verbose=False)
-    model = _model(start, wanted)
+    model = _model(start, wanted, packed[0].shape[1])
     examples = arguments.max_steps * training_arguments.global_batch(wanted)
     trainer = Trainer(
         model=lora.attach(model, wanted) if wanted.method is env.Method.LORA else model,
@@ -134,10 +139,24 @@ def _packed(request: env.StageInput) -> sealed.Manifest:
     try:
         return sealed.verify(prepare.blocks(request), deep=False)
     except sealed.BrokenSealError as error:
-        raise failures.StageError("DataUnreadable", f"packed blocks of run {request.run}: {error}") from error
+        raise failures.StageError(
+            "DataUnreadable", f"blocks of run {request.run}: {error}; prepare it first"
+        ) from error
 
 
-def _model(start: pathlib.Path, wanted: env.TrainInput) -> PreTrainedModel:
+def _load(request: env.StageInput, wanted: env.TrainInput) -> packing.Blocks:
+    packed = packing.load(prepare.blocks(request))
+    length = packed[0].shape[1]
+    if wanted.sequence_length not in (None, length):
+        raise failures.StageError(
+            "InvalidSpec",
+            f"spec.training.sequenceLength is {wanted.sequence_length}, but the prepared blocks hold {length} "
+            "tokens each; train with the length that they were prepared with",
+        )
+    return packed
+
+
+def _model(start: pathlib.Path, wanted: env.TrainInput, length: int) -> PreTrainedModel:
     model = transformers.AutoModelForCausalLM.from_pretrained(
         start,
         config=model_config.load(start, intake.accept(start).config),
@@ -146,11 +165,11 @@ def _model(start: pathlib.Path, wanted: env.TrainInput) -> PreTrainedModel:
         trust_remote_code=False,
         use_safetensors=True,
     )
-    longest = getattr(model.config.get_text_config(), "max_position_embeddings", wanted.sequence_length)
-    if longest < wanted.sequence_length:
+    longest = getattr(model.config.get_text_config(), "max_position_embeddings", length)
+    if longest < length:
         raise failures.StageError(
             "InvalidSpec",
-            f"spec.training.sequenceLength is {wanted.sequence_length}, but {wanted.start} knows {longest} positions; "
+            f"spec.training.sequenceLength is {length}, but {wanted.start} knows {longest} positions; "
             f"expected at most {longest}.",
         )
     model.config.use_cache = False
@@ -158,10 +177,11 @@ def _model(start: pathlib.Path, wanted: env.TrainInput) -> PreTrainedModel:
 
 
 def _resume_point(
-    trainer: Trainer, places: training_record.Layout, blocks_digest: str
+    trainer: Trainer, places: training_record.Layout, parents: Mapping[str, str]
 ) -> tuple[pathlib.Path | None, int]:
-    reached = int(training_record.read(places.position).get("done", 0))
-    found = training_checkpoints.newest(places.checkpoints, blocks=blocks_digest)
+    before = training_record.read(places.position)
+    reached = int(before.get("done", 0)) if training_record.fits(before.get("made_from", {}), parents) else 0
+    found = training_checkpoints.newest(places.checkpoints, parents=parents)
     at = training_checkpoints.step(found) if found else 0
     # All processes have looked before the first one cleans up.
     trainer.accelerator.wait_for_everyone()
@@ -182,24 +202,19 @@ def _preempted(state: TrainerState, places: training_record.Layout) -> failures.
 
 
 def _seal_model(
-    trainer: Trainer, request: env.StageInput, places: training_record.Layout, *, start: pathlib.Path
+    trainer: Trainer, request: env.StageInput, places: training_record.Layout, parents: Mapping[str, str]
 ) -> None:
     first = trainer.is_world_process_zero()
     label = "model" if first else f"model-{trainer.args.process_index}"
-    with sealed.draft(places.folder, kind="trained", label=label, attempt=request.attempt) as made:
+    with sealed.draft(places.folder, kind="trained", label=label, attempt=request.attempt, parents=parents) as made:
         trainer.model.config.use_cache = True
         trainer.save_model(str(made.path))
         (made.path / "training_args.bin").unlink(missing_ok=True)
         if first:
             _require_finite(made.path)
-            made.parents = {sealed.START: _fingerprint(start, request)}
             sealed.seal(made, target=places.model)
             shutil.rmtree(places.checkpoints, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
-
-
-def _fingerprint(start: pathlib.Path, request: env.StageInput) -> str:
-    return intake.fingerprint(start, workspace=artifacts.Workspace(root=pathlib.Path(request.workspace)))
 
 
 def _require_finite(folder: pathlib.Path) -> None:

@@ -8,32 +8,34 @@ line, for the one before. Two are kept. Knows nothing of what a checkpoint conta
 import logging
 import pathlib
 import shutil
+from collections.abc import Mapping
 
-from modelrefresh_jobs import sealed
+from modelrefresh_jobs import sealed, training_record
 
 LOG = logging.getLogger("modelrefresh.jobs")
 _KEPT = 2
 _PREFIX = "checkpoint-"
 
 
-def newest(folder: pathlib.Path, *, blocks: str) -> pathlib.Path | None:
-    """The newest whole checkpoint made from these blocks; damaged ones are named in the log."""
+def newest(folder: pathlib.Path, *, parents: Mapping[str, str]) -> pathlib.Path | None:
+    """The newest whole checkpoint made from these; damaged ones are named in the log."""
     for path in reversed(_all(folder)):
         try:
             manifest = sealed.verify(path, deep=True)
         except sealed.BrokenSealError as error:
             LOG.warning("train: checkpoint at step %d cannot be used, trying the one before: %s", step(path), error)
             continue
-        if manifest.parents.get("blocks") == blocks:
+        if training_record.fits(manifest.parents, parents):
             return path
-        LOG.warning("train: checkpoint at step %d was made from other blocks and is passed over", step(path))
+        others = " and ".join(name for name in parents if manifest.parents.get(name) != parents[name])
+        LOG.warning("train: checkpoint at step %d was made from other %s and is passed over", step(path), others)
     return None
 
 
-def seal(folder: pathlib.Path, *, at: int, blocks: str) -> None:
+def seal(folder: pathlib.Path, *, at: int, parents: Mapping[str, str]) -> None:
     """Finish the checkpoint of this step and remove all but the newest ones."""
     path = folder / f"{_PREFIX}{at}"
-    sealed.seal(sealed.Draft(path=path, kind="checkpoint", parents={"blocks": blocks}), target=path)
+    sealed.seal(sealed.Draft(path=path, kind="checkpoint", parents=parents), target=path)
     for old in _all(folder)[:-_KEPT]:
         shutil.rmtree(old)
 

@@ -8,7 +8,7 @@ the step where the next attempt can read it. Knows nothing of models and data.
 import math
 import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -30,8 +30,8 @@ class Terms:
     """What a watch goes by."""
 
     checkpoints: pathlib.Path
-    blocks: str
-    """Digest of the packed blocks, kept in each checkpoint."""
+    parents: Mapping[str, str]
+    """What the run is made from, kept in each checkpoint."""
     position: pathlib.Path
     """File that says how far the run came."""
     checkpoint_seconds: float
@@ -85,15 +85,15 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         due = time.monotonic() - self._recorded >= _RECORD_SECONDS or state.global_step >= state.max_steps
         if state.is_world_process_zero and due:
             self._recorded = time.monotonic()
-            training_record.write(self._terms.position, self._progress)
+            training_record.write(self._terms.position, self._progress, parents=self._terms.parents)
 
     def on_save(self, _arguments: Arguments, state: State, _control: Control, **_: object) -> None:
         """Seal what the Trainer wrote, once every process has written its part."""
         if distributed.is_initialized():
             distributed.barrier()
         if state.is_world_process_zero:
-            training_checkpoints.seal(self._terms.checkpoints, at=state.global_step, blocks=self._terms.blocks)
-            training_record.write(self._terms.position, self._progress)
+            training_checkpoints.seal(self._terms.checkpoints, at=state.global_step, parents=self._terms.parents)
+            training_record.write(self._terms.position, self._progress, parents=self._terms.parents)
         self._saved = time.monotonic()
 
     @staticmethod

@@ -10,9 +10,10 @@ from typing import Annotated, Final
 
 import pydantic
 
-from modelrefresh.api.parts import Claim, ListMap, Part
+from modelrefresh.api.parts import Claim, ListMap, Part, whole
 from modelrefresh.api.sources import Source
 from modelrefresh.api.values import Confidence, Difference, Fraction, Name
+from modelrefresh.contract import limits
 from modelrefresh.contract.env import Task
 
 METRICS: Final = {
@@ -145,7 +146,7 @@ class Evaluation(Part):
     """Every gate must pass before a candidate may serve."""
     confidence: Confidence = "0.95"
     """One-sided confidence at which a measured value must clear its threshold; 0.5 to less than 1."""
-    max_items: int = pydantic.Field(default=1000, ge=1, le=100_000)
+    max_items: int = whole(limits.MAX_ITEMS)
     """Items used per suite at most, the first ones of a fixed shuffle."""
-    max_new_tokens: int = pydantic.Field(default=64, ge=1, le=4096)
+    max_new_tokens: int = whole(limits.MAX_NEW_TOKENS)
     """Tokens that an answer may have at most."""

@@ -17,6 +17,7 @@ from pydantic.annotated_handlers import GetCoreSchemaHandler, GetJsonSchemaHandl
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
 from modelrefresh import errors
+from modelrefresh.contract.limits import Range
 
 VALIDATIONS = "x-kubernetes-validations"
 _CLAIM = "claim"
@@ -109,26 +110,20 @@ class Part(pydantic.BaseModel):
         return document
 
 
-def between(low: str, high: str, *, open_low: bool = False, open_high: bool = False) -> Claim:
-    """A decimal in a string, from low to high; an open end does not belong to the range."""
-    least, most = float(low), float(high)
+def whole(limit: Range) -> Any:  # noqa: ANN401 -- as pydantic.Field, which mypy takes for any type
+    """A whole number in this range, with its default."""
+    default = ... if limit.default is None else limit.default
+    return pydantic.Field(default=default, ge=limit.least, le=limit.most)
+
+
+def between(limit: Range) -> Claim:
+    """A decimal in a string, in this range."""
     number = r"-?[0-9]+(\.[0-9]+)?(e-?[0-9]{1,2})?"
-    accepted = (
-        f"{'more than' if open_low else 'at least'} {low} and {'less than' if open_high else 'at most'} {high}"
-        if open_low or open_high
-        else f"from {low} to {high}"
-    )
-
-    def holds(text: str) -> bool:
-        if not re.fullmatch(number, text):
-            return False
-        value = float(text)
-        return (least < value if open_low else least <= value) and (value < most if open_high else value <= most)
-
+    accepted = limit.accepted
     return Claim(
-        cel=f"self.matches(r'^{number}$') && double(self) {'>' if open_low else '>='} {least!r}"
-        f" && double(self) {'<' if open_high else '<='} {most!r}",
-        holds=holds,
+        cel=f"self.matches(r'^{number}$') && double(self) {'>' if limit.open_low else '>='} {float(limit.least)!r}"
+        f" && double(self) {'<' if limit.open_high else '<='} {float(limit.most)!r}",
+        holds=lambda text: bool(re.fullmatch(number, text)) and limit.holds(float(text)),
         message=f"is not a decimal number {accepted}",
         expression=f"""'"' + self + '" is not a decimal number {accepted}'""",
         says=lambda text: f'"{text}" is not a decimal number {accepted}',

@@ -11,10 +11,11 @@ from typing import Final
 import pydantic
 
 from modelrefresh.api.evaluation import Evaluation, Gate, Suite, Versus
-from modelrefresh.api.parts import Claim, Part, parse
+from modelrefresh.api.parts import Claim, Part, parse, whole
 from modelrefresh.api.profile import ProfileLimits, ProfileSpec, ProfileStage, Toleration
 from modelrefresh.api.sources import Source
-from modelrefresh.api.values import Epochs, Fraction, LearningRate, Name, ObjectName, Scale, Schedule, TimeZone
+from modelrefresh.api.values import Epochs, LearningRate, Name, ObjectName, Scale, Schedule, TimeZone, WarmupRatio
+from modelrefresh.contract import limits
 from modelrefresh.contract.env import LearningRateSchedule, Method, Strategy
 
 __all__ = [
@@ -58,7 +59,7 @@ class NamedRef(Part):
 class Replay(Source):
     """General text mixed in against forgetting."""
 
-    percent: int = pydantic.Field(default=5, ge=1, le=50)
+    percent: int = whole(limits.REPLAY_PERCENT)
     """Share of replay tokens in the packed blocks, in percent."""
 
 
@@ -74,9 +75,9 @@ class Data(Source):
 class LoraSettings(Part):
     """Low-rank adapters on all linear layers."""
 
-    rank: int = pydantic.Field(default=64, ge=1, le=1024)
+    rank: int = whole(limits.LORA_RANK)
     """Rank of the adapters."""
-    alpha: int = pydantic.Field(default=128, ge=1, le=4096)
+    alpha: int = whole(limits.LORA_ALPHA)
     """Scaling: the adapters count alpha / rank times."""
     embeddings: bool = False
     """Also train embeddings and head in full, at the adapters' rate: seldom wanted, see docs/decisions."""
@@ -89,40 +90,40 @@ class Training(Part):
     """Residual trains the base and adds the residual; Direct trains the instruct model (for comparison)."""
     method: Method = Method.LORA
     """LoRA trains low-rank adapters, Full trains all weights."""
-    max_tokens: int = pydantic.Field(default=100_000_000, ge=1, le=100_000_000_000)
+    max_tokens: int = whole(limits.MAX_TOKENS)
     """Upper bound of tokens after packing; documents beyond it are left out and reported."""
-    sequence_length: int = pydantic.Field(default=2048, ge=16, le=131_072)
+    sequence_length: int = whole(limits.SEQUENCE_LENGTH)
     """Tokens per block."""
     learning_rate: LearningRate | None = None
     """Peak learning rate, a decimal in quotes; more than 0, at most 1. If absent 2e-4 for LoRA, 2e-5 for Full."""
     learning_rate_schedule: LearningRateSchedule = LearningRateSchedule.LINEAR
     """How the rate goes on after the warm-up: Linear or Cosine to zero, or Constant."""
-    warmup_ratio: Fraction = "0.05"
+    warmup_ratio: WarmupRatio = str(limits.WARMUP_RATIO.default)
     """Share of the steps over which the rate rises from zero, a decimal in quotes from 0 to 1."""
-    epochs: Epochs = "1"
+    epochs: Epochs = str(limits.EPOCHS.default)
     """Passes over the blocks, a decimal in quotes; more than 0, at most 100."""
-    batch_size: int = pydantic.Field(default=8, ge=1, le=4096)
+    batch_size: int = whole(limits.BATCH_SIZE)
     """Sequences per device and step."""
-    gradient_accumulation: int = pydantic.Field(default=1, ge=1, le=4096)
+    gradient_accumulation: int = whole(limits.GRADIENT_ACCUMULATION)
     """Steps whose gradients are summed before the weights change."""
-    nodes: int = pydantic.Field(default=1, ge=1, le=64)
+    nodes: int = whole(limits.NODES)
     """Training pods that work together; the profile limits them."""
-    gpus_per_node: int = pydantic.Field(default=1, ge=0, le=16)
+    gpus_per_node: int = whole(limits.GPUS_PER_NODE)
     """GPUs of each training pod; 0 trains on CPU."""
-    zero_stage: int = pydantic.Field(default=2, ge=0, le=3)
+    zero_stage: int = whole(limits.ZERO_STAGE)
     """DeepSpeed ZeRO stage: 0 shards nothing, 1 optimizer states, 2 also gradients, 3 also weights."""
     lora: LoraSettings = LoraSettings()
     """Adapters; only read where method is LoRA."""
-    checkpoint_seconds: int = pydantic.Field(default=600, ge=1, le=86_400)
+    checkpoint_seconds: int = whole(limits.CHECKPOINT_SECONDS)
     """Time between checkpoints, which is the most that a lost node costs."""
-    seed: int = pydantic.Field(default=0, ge=0, le=2_147_483_647)
+    seed: int = whole(limits.SEED)
     """Seed of shuffling and of training."""
 
 
 class ResidualSettings(Part):
     """How the residual is added."""
 
-    scale: Scale = "1.0"
+    scale: Scale = str(limits.SCALE.default)
     """Factor of the residual, a decimal in quotes from 0 to 2; 1.0 in the paper."""
 
 

@@ -13,6 +13,7 @@ import pydantic
 from pydantic_core import PydanticCustomError
 
 from modelrefresh.api.parts import between
+from modelrefresh.contract import limits
 
 Name = Annotated[str, pydantic.Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 SUBDOMAIN: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
@@ -20,12 +21,13 @@ SUBDOMAIN: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9]
 ObjectName = Annotated[str, pydantic.Field(min_length=1, max_length=253, pattern=f"^{SUBDOMAIN}$")]
 
 _Number = Annotated[str, pydantic.Field(min_length=1, max_length=16)]
-LearningRate = Annotated[_Number, between("0", "1", open_low=True)]
-Epochs = Annotated[_Number, between("0", "100", open_low=True)]
-Scale = Annotated[_Number, between("0", "2")]
-Confidence = Annotated[_Number, between("0.5", "1", open_high=True)]
-Difference = Annotated[_Number, between("-1", "1")]
-Fraction = Annotated[_Number, between("0", "1")]
+LearningRate = Annotated[_Number, between(limits.LEARNING_RATE)]
+WarmupRatio = Annotated[_Number, between(limits.WARMUP_RATIO)]
+Epochs = Annotated[_Number, between(limits.EPOCHS)]
+Scale = Annotated[_Number, between(limits.SCALE)]
+Confidence = Annotated[_Number, between(limits.Range(least=0.5, most=1, open_high=True))]
+Difference = Annotated[_Number, between(limits.Range(least=-1, most=1))]
+Fraction = Annotated[_Number, between(limits.Range(least=0, most=1))]
 
 _QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
 Quantity = Annotated[str, pydantic.Field(min_length=1, max_length=20, pattern=_QUANTITY)]

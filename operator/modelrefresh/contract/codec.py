@@ -1,23 +1,33 @@
 """Frozen records to JSON documents and back, strictly.
 
 Knows the few shapes the contract uses: str, int, float, bool, enums, tuples, mappings,
-optionals and nested records. Refuses unknown and missing keys and wrong types by name, so
-that an operator and a Job image of different versions fail loudly instead of guessing.
+optionals, nested records and texts of a form. Refuses unknown and missing keys and wrong types
+by name, so that an operator and a Job image of different versions fail loudly, not by guessing.
 Written by hand because the contract must need nothing but the standard library.
 """
 
 import dataclasses
 import enum
+import re
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
 
 R = TypeVar("R")
 
 
 class CodecError(ValueError):
     """A document does not fit the record; the message names the path, what was seen and what was expected."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """What an `Annotated` text must look like, as a regular expression over all of it and in words."""
+
+    pattern: str
+    says: str
 
 
 def to_document(record: object) -> dict[str, Any]:
@@ -46,7 +56,7 @@ def from_document(kind: type[R], document: object, *, path: str = "") -> R:
     """
     if not isinstance(document, Mapping):
         raise CodecError(f"{path or kind.__name__}: expected an object, saw {type(document).__name__}")
-    hints = typing.get_type_hints(kind)
+    hints = typing.get_type_hints(kind, include_extras=True)
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(document) - set(fields))
     if unknown:
@@ -83,6 +93,8 @@ def _render(value: object) -> object:
 
 def _parse(hint: Any, value: object, *, path: str) -> object:  # noqa: ANN401 -- type hints have no common type
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return _parse_form(arguments, value, path=path)
     if origin in (types.UnionType, typing.Union):
         return _parse_optional(arguments, value, path=path)
     if origin is tuple:
@@ -95,9 +107,16 @@ def _parse(hint: Any, value: object, *, path: str) -> object:  # noqa: ANN401 --
         return {str(key): _parse(arguments[1], item, path=f"{path}.{key}") for key, item in value.items()}
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return from_document(hint, value, path=path)
-    if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        return _parse_enum(hint, value, path=path)
-    return _parse_scalar(hint, value, path=path)
+    parse = _parse_enum if issubclass(hint, enum.Enum) else _parse_scalar
+    return parse(hint, value, path=path)
+
+
+def _parse_form(arguments: tuple[Any, ...], value: object, *, path: str) -> object:
+    parsed = _parse(arguments[0], value, path=path)
+    for form in arguments[1:]:
+        if isinstance(form, Form) and not re.fullmatch(form.pattern, str(parsed), flags=re.DOTALL):
+            raise CodecError(f"{path}: expected {form.says}, saw {parsed!r}")
+    return parsed
 
 
 def _parse_optional(arguments: tuple[Any, ...], value: object, *, path: str) -> object:
@@ -132,4 +151,5 @@ def _mismatch(hint: object, value: object, *, path: str) -> CodecError:
 
 
 def _spell(hint: object) -> str:
-    return hint.__name__ if isinstance(hint, type) else str(hint)
+    plain = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
+    return plain.__name__ if isinstance(plain, type) else str(plain)

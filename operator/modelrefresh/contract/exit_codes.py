@@ -22,6 +22,6 @@ class ExitCode(enum.IntEnum):
     OUT_OF_MEMORY = 11
     """Host or accelerator memory did not suffice for these settings."""
     PREEMPTED = 12
-    """SIGTERM arrived; a checkpoint was saved as far as the stage has any."""
+    """SIGTERM or Ctrl-C arrived; a checkpoint was saved as far as the stage has any."""
     TRANSIENT = 13
     """Something outside failed that may work later: network, hub, full or read-only disk."""

@@ -1,0 +1,42 @@
+"""Ranges hold what they say, and a request of a pod can name no path where a digest belongs."""
+
+import json
+import math
+import random
+
+import pytest
+
+from modelrefresh.contract import codec, env, limits
+
+DIGEST = "0123456789abcdef" * 4
+STRANGE = ("/etc", "file:///etc", "../../etc", DIGEST[1:], DIGEST + "0", DIGEST.upper(), DIGEST + "\n", "")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400])
+def test_what_is_no_number_is_in_no_range(value: float) -> None:
+    assert not limits.Range(least=-1, most=1).holds(value)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_end_belongs_to_a_range_unless_it_is_open(seed: int) -> None:
+    draw = random.Random(seed)  # noqa: S311 -- repeatable on purpose
+    least, width = draw.uniform(-5, 5), draw.uniform(0.1, 5)
+    low, high = draw.random() < 0.5, draw.random() < 0.5
+    limit = limits.Range(least=least, most=least + width, open_low=low, open_high=high)
+    assert (limit.holds(limit.least), limit.holds(limit.most)) == (not low, not high)
+    assert limit.holds(least + width / 2)
+    assert not limit.holds(least - width)
+    assert not limit.holds(least + 2 * width)
+
+
+@pytest.mark.parametrize("strange", STRANGE)
+@pytest.mark.parametrize("field", ["candidate", "incumbent", "residual", "versions"])
+def test_a_pod_takes_digests_only(field: str, strange: str) -> None:
+    sections = {
+        "candidate": {"stage": "evaluate", "evaluate": {"candidate": strange, "incumbent": DIGEST, "suites": []}},
+        "incumbent": {"stage": "evaluate", "evaluate": {"candidate": DIGEST, "incumbent": strange, "suites": []}},
+        "residual": {"stage": "merge", "merge": {"start": "pvc://a/b", "residual": strange}},
+        "versions": {"stage": "sweep", "sweep": {"versions": [strange]}},
+    }
+    with pytest.raises(codec.CodecError, match=field):
+        env.parse(json.dumps(sections[field] | {"owner": "chat", "run": "r1"}))
