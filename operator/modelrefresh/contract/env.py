@@ -68,6 +68,15 @@ LEARNING_RATES = {Method.LORA: 2e-4, Method.FULL: 2e-5}
 """Peak rates where none is asked for; adapters want about ten times the rate of all weights (LoRA Without Regret)."""
 
 
+class Sampling(enum.StrEnum):
+    """Which documents are learnt when the token budget does not hold all."""
+
+    NEWEST = "Newest"
+    """The newest first, by the records' dates; those without a date last, equal dates drawn by seed."""
+    UNIFORM = "Uniform"
+    """Drawn by seed."""
+
+
 class Task(enum.StrEnum):
     """How the items of an evaluation suite are put and scored."""
 
@@ -111,11 +120,13 @@ class PrepareInput:
     """What that model's weights must be: a residual fits one base only, and no GPU hour is spent on another."""
     data: str
     text_field: str = "text"
+    sampling: Sampling = Sampling.NEWEST
     replay: str | None = None
     replay_percent: int = 0
     """Share of replay tokens in the packed blocks, 0-50."""
     sequence_length: int
     max_tokens: int
+    """Upper bound of tokens in the blocks; a document that does not fit is passed over."""
     seed: int = 0
     suites: tuple[SuiteInput, ...] = ()
     """Only for the 13-gram overlap between training text and evaluation items."""
@@ -134,6 +145,7 @@ class TrainInput:
     """Peak; None takes that of the method in `LEARNING_RATES`."""
     sequence_length: int
     epochs: float = 1.0
+    """Passes over the blocks; no block is met more often to fill a step."""
     batch_size: int = 8
     """Sequences per device and step."""
     gradient_accumulation: int = 1
