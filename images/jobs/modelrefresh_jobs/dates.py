@@ -24,7 +24,7 @@ def parse(value: object) -> dt.datetime | None:
 
 def is_plausible(date: dt.datetime, *, today: dt.date) -> bool:
     """Whether a document read today can be of this date."""
-    return dt.MINYEAR < date.year and date.date() <= today
+    return date.year > dt.MINYEAR and date.date() <= today
 
 
 def seconds(date: dt.datetime) -> int:

@@ -99,7 +99,9 @@ def _document(record: object, text_field: str, *, where: str) -> Document | Faul
     try:
         text.isascii() or text.encode()
     except UnicodeEncodeError as error:
-        return FaultError(f"{where}: character {error.start} is half of one ({text[error.start]!a}), which no UTF-8 holds")
+        return FaultError(
+            f"{where}: character {error.start} is half of one ({text[error.start]!a}), which no UTF-8 holds"
+        )
     claims = [record[name] for name in DATE_FIELDS if record.get(name) not in (None, "")]
     found = (dates.parse(claim) for claim in claims)
     return Document(text=text, date=next((date for date in found if date), None), claims_date=bool(claims))

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from modelrefresh_jobs import documents, duplicates, overlap, packing, survey, tokens, words
+from modelrefresh_jobs import documents, duplicates, packing, survey, tokens, words
 from modelrefresh_jobs.data_files import DataFile, printable
 from modelrefresh_jobs.failures import StageError
+from modelrefresh_jobs.overlap import Item, Overlap
 from modelrefresh_jobs.progress import Progress
 
 _RATIO = 4.0
@@ -49,7 +50,7 @@ class _Candidate:
     start: int
     length: int
     signature: duplicates.Signature | None
-    items: frozenset[overlap.Item]
+    items: frozenset[Item]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,7 +74,7 @@ class Selection:
     path: pathlib.Path
     """The file of tokens, int32."""
     vocabulary: tokens.Tokens
-    overlap: overlap.Overlap
+    overlap: Overlap
     near: duplicates.NearDuplicates | None
     """None leaves near duplicates in."""
     progress: Progress
@@ -157,7 +158,7 @@ class Selection:
             raise _changed(source, lost=len(wanted) - len(found))
         return found
 
-    def _compared(self, text: str) -> tuple[duplicates.Signature | None, frozenset[overlap.Item]]:
+    def _compared(self, text: str) -> tuple[duplicates.Signature | None, frozenset[Item]]:
         if self.near is None and not self.overlap.is_asked:
             return None, frozenset()
         split = words.split(text)

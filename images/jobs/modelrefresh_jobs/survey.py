@@ -16,7 +16,7 @@ from modelrefresh.contract import env
 from modelrefresh_jobs import dates, documents, duplicates
 
 MIN_BYTES = 20
-"""Shorter texts teach nothing but their own end token. Bytes, since seven Chinese characters say as much as four words."""
+"""Shorter texts teach nothing but their own end token. Bytes, since seven Chinese characters say much in 21."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

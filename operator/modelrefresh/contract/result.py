@@ -61,7 +61,7 @@ class PrepareSummary:
     newest: str | None = None
     """Date of the newest document in the blocks as ISO text, where the records carry one."""
     overlap: Mapping[str, float] = field(default_factory=dict)
-    """Share of each suite's items of at least 8 words that stand in the training text, 0-1; a suite without is absent."""
+    """Share of each suite's items of at least 8 words that stand in the training text, 0-1; none without such."""
     cut: int | None = None
     """Documents of which only the beginning fitted."""
     unusable_dates: int | None = None
