@@ -15,7 +15,7 @@ from modelrefresh.api.parts import Claim, Part, parse
 from modelrefresh.api.profile import ProfileLimits, ProfileSpec, ProfileStage, Toleration
 from modelrefresh.api.sources import Source
 from modelrefresh.api.values import Epochs, Fraction, LearningRate, Name, ObjectName, Scale, Schedule, TimeZone
-from modelrefresh.contract.env import LearningRateSchedule, Method, Strategy
+from modelrefresh.contract.env import LearningRateSchedule, Method, Sampling, Strategy
 
 __all__ = [
     "Approval",
@@ -63,10 +63,12 @@ class Replay(Source):
 
 
 class Data(Source):
-    """New text to learn: jsonl, parquet or plain text files below the path."""
+    """New text to learn: jsonl, ndjson, json and text files (also .gz or .zst) and parquet files below the path."""
 
     text_field: str = pydantic.Field(default="text", min_length=1, max_length=63, pattern="^[^$]+$")
     """Field of a record that holds the text; no $, which Kubernetes would expand on the way to the Job."""
+    sampling: Sampling = Sampling.NEWEST
+    """Which documents are learnt when maxTokens does not hold all: Newest by their dates first, or Uniform by seed."""
     replay: Replay | None = None
     """General text mixed in against forgetting; none if absent."""
 
@@ -90,7 +92,7 @@ class Training(Part):
     method: Method = Method.LORA
     """LoRA trains low-rank adapters, Full trains all weights."""
     max_tokens: int = pydantic.Field(default=100_000_000, ge=1, le=100_000_000_000)
-    """Upper bound of tokens after packing; documents beyond it are left out and reported."""
+    """Most tokens that one pass trains on, replay included; documents beyond it are left out and reported."""
     sequence_length: int = pydantic.Field(default=2048, ge=16, le=131_072)
     """Tokens per block."""
     learning_rate: LearningRate | None = None
@@ -100,7 +102,7 @@ class Training(Part):
     warmup_ratio: Fraction = "0.05"
     """Share of the steps over which the rate rises from zero, a decimal in quotes from 0 to 1."""
     epochs: Epochs = "1"
-    """Passes over the blocks, a decimal in quotes; more than 0, at most 100."""
+    """Passes over the blocks, a decimal in quotes; more than 0, at most 100. Never more, to fill a step."""
     batch_size: int = pydantic.Field(default=8, ge=1, le=4096)
     """Sequences per device and step."""
     gradient_accumulation: int = pydantic.Field(default=1, ge=1, le=4096)
