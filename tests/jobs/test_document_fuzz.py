@@ -19,7 +19,7 @@ _DATES = ("2026-01-01", "2025-12-31T23:59:59+05:30", "1999-01-01T00:00:00", "")
 
 def whole() -> dict[str, bytes]:
     """A file of each kind, with texts of several scripts and dates of several forms."""
-    texts = [*corpora.sentences(20), "今天天气很好，我们去公园散步。" * 3, "Straße, café, naïve 🙂 and more words here"]
+    texts = [*corpora.sentences(20), "今天天气很好我们去公园散步。" * 3, "Straße, café, naïve 🙂 and more words here"]
     records = [{"text": text, "date": _DATES[index % 4], "n": index} for index, text in enumerate(texts)]
     lines = "".join(json.dumps(record, ensure_ascii=index % 2 == 0) + "\n" for index, record in enumerate(records))
     return {
@@ -40,7 +40,7 @@ def parquet(texts: list[str], **settings: object) -> bytes:
         {
             "text": texts,
             "timestamp": pa.array([1_700_000_000 + index for index in range(len(texts))], pa.timestamp("s")),
-            "published": pa.array([index for index in range(len(texts))], pa.date32()),
+            "published": pa.array(list(range(len(texts))), pa.date32()),
         }
     )
     buffer = io.BytesIO()
