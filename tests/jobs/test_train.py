@@ -24,6 +24,7 @@ from modelrefresh_jobs import (
     training,
     training_arguments,
     training_checkpoints,
+    training_course,
     training_record,
 )
 from modelrefresh_jobs.failures import StageError
@@ -155,7 +156,9 @@ def test_the_rate_rises_over_the_warm_up_and_then_goes_by_the_schedule(
 @pytest.mark.parametrize("method", list(env.Method))
 def test_where_no_rate_is_asked_for_it_is_that_of_the_method(tmp_path: pathlib.Path, method: env.Method) -> None:
     wanted = env.TrainInput(start="file:///x", method=method, sequence_length=32)
-    built = training_arguments.build(wanted, output=tmp_path, blocks=9, parameters=9, gpu=False)
+    built = training_arguments.build(
+        wanted, output=tmp_path, course=training_course.plan(wanted, blocks=9), parameters=9, gpu=False
+    )
     assert built.learning_rate == {env.Method.LORA: 2e-4, env.Method.FULL: 2e-5}[method]
 
 

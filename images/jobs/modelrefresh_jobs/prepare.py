@@ -111,6 +111,9 @@ def run(request: env.StageInput, progress: Progress, *, today: dt.date | None = 
     if summary.unchanged:
         LOG.info("prepare: the data has not changed since fingerprint %s", fingerprint)
         return summary
+    for uri, reading in ((wanted.data, fresh), (wanted.replay, replay)):
+        if reading and reading.found.ignored:
+            progress.warn(f"{uri}: {len(reading.found.ignored)} files are not read: {reading.found.examples()}")
     for text in advice.given(wanted, parameters=intake.accept(sources.resolve(wanted.base, request)).parameters):
         progress.warn(text)
     work = _Work(
@@ -128,8 +131,6 @@ def run(request: env.StageInput, progress: Progress, *, today: dt.date | None = 
 def _read(uri: str, request: env.StageInput, today: dt.date) -> _Reading:
     assert request.prepare is not None  # noqa: S101 -- see run
     found = data_files.find(sources.resolve(uri, request, reason="DataUnreadable"))
-    if found.ignored:
-        LOG.warning("prepare: %s: %d files are not read, such as %s", uri, len(found.ignored), found.examples())
     records = documents.read(found.files, text_field=request.prepare.text_field)
     return _Reading(found=found, seen=survey.take(records, today=today))
 
@@ -197,7 +198,8 @@ def _fresh(work: _Work, folder: pathlib.Path) -> tuple[selection.Chosen, packing
         raise failures.StageError("NoData", message)
     left = len(order) - len(chosen.places) - sum(chosen.dropped.values())
     if left or chosen.cut:
-        LOG.warning("prepare: %d documents do not fit into %d tokens, %d is cut", left, budget, chosen.cut)
+        cut = ", and the only one that is learnt is cut" if chosen.cut else ""
+        work.progress.warn(f"{left} of {len(order)} documents do not fit into {budget} tokens{cut}")
     return chosen, packed
 
 
@@ -210,7 +212,7 @@ def _replay(work: _Work, folder: pathlib.Path, fresh_tokens: int) -> packing.Blo
     order = survey.order(work.replay.seen, sampling=env.Sampling.UNIFORM, seed=work.wanted.seed)
     chosen, packed = _packed(work, folder, work.source(work.replay, order), budget, None)
     if len(chosen.places) == len(order) and chosen.tokens < budget:
-        LOG.warning("prepare: %s gives %d tokens of replay, wanted %d", work.wanted.replay, chosen.tokens, budget)
+        work.progress.warn(f"{work.wanted.replay}: {chosen.tokens} tokens of replay, wanted {budget}")
     return packed
 
 

@@ -58,6 +58,8 @@ def train(request: env.StageInput, progress: Progress, *, stop: Callable[[], boo
     places, start = training_record.layout(request), sources.resolve(wanted.start, request)
     _require_room(pathlib.Path(request.workspace), wanted, start)
     packed_digest, (examples, course) = _packed(request).digest, _examples(request, wanted)
+    if course.examples < wanted.batch_size * course.processes * course.accumulation:
+        progress.warn(f"{course.examples} blocks are fewer than one step asks for; the only step is smaller")
     terms = watch.Terms(
         checkpoints=places.checkpoints,
         blocks=packed_digest,
@@ -100,8 +102,6 @@ def _require_room(workspace: pathlib.Path, wanted: env.TrainInput, start: pathli
 def _examples(request: env.StageInput, wanted: env.TrainInput) -> tuple[blocks.Blocks, training_course.Course]:
     packed = packing.load(prepare.blocks(request))
     course = training_course.plan(wanted, blocks=len(packing.learnable(packed[1])))
-    if course.examples < wanted.batch_size * course.processes * course.accumulation:
-        LOG.warning("train: %d blocks are fewer than one step asks for; the only step is smaller", course.examples)
     return blocks.Blocks(packed, examples=course.examples, length=course.length, seed=wanted.seed), course
 
 

@@ -89,8 +89,8 @@ class PrepareFacts(Record):
     """Files of the source that are not read."""
     ignored_examples: Note | None = None
     """The first of their names."""
-    overlap: Annotated[tuple[OverlapFacts, ...], pydantic.Field(max_length=16)] = ()
-    """Share of each suite that stands in the training text; a suite of short questions only cannot be measured."""
+    overlap: Annotated[tuple[OverlapFacts, ...], pydantic.Field(max_length=4), first(4)] = ()
+    """The suites of which most stands in the training text; one of short questions only cannot be measured."""
     unchanged: bool = False
     """Nothing was packed: the data is that of the last judged run."""
 
