@@ -73,6 +73,15 @@ def test_a_link_that_leads_nowhere_is_a_fault(tmp_path: pathlib.Path, target: st
     assert caught.value.reason == "DataUnreadable"
 
 
+def test_data_that_vanishes_while_it_is_listed_is_a_fault(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_files, "_below", lambda _: [tmp_path / "a.jsonl"])
+    with pytest.raises(StageError, match=r"a\.jsonl: gone since") as caught:
+        data_files.find(tmp_path)
+    assert caught.value.reason == "DataUnreadable"
+
+
 def test_links_to_files_are_read_and_links_to_folders_are_told(tmp_path: pathlib.Path) -> None:
     made(tmp_path, ".store/blob", "folder/b.jsonl")
     (tmp_path / "a.jsonl").symlink_to(".store/blob")

@@ -6,6 +6,7 @@ any case of letters. What begins with a dot or an underscore is bookkeeping (`.g
 all other kinds are counted and named. Knows names and kinds of files, nothing of their content.
 """
 
+import errno
 import os
 import pathlib
 import re
@@ -17,6 +18,7 @@ from modelrefresh_jobs import failures
 
 KINDS = (".jsonl", ".ndjson", ".json", ".txt", ".parquet")
 COMPRESSIONS = (".gz", ".zst")
+_NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
 _NAMED = 3
 _NAME_SHOWN = 48
 _DATA = re.compile(r".*(?P<kind>\.(jsonl|ndjson|json|txt)|\.parquet(?!\.))(?P<compression>\.gz|\.zst)?", re.IGNORECASE)
@@ -94,7 +96,8 @@ def _below(folder: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def _raise(error: OSError) -> None:
-    raise error
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _is_folder(path: pathlib.Path) -> bool:
@@ -104,10 +107,12 @@ def _is_folder(path: pathlib.Path) -> bool:
 def _data_file(path: pathlib.Path, matched: re.Match[str]) -> DataFile:
     try:
         mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError, OSError) as error:
-        if not path.is_symlink() or isinstance(error, PermissionError):
-            raise
-        raise _refused(path, f"a link to {path.readlink()}, where nothing is. Mend or remove the link") from error
+    except OSError as error:
+        if path.is_symlink() and error.errno in _NOWHERE:
+            raise _refused(path, f"a link to {path.readlink()}, where nothing is. Mend or remove the link") from error
+        if isinstance(error, FileNotFoundError):
+            raise _refused(path, "gone since its folder was listed; expected data that holds still") from error
+        raise
     if not stat.S_ISREG(mode):
         raise _refused(path, "named like data but no regular file. Remove it, or give a file")
     return DataFile(path=path, kind=matched["kind"].lower(), compression=(matched["compression"] or "").lower())
