@@ -207,6 +207,16 @@ def test_files_that_are_not_read_are_counted_in_the_result(tmp_path: pathlib.Pat
     assert (summary.ignored_files, summary.ignored_examples) == (4, "README.md, b.csv, c.jsonl.xz")
 
 
+def test_the_model_owner_is_warned_of_what_is_left_out(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
+    corpora.texts(tmp_path / "data" / "a.jsonl", corpora.sentences(20))
+    (tmp_path / "data" / "b.csv").touch()
+    progress = builders.quiet(env.Stage.PREPARE)
+    summary = prepare.run(asked(tmp_path, base, max_tokens=300), progress)
+    said = " ".join(progress.warnings)
+    assert "1 files are not read: b.csv" in said
+    assert f"{summary.dropped['over_budget']} of 20 documents do not fit into 300 tokens" in said
+
+
 def test_blocks_and_replay_together_never_exceed_the_budget(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
     corpora.texts(tmp_path / "data" / "a.jsonl", corpora.sentences(60))
     replay = corpora.texts(tmp_path / "replay" / "a.jsonl", corpora.sentences(300, seed=7))
