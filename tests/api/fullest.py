@@ -9,6 +9,7 @@ from modelrefresh.api.records import (
     Failure,
     MergeFacts,
     Outcome,
+    OverlapFacts,
     PrepareFacts,
     Run,
     ScoreFacts,
@@ -40,6 +41,12 @@ def _stage(stage: Stage) -> StageRecord:
         verdict="Inconclusive", message=LONG,
     )  # fmt: skip
     evaluate = EvaluateFacts(incumbent=DIGEST, scores=(scores,) * 16, verdicts=(verdict,) * 12)
+    prepare = PrepareFacts(
+        fingerprint=DIGEST, documents=10**9, kept=10**9, cut=1, tokens=10**11, blocks=10**8,
+        newest="2026-11-22T00:00:00Z", unusable_dates=10**9, ignored_files=10**6, ignored_examples=LONG,
+        overlap=(OverlapFacts(suite=_NAME, share=0.1),) * 4,
+    )  # fmt: skip
+    train = TrainFacts(steps=10**6, tokens=10**11, passes=99.5, seconds=1e6, last_loss=1.5)
     merge = MergeFacts(digest=DIGEST, drift=0.1, residual_norm=0.1, alignment=-0.1)
     return StageRecord(
         name=stage,
@@ -57,8 +64,8 @@ def _stage(stage: Stage) -> StageRecord:
         progress="100%",
         digest=DIGEST,
         warnings=(LONG,) * 4,
-        prepare=PrepareFacts(fingerprint=DIGEST, newest="2026-11-22T00:00:00Z") if stage is Stage.PREPARE else None,
-        train=TrainFacts(steps=10**6, tokens=10**11, seconds=1e6, last_loss=1.5) if stage is Stage.TRAIN else None,
+        prepare=prepare if stage is Stage.PREPARE else None,
+        train=train if stage is Stage.TRAIN else None,
         merge=merge if stage is Stage.MERGE else None,
         evaluate=evaluate if stage is Stage.EVALUATE else None,
     )

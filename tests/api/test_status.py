@@ -12,7 +12,9 @@ from tests.api.fullest import DIGEST, LONG, NOW
 
 def _needed(full: RefreshStatus) -> object:
     assert full.run is not None
-    facts = [(stage.digest, stage.prepare, stage.train, stage.merge) for stage in full.run.stages]
+    told = {"ignored_examples": None, "overlap": ()}
+    prepared = [stage.prepare.but(**told) for stage in full.run.stages if stage.prepare]
+    facts = [(stage.digest, prepared, stage.train, stage.merge) for stage in full.run.stages]
     scores = [stage.evaluate.scores for stage in full.run.stages if stage.evaluate]
     conditions = [(item.type, item.status, item.last_transition_time) for item in full.conditions]
     return facts, scores, conditions, full.live, full.previous, full.held

@@ -42,6 +42,7 @@ _REFRESH: Final = {
         "batchSize": 8,
         "learningRate": "1e-3",
         "epochs": "14",
+        "maxTokens": 1_000_000,
         "gpusPerNode": 1,
         "zeroStage": 0,
         "checkpointSeconds": 1,

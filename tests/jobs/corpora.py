@@ -1,5 +1,6 @@
 """Small texts and suites on disk, for the stages that read them."""
 
+import datetime
 import json
 import pathlib
 import random
@@ -8,6 +9,8 @@ from modelrefresh.contract import env
 from modelrefresh_jobs import prepare
 from tests.jobs import builders
 
+TODAY = datetime.date(2026, 11, 26)
+"""Day of the intake in tests that look at dates."""
 _PLACES = ("Avon", "Brill", "Corin", "Dunmore", "Elphin", "Farrow", "Gault", "Harrow")
 _FACTS = ("river", "market", "bridge", "tower", "harbour", "mill", "forest", "school")
 

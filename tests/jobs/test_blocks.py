@@ -52,7 +52,7 @@ def test_a_document_that_is_cut_goes_on_in_the_next_block(tmp_path: pathlib.Path
 
 def test_each_pass_meets_every_block_once_in_another_order(tmp_path: pathlib.Path) -> None:
     many = packed(*[(number,) * 8 for number in range(20)], folder=tmp_path, length=8)
-    examples = blocks.Blocks(many, examples=40, seed=1)
+    examples = blocks.Blocks(many, examples=40, length=40, seed=1)
     met = [int(examples[index]["input_ids"][0]) for index in range(40)]
     assert sorted(met[:20]) == sorted(met[20:]) == list(range(20))
     assert met[:20] != met[20:]
@@ -60,11 +60,36 @@ def test_each_pass_meets_every_block_once_in_another_order(tmp_path: pathlib.Pat
 
 def test_an_example_depends_on_seed_and_index_alone(tmp_path: pathlib.Path) -> None:
     many = packed(*[(number,) * 8 for number in range(20)], folder=tmp_path, length=8)
-    forward = [blocks.Blocks(many, examples=40, seed=1)[index]["input_ids"] for index in range(40)]
-    fresh = blocks.Blocks(many, examples=40, seed=1)
+    forward = [blocks.Blocks(many, examples=40, length=40, seed=1)[index]["input_ids"] for index in range(40)]
+    fresh = blocks.Blocks(many, examples=40, length=40, seed=1)
     assert all(torch.equal(fresh[index]["input_ids"], forward[index]) for index in (39, 3, 21, 0))
-    other = [blocks.Blocks(many, examples=40, seed=2)[index]["input_ids"] for index in range(40)]
+    other = [blocks.Blocks(many, examples=40, length=40, seed=2)[index]["input_ids"] for index in range(40)]
     assert not all(torch.equal(one, two) for one, two in zip(forward, other, strict=True))
+
+
+def test_tokens_and_passes_are_counted_example_by_example(tmp_path: pathlib.Path) -> None:
+    many = packed(*[(number,) * 8 for number in range(5)], (9, 9, 9), folder=tmp_path, length=8)
+    examples = blocks.Blocks(many, examples=15, length=16, seed=3)
+    sizes = [int((examples[index]["labels"] != -100).sum()) + 1 for index in range(15)]
+    assert sorted(sizes[:6]) == [3, 8, 8, 8, 8, 8]
+    assert [examples.tokens(count) for count in range(16)] == [sum(sizes[:count]) for count in range(16)]
+    assert examples.tokens(16) == examples.tokens(15)
+    assert (examples.passes(3), examples.passes(16)) == (0.5, 2.5)
+
+
+def test_examples_that_fill_a_step_hold_nothing_to_learn(tmp_path: pathlib.Path) -> None:
+    many = packed(*[(number,) * 8 for number in range(3)], folder=tmp_path, length=8)
+    examples = blocks.Blocks(many, examples=3, length=4, seed=0)
+    assert len(examples) == 4
+    assert set(examples[3]["labels"].tolist()) == {-100}
+    assert examples[3].keys() == examples[2].keys()
+
+
+def test_a_block_without_a_label_is_never_met(tmp_path: pathlib.Path) -> None:
+    many = packed((5,) * 8, (6,), folder=tmp_path, length=8)
+    assert packing.learnable(many[1]).tolist() == [0]
+    examples = blocks.Blocks(many, examples=4, length=4, seed=0)
+    assert all((examples[index]["labels"] != -100).any() for index in range(4))
 
 
 def test_positions_start_again_where_padding_begins() -> None:

@@ -57,7 +57,7 @@ def test_every_document_is_in_the_blocks_once_and_only_the_last_block_is_padded(
     assert not (packed[1][:-1] == packing.PADDING).any()
 
 
-def test_jsonl_gzip_parquet_and_text_files_are_read_and_others_ignored(
+def test_jsonl_gzip_parquet_and_text_files_are_read_and_others_are_not(
     tmp_path: pathlib.Path, base: pathlib.Path
 ) -> None:
     texts = corpora.sentences(8)
@@ -170,6 +170,111 @@ def test_a_folder_without_texts_is_no_data(tmp_path: pathlib.Path, base: pathlib
     with pytest.raises(StageError, match="2 documents read, none kept") as caught:
         run(tmp_path, base)
     assert caught.value.reason == "NoData"
+
+
+def test_when_the_budget_does_not_hold_all_the_newest_are_learnt_and_told(
+    tmp_path: pathlib.Path, base: pathlib.Path
+) -> None:
+    old, new = corpora.sentences(30), corpora.sentences(30, seed=1)
+    corpora.texts(tmp_path / "data" / "2024.jsonl", old, date="2024-01-01")
+    corpora.texts(tmp_path / "data" / "2026.jsonl", new, date="2026-06-01")
+    needed = run(tmp_path / "all", base, data=f"file://{tmp_path / 'data' / '2026.jsonl'}").tokens
+    summary = run(tmp_path, base, max_tokens=needed)
+    assert documents_in(blocks(tmp_path, base)) == new
+    assert (summary.newest, summary.dropped) == ("2026-06-01T00:00:00+00:00", {"over_budget": 30})
+    assert (summary.tokens, summary.cut) == (needed, 0)
+
+
+def test_dates_after_the_day_of_intake_do_not_count_and_are_counted(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
+    one, two, three = corpora.sentences(3)
+    dates = {one: "9999-12-31T23:59:59Z", two: "2026-11-26", three: "2026-11-27"}
+    corpora.write(tmp_path / "data" / "a.jsonl", [{"text": text, "date": date} for text, date in dates.items()])
+    summary = prepare.run(asked(tmp_path, base), builders.quiet(env.Stage.PREPARE), today=corpora.TODAY)
+    assert (summary.newest, summary.unusable_dates) == ("2026-11-26T00:00:00+00:00", 2)
+
+
+def test_without_a_day_the_day_is_today(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
+    corpora.texts(tmp_path / "data" / "a.jsonl", corpora.sentences(3), date="9999-12-31")
+    summary = run(tmp_path, base)
+    assert (summary.newest, summary.unusable_dates) == (None, 3)
+
+
+def test_files_that_are_not_read_are_counted_in_the_result(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
+    corpora.texts(tmp_path / "data" / "a.jsonl", corpora.sentences(3))
+    for name in ("b.csv", "README.md", "c.jsonl.xz", "d.csv"):
+        (tmp_path / "data" / name).write_text("x")
+    summary = run(tmp_path, base)
+    assert (summary.ignored_files, summary.ignored_examples) == (4, "README.md, b.csv, c.jsonl.xz")
+
+
+def test_the_model_owner_is_warned_of_what_is_left_out(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
+    corpora.texts(tmp_path / "data" / "a.jsonl", corpora.sentences(20))
+    (tmp_path / "data" / "b.csv").touch()
+    progress = builders.quiet(env.Stage.PREPARE)
+    summary = prepare.run(asked(tmp_path, base, max_tokens=300), progress)
+    said = " ".join(progress.warnings)
+    assert "1 files are not read: b.csv" in said
+    assert f"{summary.dropped['over_budget']} of 20 documents do not fit into 300 tokens" in said
+
+
+def test_blocks_and_replay_together_never_exceed_the_budget(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
+    corpora.texts(tmp_path / "data" / "a.jsonl", corpora.sentences(60))
+    replay = corpora.texts(tmp_path / "replay" / "a.jsonl", corpora.sentences(300, seed=7))
+    for budget in (100, 333, 1000):
+        root = tmp_path / str(budget)
+        summary = run(
+            root,
+            base,
+            data=f"file://{tmp_path / 'data'}",
+            max_tokens=budget,
+            replay=f"file://{replay}",
+            replay_percent=40,
+        )
+        assert 0 < summary.tokens <= budget
+        assert summary.tokens == int((blocks(root, base)[1] != packing.PADDING).sum())
+        assert summary.kept + sum(summary.dropped.values()) == summary.documents
+
+
+def test_overlap_counts_what_is_learnt_and_replay_is_learnt_too(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
+    learnt, left_out, replayed = corpora.sentences(3)
+    corpora.write(
+        tmp_path / "data" / "a.jsonl",
+        [{"text": learnt, "date": "2026-01-01"}, {"text": left_out, "date": "2025-01-01"}],
+    )
+    replay = corpora.texts(tmp_path / "replay" / "a.jsonl", [replayed])
+    budget = 2 * run(tmp_path / "one", base, data=f"file://{replay}").tokens + 9
+    items = [{"question": text, "answer": "x"} for text in (learnt, left_out, replayed)]
+    suite = corpora.suite(corpora.write(tmp_path / "facts.jsonl", items))
+    changes = {"replay": f"file://{replay}", "replay_percent": 50, "max_tokens": budget, "suites": (suite,)}
+    summary = run(tmp_path, base, **changes)
+    assert (summary.kept, summary.blocks > 0) == (1, True)
+    assert summary.overlap == {"facts": 0.6667}
+
+
+def test_no_block_is_written_in_which_nothing_can_be_predicted(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
+    corpora.texts(tmp_path / "data" / "a.jsonl", corpora.sentences(20))
+    whole = run(tmp_path / "whole", base, data=f"file://{tmp_path / 'data'}").tokens
+    for length in (whole - 1, 2, 3, whole):
+        root = tmp_path / str(length)
+        summary = run(root, base, data=f"file://{tmp_path / 'data'}", sequence_length=length)
+        marks = blocks(root, base)[1]
+        assert (marks[:, 1:] == packing.REST).any(axis=1).all()
+        assert summary.blocks == len(marks)
+        assert summary.tokens == int((marks != packing.PADDING).sum())
+
+
+def test_blocks_of_one_token_are_refused_before_anything_is_trained(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
+    corpora.texts(tmp_path / "data" / "a.jsonl", corpora.sentences(3))
+    with pytest.raises(StageError, match="no token follows another") as caught:
+        run(tmp_path, base, sequence_length=1)
+    assert caught.value.reason == "NoData"
+
+
+def test_sampling_is_part_of_what_makes_data_unchanged(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
+    corpora.texts(tmp_path / "data" / "a.jsonl", corpora.sentences(3))
+    first = run(tmp_path, base).fingerprint
+    assert run(tmp_path, base, sampling=env.Sampling.NEWEST, unchanged_fingerprint=first).unchanged
+    assert not run(tmp_path, base, sampling=env.Sampling.UNIFORM, unchanged_fingerprint=first).unchanged
 
 
 def test_the_newest_date_is_the_freshness_of_the_data(tmp_path: pathlib.Path, base: pathlib.Path) -> None:

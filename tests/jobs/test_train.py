@@ -2,10 +2,13 @@
 
 import dataclasses
 import json
+import math
 import pathlib
+import shutil
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -14,7 +17,15 @@ from safetensors.torch import load_file, save_file
 
 from modelrefresh.contract import env, result
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs import prepare, sealed, training, training_arguments, training_record
+from modelrefresh_jobs import (
+    packing,
+    prepare,
+    sealed,
+    training,
+    training_arguments,
+    training_course,
+    training_record,
+)
 from modelrefresh_jobs.failures import StageError
 from modelrefresh_jobs.progress import Progress
 from tests.jobs import builders, corpora
@@ -63,6 +74,19 @@ class Run:
             self.train(stop=lambda: self.progress.done + 1 >= step)
         return caught.value
 
+    def pack(self, *documents: tuple[int, ...]) -> None:
+        """Replace the blocks by these documents, without the care that the prepare stage takes."""
+        target = prepare.blocks(self.request)
+        shutil.rmtree(target)
+        with sealed.draft(target.parent, kind="blocks", label="blocks") as made:
+            writer = packing.BlockWriter(made.path / "raw", sequence_length=32, padding_token=0)
+            for document in documents:
+                writer.add(document)
+            for name, part in zip((packing.TOKENS, packing.MARKS), writer.close(), strict=True):
+                np.save(made.path / name, np.asarray(part))
+            shutil.rmtree(made.path / "raw")
+            sealed.seal(made, target=target)
+
     def weights(self) -> dict[str, torch.Tensor]:
         """What came out."""
         file = next(self.layout.model.glob("*model.safetensors"))
@@ -78,7 +102,8 @@ def test_full_training_lowers_the_loss_and_seals_a_checkpoint_that_loads(tmp_pat
     run = Run(tmp_path, arch=arch, epochs=2)
     summary = run.train()
     assert summary.last_loss < summary.first_loss - 0.5
-    assert summary.tokens == summary.steps * 4 * 32
+    marks = packing.load(prepare.blocks(run.request))[1]
+    assert (summary.tokens, summary.passes) == (2 * int((marks != packing.PADDING).sum()), 2.0)
     assert sealed.verify(run.layout.model, deep=True).kind == "trained"
     model = transformers.AutoModelForCausalLM.from_pretrained(run.layout.model)
     assert model.config.tie_word_embeddings == (arch == builders.QWEN2)
@@ -130,7 +155,9 @@ def test_the_rate_rises_over_the_warm_up_and_then_goes_by_the_schedule(
 @pytest.mark.parametrize("method", list(env.Method))
 def test_where_no_rate_is_asked_for_it_is_that_of_the_method(tmp_path: pathlib.Path, method: env.Method) -> None:
     wanted = env.TrainInput(start="file:///x", method=method, sequence_length=32)
-    built = training_arguments.build(wanted, output=tmp_path, blocks=9, parameters=9, gpu=False)
+    built = training_arguments.build(
+        wanted, output=tmp_path, course=training_course.plan(wanted, blocks=9), parameters=9, gpu=False
+    )
     assert built.learning_rate == {env.Method.LORA: 2e-4, env.Method.FULL: 2e-5}[method]
 
 
@@ -233,6 +260,34 @@ def test_blocks_longer_than_the_model_knows_are_refused_with_both_numbers(tmp_pa
     builders.edit_json(run.base / "config.json", max_position_embeddings=16)
     with pytest.raises(StageError, match=r"sequenceLength is 32, but .* knows 16 positions"):
         run.train()
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("accumulation", [1, 3])
+def test_a_last_block_with_nothing_to_predict_is_no_divergence(
+    tmp_path: pathlib.Path, batch: int, accumulation: int
+) -> None:
+    run = Run(tmp_path, batch_size=batch, gradient_accumulation=accumulation, epochs=1.0)
+    document = (5, 6, 7, 8) * 8
+    run.pack(*[document] * 4, (9,))
+    summary = run.train()
+    assert (summary.tokens, summary.passes, math.isfinite(summary.last_loss)) == (4 * 32, 1.0, True)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8, 1000])
+def test_each_block_is_trained_as_often_as_asked_whatever_the_batch(tmp_path: pathlib.Path, batch: int) -> None:
+    run = Run(tmp_path, batch_size=batch, epochs=1.0)
+    run.pack(*[(5, 6, 7, 8) * 8] * 9, (5, 6, 7))
+    summary = run.train()
+    assert (summary.tokens, summary.passes, summary.steps) == (9 * 32 + 3, 1.0, math.ceil(10 / batch))
+
+
+def test_a_step_that_is_not_full_weighs_its_tokens_alone(tmp_path: pathlib.Path) -> None:
+    small, large = Run(tmp_path / "small", batch_size=3, epochs=1.0), Run(tmp_path / "large", batch_size=64, epochs=1.0)
+    for run in (small, large):
+        run.pack(*[(5, 6, 7, 8) * 8] * 3)
+        run.train()
+    assert same(small.weights(), large.weights())
 
 
 def test_a_run_without_blocks_says_that_nothing_was_prepared(tmp_path: pathlib.Path) -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from modelrefresh.contract import artifacts, env, result
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs import sealed, signals, torchrun, training, training_record
+from modelrefresh_jobs import packing, prepare, sealed, signals, torchrun, training, training_record
 from modelrefresh_jobs.failures import StageError
 from tests.jobs import builders, corpora
 
@@ -102,6 +102,10 @@ def test_zero_2_on_two_processes_saves_on_sigterm_and_ends_like_a_plain_run(tmp_
     assert ended is not None
     assert (ended.resumed_step, ended.lost_steps) == (left.step, 0)
     assert sealed.is_sealed(training_record.layout(request).model)
+    # The last step is filled with an empty example, which is neither a pass nor a token.
+    marks = packing.load(prepare.blocks(request))[1]
+    assert len(marks) % 4 == 3
+    assert (ended.passes, ended.tokens) == (1.0, int(packing.tokens(marks).sum()))
 
     # The same run by one process with the same global batch: equal but for the order of additions.
     plain = asked(tmp_path / "one", batch_size=4)

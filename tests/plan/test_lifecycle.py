@@ -56,6 +56,11 @@ def test_what_is_missing_is_named_and_starts_nothing(change: dict[str, object], 
         ({"spec.training.gpusPerNode": 4}, {"spec.limits.gpusPerNode": 2}, "gpusPerNode is 4, at most 2"),
         ({"spec.training.nodes": 3}, {}, "nodes is 3, at most 1"),
         ({"spec.training.maxTokens": 2_000_000_000}, {}, "maxTokens"),
+        (
+            {"spec.training.maxTokens": 600_000_000, "spec.training.epochs": "1.5"},
+            {},
+            "maxTokens times epochs is 1200000000, at most 1000000000",
+        ),
         ({}, {"spec.allowedSources": ["pvc://models/"]}, "pvc://corpus/news is not among"),
         (
             {"spec.data.replay.uri": "pvc://secret/x"},

@@ -1,28 +1,24 @@
 """Records of a data source as documents, streamed from disk.
 
-Reads `.jsonl`, `.jsonl.gz`, `.parquet` and `.txt` files below a path, in the order of their
-names; a `.txt` file is one document, because blank lines separate paragraphs, not texts.
-Other files are ignored. Strict: a line that is not JSON, a record without the text field or
-bytes that are not UTF-8 end the stage, with file, line and what was seen for the first
-three faults. Knows nothing of tokens or of what is worth keeping.
+Reads the files of a source in the order of their names; a text file is one document, because
+blank lines separate paragraphs, not texts. Strict: a line that is not JSON, a record without
+the text field or bytes that are not UTF-8 end the stage, with file, place and what was seen for
+the first three faults. Knows nothing of tokens or of what is worth keeping.
 """
 
 import datetime as dt
-import gzip
-import json
-import logging
-import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from modelrefresh_jobs import failures
+from modelrefresh_jobs import data_files, data_streams, dates, failures, parquet_rows
+from modelrefresh_jobs.data_streams import FaultError
 
-LOG = logging.getLogger("modelrefresh.jobs")
 DATE_FIELDS = ("date", "published", "published_at", "publishedAt", "timestamp", "created_at")
-"""Fields of a record that may hold its date; the first one present counts."""
-_SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet", ".txt")
+"""Fields of a record that may hold its date; the first one that does counts."""
 _FAULTS = 3
-_SHOWN = 80
+_FAULT_SHOWN = 400
+_FIELDS_SHOWN, _FIELD_SHOWN = 8, 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,55 +27,27 @@ class Document:
 
     text: str
     date: dt.datetime | None = None
+    claims_date: bool = False
+    """Whether the record has a date at all, readable or not."""
 
 
-class _FaultError(Exception):
-    """One record cannot be used; the message says where and what was seen."""
-
-
-def files(path: pathlib.Path) -> tuple[pathlib.Path, ...]:
-    """The data files at or below this path, by name."""
-    if path.is_file():
-        return (path,)
-    found = sorted(item for item in path.rglob("*") if item.is_file() and not item.name.startswith("."))
-    kept = tuple(item for item in found if item.name.endswith(_SUFFIXES))
-    if len(kept) < len(found):
-        LOG.info("%s: %d files are not %s and are ignored", path, len(found) - len(kept), ", ".join(_SUFFIXES))
-    return kept
-
-
-def read(path: pathlib.Path, *, text_field: str) -> Iterator[Document]:
-    """All documents at or below this path.
+def read(files: Sequence[data_files.DataFile], *, text_field: str) -> Iterator[Document]:
+    """All documents of these files.
 
     Raises:
         StageError: DataUnreadable, after the first three faults or at the end if there are fewer.
     """
     faults: list[str] = []
-    for file in files(path):
-        for item in _records(file, text_field):
+    for file in files:
+        for item in _items(file, text_field):
             if isinstance(item, Document):
                 yield item
                 continue
-            faults.append(str(item))
+            faults.append(data_files.printable(str(item))[:_FAULT_SHOWN])
             if len(faults) == _FAULTS:
                 raise _unreadable(faults, text_field)
     if faults:
         raise _unreadable(faults, text_field)
-
-
-def parse_date(value: object) -> dt.datetime | None:
-    """An ISO date or time as an aware UTC time; None for anything else."""
-    if isinstance(value, str):
-        try:
-            value = dt.datetime.fromisoformat(value.strip())
-        except ValueError:
-            return None
-    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
-        value = dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC)
-    if not isinstance(value, dt.datetime):
-        return None
-    aware = value if value.tzinfo else value.replace(tzinfo=dt.UTC)
-    return aware.astimezone(dt.UTC)
 
 
 def _unreadable(faults: list[str], text_field: str) -> failures.StageError:
@@ -90,68 +58,56 @@ def _unreadable(faults: list[str], text_field: str) -> failures.StageError:
     )
 
 
-def _records(file: pathlib.Path, text_field: str) -> Iterator[Document | _FaultError]:
-    if file.name.endswith(".parquet"):
-        return _parquet(file, text_field)
-    if file.name.endswith(".txt"):
-        return _text(file)
-    return _jsonl(file, text_field)
-
-
-def _text(file: pathlib.Path) -> Iterator[Document | _FaultError]:
+def _items(file: data_files.DataFile, text_field: str) -> Iterator[Document | FaultError]:
     try:
-        yield Document(text=file.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        yield _FaultError(f"{file}: byte {error.start} is not UTF-8 ({error.reason})")
+        if file.kind == ".parquet":
+            for where, record in parquet_rows.rows(file.path, text_field=text_field, others=DATE_FIELDS):
+                yield _document(record, text_field, where=where)
+        else:
+            yield from _unpacked(file, text_field)
+    except FaultError as fault:
+        yield fault
+    except FileNotFoundError:
+        yield FaultError(f"{file.path}: gone since the folder was listed")
 
 
-def _jsonl(file: pathlib.Path, text_field: str) -> Iterator[Document | _FaultError]:
-    opener = gzip.open if file.name.endswith(".gz") else open
+def _unpacked(file: data_files.DataFile, text_field: str) -> Iterator[Document | FaultError]:
+    with data_streams.opened(file) as stream:
+        if file.kind == ".txt":
+            yield Document(text=data_streams.whole(stream, file.path))
+        elif file.kind == ".json":
+            for where, value in data_streams.values(stream, file.path):
+                yield _document(value, text_field, where=where)
+        else:
+            for where, line in data_streams.lines(stream, file.path):
+                yield _from_line(line, text_field, where=where)
+
+
+def _from_line(line: bytes, text_field: str, *, where: str) -> Document | FaultError:
     try:
-        with opener(file, "rb") as stream:
-            for number, line in enumerate(stream, 1):
-                if line.strip():
-                    yield _parsed(line, text_field, where=f"{file}:{number}")
-    except (gzip.BadGzipFile, EOFError) as error:
-        yield _FaultError(f"{file}: not a complete gzip file ({error})")
+        return _document(data_streams.parsed(line, where=where), text_field, where=where)
+    except FaultError as fault:
+        return fault
 
 
-def _parsed(line: bytes, text_field: str, *, where: str) -> Document | _FaultError:
-    try:
-        record = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        return _FaultError(f"{where}: byte {error.start} is not UTF-8 ({error.reason})")
-    except json.JSONDecodeError as error:
-        return _FaultError(f"{where}: not JSON ({error.msg}): {line[:_SHOWN]!r}")
+def _document(record: object, text_field: str, *, where: str) -> Document | FaultError:
     if not isinstance(record, dict):
-        return _FaultError(f"{where}: expected an object, saw {type(record).__name__}")
-    return _document(record, text_field, where=where)
-
-
-def _document(record: dict[str, object], text_field: str, *, where: str) -> Document | _FaultError:
+        return FaultError(f"{where}: expected an object, saw {type(record).__name__}")
     text = record.get(text_field)
     if not isinstance(text, str):
-        seen = f"{text_field!r} is {type(text).__name__}" if text_field in record else f"fields {sorted(record)[:8]}"
-        return _FaultError(f"{where}: no text: {seen}")
-    dated = next((record[name] for name in DATE_FIELDS if record.get(name) is not None), None)
-    return Document(text=text, date=parse_date(dated))
-
-
-def _parquet(file: pathlib.Path, text_field: str) -> Iterator[Document | _FaultError]:
-    import pyarrow as pa
-    from pyarrow import parquet
-
+        return FaultError(f"{where}: no text: {_seen(record, text_field)}")
     try:
-        with parquet.ParquetFile(file) as table:
-            names = table.schema_arrow.names
-            columns = [name for name in (text_field, *DATE_FIELDS) if name in names]
-            if text_field not in names:
-                yield _FaultError(f"{file}: no column {text_field!r}; columns are {names[:8]}")
-                return
-            row = 0
-            for batch in table.iter_batches(columns=columns):
-                for record in batch.to_pylist():
-                    row += 1
-                    yield _document(record, text_field, where=f"{file} row {row}")
-    except pa.ArrowException as error:
-        yield _FaultError(f"{file}: not a readable parquet file ({error})")
+        text.isascii() or text.encode()
+    except UnicodeEncodeError as error:
+        return FaultError(
+            f"{where}: character {error.start} is half of one ({text[error.start]!a}), which no UTF-8 holds"
+        )
+    claims = [record[name] for name in DATE_FIELDS if record.get(name) not in (None, "")]
+    found = (dates.parse(claim) for claim in claims)
+    return Document(text=text, date=next((date for date in found if date), None), claims_date=bool(claims))
+
+
+def _seen(record: Mapping[str, Any], text_field: str) -> str:
+    if text_field in record:
+        return f"{text_field!r} is {type(record[text_field]).__name__}"
+    return f"fields {[name[:_FIELD_SHOWN] for name in sorted(record)[:_FIELDS_SHOWN]]}"

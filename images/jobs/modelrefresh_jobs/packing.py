@@ -1,20 +1,21 @@
 """Token blocks of one length, written as a stream and read by memory mapping.
 
 Documents follow each other without gaps: a document that does not fit goes on in the next
-block, so no token is lost and only the very last block is padded. Beside each token stands
+block, so no token is lost and only the very last block is padded; a block in which nothing can
+be predicted, such as one token at the end, is left out. Beside each token stands
 a mark (start of a document, rest of one, padding), from which training restarts positions
 and keeps documents from seeing each other. Knows nothing of text or tokenizers.
 """
 
-import array
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 REST, START, PADDING = 0, 1, 2
 TOKENS, MARKS = "tokens.npy", "marks.npy"
+_ROWS = 4096
 Array = np.ndarray[Any, Any]
 Blocks = tuple[Array, Array]
 """Tokens and marks, one row per block."""
@@ -30,16 +31,16 @@ class BlockWriter:
         self._length, self._padding_token = sequence_length, padding_token
         self.tokens = 0
 
-    def add(self, ids: Sequence[int]) -> None:
+    def add(self, ids: Array | Sequence[int]) -> None:
         """Append one document."""
-        array.array("i", ids).tofile(self._files[0])
+        np.asarray(ids, np.int32).tofile(self._files[0])
         self._files[1].write(bytes([START]) + bytes([REST]) * (len(ids) - 1))
         self.tokens += len(ids)
 
     def close(self) -> Blocks:
         """All blocks."""
         missing = -self.tokens % self._length
-        array.array("i", [self._padding_token] * missing).tofile(self._files[0])
+        np.full(missing, self._padding_token, np.int32).tofile(self._files[0])
         self._files[1].write(bytes([PADDING]) * missing)
         for file in self._files:
             file.close()
@@ -49,19 +50,30 @@ class BlockWriter:
         return found, np.memmap(self._paths[1], np.uint8, mode="r").reshape(-1, self._length)
 
 
-def tokens(blocks: Blocks, rows: Array | None = None) -> int:
-    """Tokens that are not padding, in all blocks or in these rows."""
-    marks = blocks[1] if rows is None else blocks[1][rows]
-    return int((marks != PADDING).sum())
+def tokens(marks: Array) -> Array:
+    """Tokens of each block that are not padding."""
+    return _by_row(marks, lambda part: (part != PADDING).sum(axis=1))
 
 
-def mix(folder: pathlib.Path, fresh: Blocks, replay: Blocks, rows: Array) -> int:
-    """Write fresh blocks and these rows of replay as one pair of files, replay spread evenly; returns the count."""
-    total = len(fresh[0]) + len(rows)
+def learnable(marks: Array) -> Array:
+    """Rows of the blocks in which a token follows another of its document, so that there is something to predict."""
+    return np.flatnonzero(_by_row(marks, lambda part: (part[:, 1:] == REST).sum(axis=1)))
+
+
+def _by_row(marks: Array, count: Callable[[Array], Array]) -> Array:
+    """A count per row, of some rows at a time: marks may be larger than the memory."""
+    parts = [count(marks[start : start + _ROWS]) for start in range(0, len(marks), _ROWS)]
+    return np.concatenate([np.empty(0, np.int64), *parts])
+
+
+def mix(folder: pathlib.Path, fresh: Blocks, replay: Blocks) -> int:
+    """Write the learnable blocks of both as one pair of files, replay spread evenly; returns their number."""
+    rows = learnable(fresh[1]), learnable(replay[1])
+    total = len(rows[0]) + len(rows[1])
     for name, own, other in ((TOKENS, fresh[0], replay[0]), (MARKS, fresh[1], replay[1])):
         out = np.lib.format.open_memmap(folder / name, mode="w+", dtype=own.dtype, shape=(total, own.shape[1]))
-        for row, (is_replay, index) in enumerate(interleave(len(own), len(rows))):
-            out[row] = other[rows[index]] if is_replay else own[index]
+        for row, (is_replay, index) in enumerate(interleave(len(rows[0]), len(rows[1]))):
+            out[row] = other[rows[1][index]] if is_replay else own[rows[0][index]]
         out.flush()
         del out
     return total

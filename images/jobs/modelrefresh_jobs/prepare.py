@@ -1,21 +1,23 @@
 """The prepare stage: documents in, packed token blocks out.
 
 Order: prove what later stages need, survey the data (damaged or unchanged data ends here), then
-tokenise and pack: new text in file order up to the token budget, replay chosen by a fixed
-seed. Equal input gives equal blocks. Knows nothing of training.
+tokenise and pack: new text up to the token budget, the newest first or drawn by seed, and replay
+drawn by seed. Every figure it gives is of what is in the blocks. Equal input gives equal blocks.
+Knows nothing of training.
 """
 
+import collections
+import datetime as dt
 import logging
 import pathlib
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-
-import numpy as np
 
 from modelrefresh.contract import artifacts, env, result
 from modelrefresh_jobs import (
     advice,
+    data_files,
+    dates,
     documents,
     duplicates,
     failures,
@@ -24,6 +26,7 @@ from modelrefresh_jobs import (
     packing,
     preflight,
     sealed,
+    selection,
     sources,
     survey,
     tokens,
@@ -31,29 +34,38 @@ from modelrefresh_jobs import (
 from modelrefresh_jobs.progress import Progress
 
 LOG = logging.getLogger("modelrefresh.jobs")
-_REPLAY_MARGIN = 1.2
-"""Replay texts are chosen by characters; this much more than needed covers another ratio of tokens."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """A source after its first reading."""
+
+    found: data_files.Found
+    seen: survey.Survey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Work:
     """One packing pass."""
 
     request: env.StageInput
     wanted: env.PrepareInput
     progress: Progress
-    data: pathlib.Path
-    fresh: survey.Survey
-    replay_data: pathlib.Path | None
-    replay: survey.Survey | None
+    fresh: _Reading
+    replay: _Reading | None
     overlap: overlap.Overlap
-    kept: int = 0
-    near_duplicates: int = 0
+    vocabulary: tokens.Tokens
 
     @property
     def replay_share(self) -> float:
         """Share of replay in the blocks, 0-1."""
         return self.wanted.replay_percent / 100 if self.replay else 0.0
+
+    def source(self, reading: _Reading, order: list[bytes]) -> selection.Source:
+        """A source's documents, to be chosen from in this order."""
+        return selection.Source(
+            files=reading.found.files, text_field=self.wanted.text_field, seen=reading.seen, order=order
+        )
 
 
 def blocks(request: env.StageInput) -> pathlib.Path:
@@ -67,38 +79,42 @@ def artifact(request: env.StageInput, summary: result.PrepareSummary) -> pathlib
     return None if summary.unchanged else blocks(request)
 
 
-def run(request: env.StageInput, progress: Progress) -> result.PrepareSummary:
-    """Prepare one run's data.
+def run(request: env.StageInput, progress: Progress, *, today: dt.date | None = None) -> result.PrepareSummary:
+    """Prepare one run's data; documents dated after `today`, by default the day it is in UTC, count as undated.
 
     Raises:
         StageError: DataUnreadable, NoData, BaseMismatch, or what `preflight` says.
     """
     wanted = request.prepare
     assert wanted is not None  # noqa: S101 -- env.parse() guarantees the section of the stage
+    today = today or dt.datetime.now(dt.UTC).date()
     ready = preflight.check(request, wanted)
     _check_base(request, wanted)
     questions = {name: [item.text for item in suite.items] for name, suite in ready.suites.items()}
-    data = sources.resolve(wanted.data, request, reason="DataUnreadable")
-    fresh = survey.take(documents.read(data, text_field=wanted.text_field))
-    if not fresh.lengths:
+    fresh = _read(wanted.data, request, today)
+    if not fresh.seen.lengths:
         raise _no_data(wanted, fresh)
-    replay_data = sources.resolve(wanted.replay, request, reason="DataUnreadable") if wanted.replay else None
-    replay = survey.take(documents.read(replay_data, text_field=wanted.text_field)) if replay_data else None
-    fingerprint = survey.fingerprint(wanted, fresh, replay)
+    replay = _read(wanted.replay, request, today) if wanted.replay else None
+    fingerprint = survey.fingerprint(wanted, fresh.seen, replay.seen if replay else None)
     summary = result.PrepareSummary(
         fingerprint=fingerprint,
         unchanged=fingerprint == wanted.unchanged_fingerprint,
-        documents=fresh.documents,
-        kept=len(fresh.lengths),
-        dropped=fresh.dropped,
+        documents=fresh.seen.documents,
+        kept=len(fresh.seen.lengths),
+        dropped=fresh.seen.dropped,
         tokens=0,
         replay_tokens=0,
         blocks=0,
-        newest=fresh.newest,
+        unusable_dates=fresh.seen.unusable_dates,
+        ignored_files=len(fresh.found.ignored),
+        ignored_examples=fresh.found.examples(),
     )
     if summary.unchanged:
         LOG.info("prepare: the data has not changed since fingerprint %s", fingerprint)
         return summary
+    for uri, reading in ((wanted.data, fresh), (wanted.replay, replay)):
+        if reading and reading.found.ignored:
+            progress.warn(f"{uri}: {len(reading.found.ignored)} files are not read: {reading.found.examples()}")
     for text in advice.given(wanted, parameters=intake.accept(sources.resolve(wanted.base, request)).parameters):
         progress.warn(text)
     preflight.check_bytes(ready)
@@ -106,13 +122,19 @@ def run(request: env.StageInput, progress: Progress) -> result.PrepareSummary:
         request=request,
         wanted=wanted,
         progress=progress,
-        data=data,
         fresh=fresh,
-        replay_data=replay_data,
         replay=replay,
         overlap=overlap.Overlap(questions),
+        vocabulary=tokens.Tokens(sources.resolve(wanted.base, request)),
     )
     return _pack(work, summary)
+
+
+def _read(uri: str, request: env.StageInput, today: dt.date) -> _Reading:
+    assert request.prepare is not None  # noqa: S101 -- see run
+    found = data_files.find(sources.resolve(uri, request, reason="DataUnreadable"))
+    records = documents.read(found.files, text_field=request.prepare.text_field)
+    return _Reading(found=found, seen=survey.take(records, today=today))
 
 
 def _check_base(request: env.StageInput, wanted: env.PrepareInput) -> None:
@@ -130,87 +152,103 @@ def _check_base(request: env.StageInput, wanted: env.PrepareInput) -> None:
         raise failures.StageError("BaseMismatch", message)
 
 
-def _no_data(wanted: env.PrepareInput, fresh: survey.Survey) -> failures.StageError:
+def _no_data(wanted: env.PrepareInput, fresh: _Reading) -> failures.StageError:
+    ignored = f", {len(fresh.found.ignored)} files not read ({fresh.found.examples()})" if fresh.found.ignored else ""
     return failures.StageError(
         "NoData",
-        f"{wanted.data}: {fresh.documents} documents read, none kept (dropped: {fresh.dropped}). Expected .jsonl, "
-        f".parquet or .txt files with texts of at least {survey.MIN_CHARACTERS} characters.",
+        f"{wanted.data}: {fresh.seen.documents} documents read, none kept (dropped: {fresh.seen.dropped}){ignored}. "
+        f"Expected {', '.join(data_files.KINDS)} files with texts of at least {survey.MIN_BYTES} bytes.",
     )
 
 
 def _pack(work: _Work, summary: result.PrepareSummary) -> result.PrepareSummary:
     target = blocks(work.request)
-    vocabulary = tokens.Tokens(sources.resolve(work.wanted.base, work.request))
     parents = {"base": work.wanted.base, "data": work.wanted.data, "fingerprint": summary.fingerprint}
     with sealed.draft(
         target.parent, kind="blocks", label="blocks", attempt=work.request.attempt, parents=parents
     ) as made:
-        fresh = _fill_fresh(work, _writer(work, made.path / "fresh", vocabulary), vocabulary)
-        replay, rows = _fill_replay(work, _writer(work, made.path / "replay", vocabulary), vocabulary, fresh)
-        count = packing.mix(made.path, fresh, replay, rows)
+        chosen, fresh = _fresh(work, made.path / "fresh")
+        replay = _replay(work, made.path / "replay", chosen.tokens)
+        count, replay_tokens = packing.mix(made.path, fresh, replay), _tokens(replay)
+        if not count:
+            raise _nothing_to_predict(work.wanted)
         for name in ("fresh", "replay"):
             shutil.rmtree(made.path / name)
         sealed.seal(made, target=target)
-    near_duplicates, left = work.near_duplicates, summary.kept - work.kept - work.near_duplicates
-    late = {"near_duplicate": near_duplicates, "over_budget": left}
-    replay_tokens = packing.tokens(replay, rows)
+    late = chosen.dropped | {"over_budget": summary.kept - len(chosen.places) - sum(chosen.dropped.values())}
+    dropped = collections.Counter(summary.dropped) + collections.Counter(late)
     return replace(
         summary,
-        kept=work.kept,
-        dropped={**summary.dropped, **{reason: number for reason, number in late.items() if number}},
-        tokens=packing.tokens(fresh) + replay_tokens,
+        kept=len(chosen.places),
+        cut=chosen.cut,
+        dropped=dict(dropped),
+        tokens=_tokens(fresh) + replay_tokens,
         replay_tokens=replay_tokens,
         blocks=count,
+        newest=None if chosen.newest is None else dates.text(chosen.newest),
         overlap=work.overlap.shares(),
     )
 
 
-def _writer(work: _Work, folder: pathlib.Path, vocabulary: tokens.Tokens) -> packing.BlockWriter:
-    return packing.BlockWriter(folder, sequence_length=work.wanted.sequence_length, padding_token=vocabulary.end)
-
-
-def _fill_fresh(work: _Work, writer: packing.BlockWriter, vocabulary: tokens.Tokens) -> packing.Blocks:
+def _fresh(work: _Work, folder: pathlib.Path) -> tuple[selection.Chosen, packing.Blocks]:
+    """New text: in order of worth, none of it twice, up to its share of the budget."""
     budget = int(work.wanted.max_tokens * (1 - work.replay_share))
-    total = len(work.fresh.lengths)
-    for ids in vocabulary.encode(_unlike(work)):
-        if writer.tokens + len(ids) > budget:
-            LOG.warning("prepare: %d tokens are reached; the documents after them are left out", budget)
-            break
-        writer.add(ids)
-        work.kept += 1
-        work.progress.report(work.kept, total, unit="documents", tokens=float(writer.tokens))
-    if not work.kept:
-        message = f"{work.wanted.data}: the first document does not fit into {budget} tokens; raise training.maxTokens"
+    order = survey.order(work.fresh.seen, sampling=work.wanted.sampling, seed=work.wanted.seed)
+    chosen, packed = _packed(work, folder, work.source(work.fresh, order), budget, duplicates.NearDuplicates())
+    if not chosen.places:
+        message = f"{work.wanted.data}: no document fits into {budget} tokens; raise spec.training.maxTokens"
         raise failures.StageError("NoData", message)
-    return writer.close()
+    left = len(order) - len(chosen.places) - sum(chosen.dropped.values())
+    if left or chosen.cut:
+        cut = ", and the only one that is learnt is cut" if chosen.cut else ""
+        work.progress.warn(f"{left} of {len(order)} documents do not fit into {budget} tokens{cut}")
+    return chosen, packed
 
 
-def _unlike(work: _Work) -> Iterator[str]:
-    """The texts that are unlike all before them; each one is searched for evaluation items."""
-    near = duplicates.NearDuplicates()
-    for text in survey.distinct(work.data, text_field=work.wanted.text_field):
-        if near.seen(text):
-            work.near_duplicates += 1
-        else:
-            work.overlap.scan(text)
-            yield text
+def _replay(work: _Work, folder: pathlib.Path, fresh_tokens: int) -> packing.Blocks:
+    """Replay: drawn by seed, as much as its share asks for beside the new text that was found."""
+    if work.replay is None or not work.replay_share:
+        return _writer(work, folder).close()
+    wanted = round(fresh_tokens * work.replay_share / (1 - work.replay_share))
+    budget = min(wanted, work.wanted.max_tokens - fresh_tokens)
+    order = survey.order(work.replay.seen, sampling=env.Sampling.UNIFORM, seed=work.wanted.seed)
+    chosen, packed = _packed(work, folder, work.source(work.replay, order), budget, None)
+    if len(chosen.places) == len(order) and chosen.tokens < budget:
+        work.progress.warn(f"{work.wanted.replay}: {chosen.tokens} tokens of replay, wanted {budget}")
+    return packed
 
 
-def _fill_replay(
-    work: _Work, writer: packing.BlockWriter, vocabulary: tokens.Tokens, fresh: packing.Blocks
-) -> tuple[packing.Blocks, packing.Array]:
-    """Replay blocks and which of them are used; documents and blocks are drawn by seed."""
-    if work.replay is None or work.replay_data is None or not work.replay_share:
-        return writer.close(), np.empty(0, np.int64)
-    wanted = round(len(fresh[0]) * work.replay_share / (1 - work.replay_share))
-    ratio = sum(work.fresh.lengths.values()) / packing.tokens(fresh)
-    characters = _REPLAY_MARGIN * ratio * wanted * work.wanted.sequence_length
-    drawn = survey.draw(work.replay, characters=characters, seed=work.wanted.seed)
-    texts = survey.distinct(work.replay_data, text_field=work.wanted.text_field)
-    for ids in vocabulary.encode(text for text in texts if duplicates.digest(text) in drawn):
-        writer.add(ids)
-    packed = writer.close()
-    if len(packed[0]) < wanted:
-        LOG.warning("prepare: %s gives %d blocks of replay, wanted %d", work.wanted.replay, len(packed[0]), wanted)
-    order = np.random.default_rng(work.wanted.seed).permutation(len(packed[0]))
-    return packed, np.sort(order[:wanted])
+def _packed(
+    work: _Work,
+    folder: pathlib.Path,
+    source: selection.Source,
+    budget: int,
+    near: duplicates.NearDuplicates | None,
+) -> tuple[selection.Chosen, packing.Blocks]:
+    chooser = selection.Selection(
+        path=folder.with_suffix(".tokens"),
+        vocabulary=work.vocabulary,
+        overlap=work.overlap,
+        near=near,
+        progress=work.progress,
+    )
+    chosen = chooser.choose(source, budget=budget)
+    return chosen, chooser.write(chosen, _writer(work, folder))
+
+
+def _writer(work: _Work, folder: pathlib.Path) -> packing.BlockWriter:
+    length, padding = work.wanted.sequence_length, work.vocabulary.end
+    return packing.BlockWriter(folder, sequence_length=length, padding_token=padding)
+
+
+def _tokens(packed: packing.Blocks) -> int:
+    marks = packed[1]
+    return int(packing.tokens(marks)[packing.learnable(marks)].sum())
+
+
+def _nothing_to_predict(wanted: env.PrepareInput) -> failures.StageError:
+    return failures.StageError(
+        "NoData",
+        f"{wanted.data}: in blocks of {wanted.sequence_length} tokens no token follows another; raise "
+        "spec.training.sequenceLength",
+    )

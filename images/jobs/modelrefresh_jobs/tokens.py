@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 
 from modelrefresh_jobs import failures, tokenizer
 
-_BATCH = 512
+_BATCH, _BATCH_CHARACTERS = 512, 1 << 23
+"""Texts that are tokenised at once; a tokenizer holds many times their size."""
 
 
 class Tokens:
@@ -30,11 +31,13 @@ class Tokens:
     def encode(self, texts: Iterable[str]) -> Iterator[list[int]]:
         """Each text as one document, in order."""
         batch: list[str] = []
+        characters = 0
         for text in texts:
             batch.append(text)
-            if len(batch) == _BATCH:
+            characters += len(text)
+            if len(batch) == _BATCH or characters >= _BATCH_CHARACTERS:
                 yield from self._encoded(batch)
-                batch = []
+                batch, characters = [], 0
         yield from self._encoded(batch)
 
     def _encoded(self, batch: list[str]) -> Iterator[list[int]]:

@@ -57,7 +57,7 @@ def train(request: env.StageInput, progress: Progress) -> result.TrainSummary:
             code = _wait(process, exchange, request, progress)
         finally:
             _end(process)
-        return _outcome(exchange, code)
+        return _outcome(exchange, code, progress)
 
 
 def _command(wanted: env.TrainInput) -> list[str]:
@@ -112,14 +112,16 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def _outcome(exchange: pathlib.Path, code: int) -> result.TrainSummary:
+def _outcome(exchange: pathlib.Path, code: int, progress: Progress) -> result.TrainSummary:
     ended = [result.parse(file.read_text()) for file in sorted(exchange.glob("*.json"))]
     failed = next((one for one in ended if one.exit_code is not ExitCode.OK), None)
     if failed:
         raise failures.StageError(failed.reason, failed.message, exit_code=failed.exit_code)
-    summary = next((one.train for one in ended if one.train), None)
-    if code == 0 and summary:
-        return summary
+    first = next((one for one in ended if one.train), None)
+    if code == 0 and first and first.train:
+        for text in first.warnings:
+            progress.warn(text)
+        return first.train
     if not any(exchange.glob(f"*.{STARTED}")):
         raise RuntimeError(f"torchrun ended with {code} before any training process began; see the log above")
     raise failures.StageError(

@@ -31,6 +31,7 @@ from modelrefresh_jobs import (
     sources,
     training_arguments,
     training_checkpoints,
+    training_course,
     training_record,
     watch,
 )
@@ -58,17 +59,19 @@ def train(request: env.StageInput, progress: Progress, *, stop: Callable[[], boo
     places, start = training_record.layout(request), sources.resolve(wanted.start, request)
     _require_room(pathlib.Path(request.workspace), wanted, start)
     parents = training_record.made_from(wanted, blocks=_packed(request).digest)
-    packed = _load(request, wanted)
+    examples, course = _examples(request, wanted)
+    if course.examples < wanted.batch_size * course.processes * course.accumulation:
+        progress.warn(f"{course.examples} blocks are fewer than one step asks for; the only step is smaller")
     terms = watch.Terms(
         checkpoints=places.checkpoints,
         parents=parents,
         position=places.position,
         checkpoint_seconds=wanted.checkpoint_seconds,
-        tokens_per_step=training_arguments.global_batch(wanted) * packed[0].shape[1],
+        tokens=lambda step: examples.tokens(step * course.per_step),
         stop=stop,
     )
     observer = watch.Watch(terms, progress)
-    trainer = _trainer(wanted, start, packed, output=places.checkpoints, observer=observer)
+    trainer = _trainer(request, start, examples, course, observer)
     resumed, lost = _resume_point(trainer, places, parents)
     # Up to here there was nothing to save, and a signal ended it.
     with signals.deferred():
@@ -80,8 +83,8 @@ def train(request: env.StageInput, progress: Progress, *, stop: Callable[[], boo
     resumed_step = training_checkpoints.step(resumed) if resumed else 0
     return _summary(
         trainer.state,
-        tokens=terms.tokens_per_step,
-        seconds=observer.seconds,
+        observer,
+        passes=examples.passes(trainer.state.global_step * course.per_step),
         resumed=(resumed_step, lost),
         start=began,
     )
@@ -101,19 +104,32 @@ def _require_room(workspace: pathlib.Path, wanted: env.TrainInput, start: pathli
         )
 
 
+def _examples(request: env.StageInput, wanted: env.TrainInput) -> tuple[blocks.Blocks, training_course.Course]:
+    packed = packing.load(prepare.blocks(request))
+    if wanted.sequence_length not in (None, length := packed[0].shape[1]):
+        raise failures.StageError(
+            "InvalidSpec",
+            f"spec.training.sequenceLength is {wanted.sequence_length}, but the prepared blocks hold {length} "
+            "tokens each; train with the length that they were prepared with",
+        )
+    course = training_course.plan(wanted, blocks=len(packing.learnable(packed[1])))
+    return blocks.Blocks(packed, examples=course.examples, length=course.length, seed=wanted.seed), course
+
+
 def _trainer(
-    wanted: env.TrainInput,
+    request: env.StageInput,
     start: pathlib.Path,
-    packed: packing.Blocks,
-    *,
-    output: pathlib.Path,
+    examples: blocks.Blocks,
+    course: training_course.Course,
     observer: watch.Watch,
 ) -> Trainer:
+    wanted = request.train
+    assert wanted is not None  # noqa: S101 -- see train
     # DeepSpeed reads these arguments while the model is loaded: under ZeRO-3 no process ever holds all of it.
     arguments = training_arguments.build(
         wanted,
-        output=output,
-        blocks=len(packed[0]),
+        output=training_record.layout(request).checkpoints,
+        course=course,
         parameters=intake.accept(start).parameters,
         gpu=torch.cuda.is_available(),
     )
@@ -122,12 +138,11 @@ def _trainer(
 
         # The Trainer's processes are connected by now; on CPUs DeepSpeed does not notice by itself before ZeRO-3 loads.
         deepspeed.init_distributed(dist_backend=torch.distributed.get_backend(), verbose=False)
-    model = _model(start, wanted, packed[0].shape[1])
-    examples = arguments.max_steps * training_arguments.global_batch(wanted)
+    model = _model(start, wanted, examples.sequence_length)
     trainer = Trainer(
         model=lora.attach(model, wanted) if wanted.method is env.Method.LORA else model,
         args=arguments,
-        train_dataset=blocks.Blocks(packed, examples=examples, seed=wanted.seed),
+        train_dataset=examples,
         data_collator=blocks.collate,
         callbacks=[observer],
     )
@@ -142,18 +157,6 @@ def _packed(request: env.StageInput) -> sealed.Manifest:
         raise failures.StageError(
             "DataUnreadable", f"blocks of run {request.run}: {error}; prepare it first"
         ) from error
-
-
-def _load(request: env.StageInput, wanted: env.TrainInput) -> packing.Blocks:
-    packed = packing.load(prepare.blocks(request))
-    length = packed[0].shape[1]
-    if wanted.sequence_length not in (None, length):
-        raise failures.StageError(
-            "InvalidSpec",
-            f"spec.training.sequenceLength is {wanted.sequence_length}, but the prepared blocks hold {length} "
-            "tokens each; train with the length that they were prepared with",
-        )
-    return packed
 
 
 def _model(start: pathlib.Path, wanted: env.TrainInput, length: int) -> PreTrainedModel:
@@ -228,23 +231,25 @@ def _require_finite(folder: pathlib.Path) -> None:
 
 def _summary(
     state: TrainerState,
+    observer: watch.Watch,
     *,
-    tokens: int,
-    seconds: float,
+    passes: float,
     resumed: tuple[int, int],
     start: str,
 ) -> result.TrainSummary:
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
     edge = max(1, round(_EDGE * len(losses)))
     resumed_step, lost = resumed
+    tokens, seconds = observer.terms.tokens(state.global_step), observer.seconds
     return result.TrainSummary(
         steps=state.global_step,
-        tokens=state.global_step * tokens,
+        tokens=tokens,
         first_loss=sum(losses[:edge]) / edge,
         last_loss=sum(losses[-edge:]) / edge,
         seconds=round(seconds, 3),
-        tokens_per_second=round((state.global_step - resumed_step) * tokens / max(seconds, 1e-9), 1),
+        tokens_per_second=round((tokens - observer.terms.tokens(resumed_step)) / max(seconds, 1e-9), 1),
         resumed_step=resumed_step,
         lost_steps=lost,
         start_fingerprint=start,
+        passes=round(passes, 4),
     )

@@ -5,7 +5,6 @@ bf16 on GPUs and float32 on CPUs, one log entry per
 step (the loss of each step decides whether training goes on). Nothing is reported anywhere.
 """
 
-import math
 import os
 import pathlib
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from transformers import TrainingArguments
 
 from modelrefresh.contract import env
+from modelrefresh_jobs.training_course import Course
 
 _LARGE = 1_000_000_000
 """Parameters from which activations are recomputed on GPUs rather than kept."""
@@ -23,32 +23,22 @@ _SCHEDULES = {
 }
 
 
-def global_batch(wanted: env.TrainInput) -> int:
-    """Sequences per optimizer step over all processes."""
-    return wanted.batch_size * wanted.gradient_accumulation * wanted.nodes * wanted.processes_per_node
-
-
-def steps(wanted: env.TrainInput, *, blocks: int) -> int:
-    """Optimizer steps of the whole run, at least one."""
-    return max(1, math.ceil(wanted.epochs * blocks / global_batch(wanted)))
-
-
 def uses_deepspeed(wanted: env.TrainInput, *, gpu: bool) -> bool:
     """One process on a CPU has nothing to partition, so ZeRO is left out there."""
     return wanted.zero_stage > 0 and (gpu or wanted.nodes * wanted.processes_per_node > 1)
 
 
 def build(
-    wanted: env.TrainInput, *, output: pathlib.Path, blocks: int, parameters: int, gpu: bool
+    wanted: env.TrainInput, *, output: pathlib.Path, course: Course, parameters: int, gpu: bool
 ) -> TrainingArguments:
     """The Trainer's arguments."""
-    total = steps(wanted, blocks=blocks)
+    total = course.steps
     recompute = gpu and parameters >= _LARGE
     return TrainingArguments(
         output_dir=str(output),
         max_steps=total,
-        per_device_train_batch_size=wanted.batch_size,
-        gradient_accumulation_steps=wanted.gradient_accumulation,
+        per_device_train_batch_size=course.batch_size,
+        gradient_accumulation_steps=course.accumulation,
         learning_rate=wanted.learning_rate or env.LEARNING_RATES[wanted.method],
         lr_scheduler_type=_SCHEDULES[wanted.learning_rate_schedule],
         warmup_steps=round(wanted.warmup_ratio * total),

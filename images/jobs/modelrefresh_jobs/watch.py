@@ -35,7 +35,8 @@ class Terms:
     position: pathlib.Path
     """File that says how far the run came."""
     checkpoint_seconds: float
-    tokens_per_step: int
+    tokens: Callable[[int], int]
+    """Tokens that have gone through the model by the end of a step."""
     stop: Callable[[], bool]
     """Whether this process has been asked to leave."""
 
@@ -44,7 +45,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
     """The Trainer's callback."""
 
     def __init__(self, terms: Terms, progress: Progress) -> None:
-        self._terms, self._progress = terms, progress
+        self.terms, self._progress = terms, progress
         self.preempted = False
         self.seconds = 0.0
         self._started = self._saved = self._recorded = time.monotonic()
@@ -59,8 +60,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         """Save or stop, when any process has reason to."""
         if state.global_step >= state.max_steps:
             return
-        due = time.monotonic() - self._saved >= self._terms.checkpoint_seconds
-        leave, save = _any_process(self._terms.stop(), due)
+        due = time.monotonic() - self._saved >= self.terms.checkpoint_seconds
+        leave, save = _any_process(self.terms.stop(), due)
         self.preempted = leave
         control.should_training_stop = control.should_training_stop or leave
         control.should_save = leave or save
@@ -73,7 +74,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             return
         self._check(state.global_step, logs)
         self.seconds = time.monotonic() - self._started
-        speed = (state.global_step - self._first_step) * self._terms.tokens_per_step / max(self.seconds, 1e-9)
+        speed = self._tokens(state.global_step) / max(self.seconds, 1e-9)
         self._progress.report(
             state.global_step,
             state.max_steps,
@@ -85,16 +86,19 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         due = time.monotonic() - self._recorded >= _RECORD_SECONDS or state.global_step >= state.max_steps
         if state.is_world_process_zero and due:
             self._recorded = time.monotonic()
-            training_record.write(self._terms.position, self._progress, parents=self._terms.parents)
+            training_record.write(self.terms.position, self._progress, parents=self.terms.parents)
 
     def on_save(self, _arguments: Arguments, state: State, _control: Control, **_: object) -> None:
         """Seal what the Trainer wrote, once every process has written its part."""
         if distributed.is_initialized():
             distributed.barrier()
         if state.is_world_process_zero:
-            training_checkpoints.seal(self._terms.checkpoints, at=state.global_step, parents=self._terms.parents)
-            training_record.write(self._terms.position, self._progress, parents=self._terms.parents)
+            training_checkpoints.seal(self.terms.checkpoints, at=state.global_step, parents=self.terms.parents)
+            training_record.write(self.terms.position, self._progress, parents=self.terms.parents)
         self._saved = time.monotonic()
+
+    def _tokens(self, step: int) -> int:
+        return self.terms.tokens(step) - self.terms.tokens(self._first_step)
 
     @staticmethod
     def _check(step: int, logs: dict[str, float]) -> None:

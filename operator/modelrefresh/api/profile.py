@@ -104,7 +104,7 @@ class ProfileLimits(Part):
     nodes: int = pydantic.Field(default=1, ge=1, le=64)
     """Largest spec.training.nodes."""
     max_tokens: int = pydantic.Field(default=1_000_000_000, ge=1, le=100_000_000_000)
-    """Largest spec.training.maxTokens."""
+    """Largest spec.training.maxTokens, times spec.training.epochs rounded up."""
     attempts: int = pydantic.Field(default=3, ge=1, le=10)
     """Attempts of one stage that failed by their own fault; disruptions do not count."""
 

@@ -58,6 +58,15 @@ class StageState(enum.StrEnum):
     """Not needed in this run."""
 
 
+class OverlapFacts(Record):
+    """How much of one suite stands in the training text."""
+
+    suite: Word
+    """Name of the suite."""
+    share: Measure
+    """Share of its items that are long enough to be told, from 0 to 1."""
+
+
 class PrepareFacts(Record):
     """What intake found."""
 
@@ -66,11 +75,22 @@ class PrepareFacts(Record):
     documents: Count = 0
     """Documents read."""
     kept: Count = 0
-    """Documents left after filters and duplicates."""
+    """Documents left after filters, duplicates and the token budget: those that are learnt."""
+    cut: Count | None = None
+    """Of these, the ones whose end did not fit."""
     tokens: Count = 0
+    """Tokens in the blocks, without padding."""
     blocks: Count = 0
     newest: Word | None = None
-    """Newest document date, where the records carry one."""
+    """Date of the newest document that is learnt, where the records carry one."""
+    unusable_dates: Count | None = None
+    """Documents whose date cannot be read or lies in the future; they count as undated."""
+    ignored_files: Count | None = None
+    """Files of the source that are not read."""
+    ignored_examples: Note | None = None
+    """The first of their names."""
+    overlap: Annotated[tuple[OverlapFacts, ...], pydantic.Field(max_length=4), first(4)] = ()
+    """The suites of which most stands in the training text; one of short questions only cannot be measured."""
     unchanged: bool = False
     """Nothing was packed: the data is that of the last judged run."""
 
@@ -80,6 +100,9 @@ class TrainFacts(Record):
 
     steps: Count = 0
     tokens: Count = 0
+    """Tokens that went through the model, without padding."""
+    passes: Measure | None = None
+    """How often each block was met, on average."""
     seconds: Measure = "0.0000"
     last_loss: Measure | None = None
     resumed_step: Count = 0

@@ -16,7 +16,7 @@ from modelrefresh.api.profile import ProfileLimits, ProfileSpec, ProfileStage, T
 from modelrefresh.api.sources import Source
 from modelrefresh.api.values import Epochs, LearningRate, Name, ObjectName, Scale, Schedule, TimeZone, WarmupRatio
 from modelrefresh.contract import limits
-from modelrefresh.contract.env import LearningRateSchedule, Method, Strategy
+from modelrefresh.contract.env import LearningRateSchedule, Method, Sampling, Strategy
 
 __all__ = [
     "Approval",
@@ -64,10 +64,12 @@ class Replay(Source):
 
 
 class Data(Source):
-    """New text to learn: jsonl, parquet or plain text files below the path."""
+    """New text to learn: jsonl, ndjson, json and text files (also .gz or .zst) and parquet files below the path."""
 
     text_field: str = pydantic.Field(default="text", min_length=1, max_length=63, pattern="^[^$]+$")
     """Field of a record that holds the text; no $, which Kubernetes would expand on the way to the Job."""
+    sampling: Sampling = Sampling.NEWEST
+    """Which documents are learnt when maxTokens does not hold all: Newest by their dates first, or Uniform by seed."""
     replay: Replay | None = None
     """General text mixed in against forgetting; none if absent."""
 
@@ -91,7 +93,7 @@ class Training(Part):
     method: Method = Method.LORA
     """LoRA trains low-rank adapters, Full trains all weights."""
     max_tokens: int = whole(limits.MAX_TOKENS)
-    """Upper bound of tokens after packing; documents beyond it are left out and reported."""
+    """Most tokens that one pass trains on, replay included; documents beyond it are left out and reported."""
     sequence_length: int = whole(limits.SEQUENCE_LENGTH)
     """Tokens per block."""
     learning_rate: LearningRate | None = None
@@ -101,7 +103,7 @@ class Training(Part):
     warmup_ratio: WarmupRatio = str(limits.WARMUP_RATIO.default)
     """Share of the steps over which the rate rises from zero, a decimal in quotes from 0 to 1."""
     epochs: Epochs = str(limits.EPOCHS.default)
-    """Passes over the blocks, a decimal in quotes; more than 0, at most 100."""
+    """Passes over the blocks, a decimal in quotes; more than 0, at most 100. Never more, to fill a step."""
     batch_size: int = whole(limits.BATCH_SIZE)
     """Sequences per device and step."""
     gradient_accumulation: int = whole(limits.GRADIENT_ACCUMULATION)

@@ -275,6 +275,8 @@ def _document(record: Record) -> dict[str, Any]:
 def _without_remarks(stage: StageRecord) -> StageRecord:
     """The stage without its words; numbers stay, and so does all that later stages need."""
     stage = stage.but(message="", warnings=())
+    if stage.prepare:
+        stage = stage.but(prepare=stage.prepare.but(ignored_examples=None, overlap=()))
     if stage.evaluate is None:
         return stage
     verdicts = tuple(verdict.but(message="") for verdict in stage.evaluate.verdicts)

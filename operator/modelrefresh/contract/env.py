@@ -76,6 +76,15 @@ LEARNING_RATES = {Method.LORA: 2e-4, Method.FULL: 2e-5}
 """Peak rates where none is asked for; adapters want about ten times the rate of all weights (LoRA Without Regret)."""
 
 
+class Sampling(enum.StrEnum):
+    """Which documents are learnt when the token budget does not hold all."""
+
+    NEWEST = "Newest"
+    """The newest first, by the records' dates; those without a date last, equal dates drawn by seed."""
+    UNIFORM = "Uniform"
+    """Drawn by seed."""
+
+
 class Task(enum.StrEnum):
     """How the items of an evaluation suite are put and scored."""
 
@@ -124,6 +133,8 @@ class PrepareInput:
     """New text to learn: a file, or a folder of jsonl, parquet or plain text files."""
     text_field: str = "text"
     """Field of a record that holds the text."""
+    sampling: Sampling = Sampling.NEWEST
+    """Which documents are learnt when the budget does not hold all."""
     replay: Uri | None = None
     """General text mixed in against forgetting; none if absent."""
     replay_percent: Annotated[int, limits.REPLAY_PERCENT] = 0
@@ -131,7 +142,7 @@ class PrepareInput:
     sequence_length: Annotated[int, limits.SEQUENCE_LENGTH]
     """Tokens per block."""
     max_tokens: Annotated[int, limits.MAX_TOKENS]
-    """Upper bound of tokens after packing; documents beyond it are left out and reported."""
+    """Upper bound of tokens in the blocks, replay included; a document that does not fit is passed over."""
     seed: Annotated[int, limits.SEED] = 0
     """Seed of what is drawn."""
     suites: tuple[SuiteInput, ...] = ()
@@ -164,7 +175,7 @@ class TrainInput:
     sequence_length: Annotated[int, limits.SEQUENCE_LENGTH] | None = None
     """Tokens per block, which must be those of the blocks; whatever the blocks have if absent."""
     epochs: Annotated[float, limits.EPOCHS] = 1.0
-    """Passes over the blocks."""
+    """Passes over the blocks; no block is met more often to fill a step."""
     batch_size: Annotated[int, limits.BATCH_SIZE] = 8
     """Sequences per device and step."""
     gradient_accumulation: Annotated[int, limits.GRADIENT_ACCUMULATION] = 1

@@ -53,14 +53,23 @@ class PrepareSummary:
     documents: int
     kept: int
     dropped: Mapping[str, int] = field(default_factory=dict)
-    """Documents dropped, by reason: empty, too_short, duplicate, near_duplicate, over_budget."""
+    """Documents dropped, by reason: empty, too_short, duplicate, near_duplicate, over_budget; with `kept` all."""
     tokens: int
+    """Tokens in the blocks, replay included, padding not."""
     replay_tokens: int
     blocks: int
     newest: str | None = None
-    """Newest document date as ISO text, where the records carry one."""
+    """Date of the newest document in the blocks as ISO text, where the records carry one."""
     overlap: Mapping[str, float] = field(default_factory=dict)
-    """Share of each suite's items that share a 13-gram with the training text, 0-1."""
+    """Share of each suite's items of at least 8 words that stand in the training text, 0-1; none without such."""
+    cut: int | None = None
+    """Documents of which only the beginning fitted."""
+    unusable_dates: int | None = None
+    """Documents whose date cannot be read or lies after the day of intake; they count as undated."""
+    ignored_files: int | None = None
+    """Files of the source that are not read."""
+    ignored_examples: str | None = None
+    """The first of their names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +78,7 @@ class TrainSummary:
 
     steps: int
     tokens: int
+    """Tokens that went through the model, each as often as it did; padding is none."""
     first_loss: float
     last_loss: float
     seconds: float
@@ -79,6 +89,8 @@ class TrainSummary:
     """Steps of the attempt before that had to be done again."""
     start_fingerprint: str
     """Content fingerprint of the model that was trained on."""
+    passes: float | None = None
+    """How often each block was met, on average."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

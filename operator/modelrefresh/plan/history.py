@@ -47,13 +47,21 @@ def close(status: RefreshStatus, run: Run, end: End, now: datetime.datetime) -> 
 
 
 def freshness(run: Run) -> str | None:
-    """Date of the newest document that a run has learned; without document dates the day of its intake."""
+    """Date of the newest document that a run has learned, at most the day of its intake; without dates that day."""
     prepared = run.record(Stage.PREPARE)
     if prepared is None or prepared.prepare is None:
         return None
-    if prepared.prepare.newest:
-        return prepared.prepare.newest[:10]
-    return prepared.end_time.date().isoformat() if prepared.end_time else None
+    intake, newest = prepared.end_time.date() if prepared.end_time else None, _day(prepared.prepare.newest)
+    # A stage of an older release may pass on a date of the data's own making, such as 9999-12-31.
+    days = [day for day in (intake, newest) if day]
+    return min(days).isoformat() if days else None
+
+
+def _day(text: str | None) -> datetime.date | None:
+    try:
+        return datetime.date.fromisoformat(text[:10]) if text else None
+    except ValueError:
+        return None
 
 
 def _cost(before: Cost | None, run: Run) -> Cost:

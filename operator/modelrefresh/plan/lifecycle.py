@@ -8,6 +8,7 @@ import dataclasses
 import datetime
 import hashlib
 import json
+import math
 from collections.abc import Iterable
 
 from modelrefresh.api.conditions import Reason
@@ -227,7 +228,7 @@ def _over_limits(spec: RefreshSpec, profile: ProfileSpec) -> Iterable[str]:
     asked = (
         ("gpusPerNode", training.gpus_per_node, limits.gpus_per_node),
         ("nodes", training.nodes, limits.nodes),
-        ("maxTokens", training.max_tokens, limits.max_tokens),
+        ("maxTokens times epochs", training.max_tokens * math.ceil(float(training.epochs)), limits.max_tokens),
     )
     for name, saw, most in asked:
         if saw > most:

@@ -176,7 +176,9 @@ def _facts(result: Result, evaluation: Evaluation | None) -> dict[str, Any] | No
         case Result(extract=ExtractSummary(digest=digest)) | Result(import_=ImportSummary(digest=digest)):
             return {"digest": digest}
         case Result(prepare=PrepareSummary() as summary):
-            return {"prepare": PrepareFacts.model_validate(dataclasses.asdict(summary))}
+            most_first = sorted(summary.overlap.items(), key=lambda item: (-item[1], item[0]))
+            overlap = [{"suite": suite, "share": share} for suite, share in most_first]
+            return {"prepare": PrepareFacts.model_validate(dataclasses.asdict(summary) | {"overlap": overlap})}
         case Result(train=TrainSummary() as summary):
             return {"train": TrainFacts.model_validate(dataclasses.asdict(summary))}
         case Result(merge=MergeSummary() as summary):

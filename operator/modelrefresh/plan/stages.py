@@ -80,6 +80,7 @@ def _prepare(work: Work, run: Run, request: StageInput) -> StageInput:
             base_fingerprint=_fingerprint(work),
             data=spec.data.uri,
             text_field=spec.data.text_field,
+            sampling=spec.data.sampling,
             replay=replay.uri if replay else None,
             replay_percent=replay.percent if replay else 0,
             sequence_length=training.sequence_length,

@@ -1,0 +1,57 @@
+"""Dates of documents: what counts as one.
+
+ISO dates and times, and numbers of seconds, milliseconds, microseconds or nanoseconds since
+1970 from the year 1973 on; smaller numbers are years or counters. Without a zone a time is
+UTC. Data holds dates that nothing happened on (9999-12-31, 0001-01-01): what cannot be said in
+UTC is no date, and neither is one later than the day of intake, which the caller names.
+"""
+
+import datetime as dt
+import math
+
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_FIRST, _UNITS = 1e8, (1, 1_000, 1_000_000, 1_000_000_000)
+"""Seconds since 1970 in March 1973, and how many of each unit a second has."""
+
+
+def parse(value: object) -> dt.datetime | None:
+    """A date or time of a record as an aware UTC time; None for anything else."""
+    try:
+        return _parsed(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def is_plausible(date: dt.datetime, *, today: dt.date) -> bool:
+    """Whether a document read today can be of this date."""
+    return date.year > dt.MINYEAR and date.date() <= today
+
+
+def seconds(date: dt.datetime) -> int:
+    """Whole seconds since 1970."""
+    return (date - EPOCH) // dt.timedelta(seconds=1)
+
+
+def text(since_epoch: int) -> str:
+    """ISO text of this many seconds since 1970."""
+    return (EPOCH + dt.timedelta(seconds=since_epoch)).isoformat()
+
+
+def _parsed(value: object) -> dt.datetime | None:
+    if isinstance(value, str):
+        value = dt.datetime.fromisoformat(value.strip())
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        value = _from_number(value)
+    elif isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+        value = dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC)
+    if not isinstance(value, dt.datetime):
+        return None
+    aware = value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+    return aware.astimezone(dt.UTC)
+
+
+def _from_number(value: float) -> dt.datetime | None:
+    if not math.isfinite(value):
+        return None
+    unit = next((unit for unit in _UNITS if _FIRST <= value / unit < _FIRST * _UNITS[1]), None)
+    return EPOCH + dt.timedelta(seconds=value // unit) if unit else None

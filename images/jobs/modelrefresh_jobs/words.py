@@ -1,0 +1,22 @@
+"""Words of a text, for comparing texts: runs of letters, digits and marks, without case and punctuation.
+
+Scripts that are written without spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese and their
+kin) have no such runs; there each character stands for a word. Knows no language and no stem.
+"""
+
+import regex  # type: ignore[import-untyped]
+
+_UNSPACED = "".join(
+    rf"\p{{Script={script}}}"
+    for script in (
+        *("Han", "Hiragana", "Katakana", "Bopomofo", "Yi", "Nushu", "Tangut"),
+        *("Thai", "Lao", "Khmer", "Myanmar", "Tai_Le", "New_Tai_Lue", "Tai_Tham", "Tai_Viet", "Balinese", "Javanese"),
+    )
+)
+_WORD = regex.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+
+
+def split(text: str) -> list[str]:
+    """The words of a text in order."""
+    found: list[str] = _WORD.findall(text.lower())
+    return found
