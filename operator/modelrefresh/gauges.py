@@ -71,7 +71,9 @@ def _scores(run: Run, *, namespace: str, name: str) -> None:
     metrics.set_differences(
         namespace=namespace,
         name=name,
-        differences=[(item.suite, item.metric, float(item.difference)) for item in scores if item.difference is not None],
+        differences=[
+            (item.suite, item.metric, float(item.difference)) for item in scores if item.difference is not None
+        ],
     )
 
 

@@ -73,7 +73,9 @@ CONDITION = Gauge(
 )
 ACTIVE = Gauge("modelrefresh_run_active", "1 while a run is open.", _OBJECT, registry=REGISTRY)
 RUN_START = Gauge(
-    "modelrefresh_run_start_timestamp_seconds", "When the open run was opened; absent without one.", _OBJECT,
+    "modelrefresh_run_start_timestamp_seconds",
+    "When the open run was opened; absent without one.",
+    _OBJECT,
     registry=REGISTRY,
 )
 
@@ -97,7 +99,9 @@ API_SECONDS = Histogram(
 )
 LEADER = Gauge("modelrefresh_leader", "1 while this replica holds the Lease.", registry=REGISTRY)
 RESYNC_TIME = Gauge(
-    "modelrefresh_resync_timestamp_seconds", "When every kind was last listed; a lost namespace does not hold it back.", registry=REGISTRY
+    "modelrefresh_resync_timestamp_seconds",
+    "When every kind was last listed; a lost namespace does not hold it back.",
+    registry=REGISTRY,
 )
 RESYNC_REFUSED = Gauge(
     "modelrefresh_resync_refused",

@@ -64,7 +64,11 @@ def announced(root: pathlib.Path) -> result.Result:
         (signals.Preempted(), ExitCode.PREEMPTED, "Preempted"),
         (KeyboardInterrupt(), ExitCode.PREEMPTED, "Preempted"),
         (KeyError("x"), ExitCode.INTERNAL, "InternalError"),
-        (RuntimeError("[gloo/gloo/transport/tcp/pair.cc:538] Connection closed by peer"), ExitCode.PEER_LOST, "PeerLost"),
+        (
+            RuntimeError("[gloo/gloo/transport/tcp/pair.cc:538] Connection closed by peer"),
+            ExitCode.PEER_LOST,
+            "PeerLost",
+        ),
         (torch.distributed.DistNetworkError("The client socket has timed out"), ExitCode.PEER_LOST, "PeerLost"),
         (torch.distributed.DistBackendError("ncclRemoteError: A call failed"), ExitCode.PEER_LOST, "PeerLost"),
         (torch.distributed.DistBackendError("Duplicate GPU detected"), ExitCode.INTERNAL, "InternalError"),

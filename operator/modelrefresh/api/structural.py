@@ -1,9 +1,10 @@
 """JSON schema as pydantic writes it -> structural schema as the API server takes it.
 
 Knows JSON only, no kind of ours. References are put in place, null alternatives are
-dropped, exclusive bounds and titles go, and so do defaults inside list items: whoever compares
-a list as a whole (server-side apply, GitOps tools) would see them as changes. Refuses what has no structural form and what would
-make the cost of rules unbounded: a string, list or map without a bound.
+dropped, exclusive bounds and titles go. Defaults inside list items go too: whoever compares a
+list as a whole (server-side apply, GitOps tools) would see them as changes. Refuses what has
+no structural form and what would make the cost of rules unbounded: a string, list or map
+without a bound.
 """
 
 from collections.abc import Mapping

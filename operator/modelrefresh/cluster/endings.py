@@ -86,7 +86,7 @@ def of(pods: Iterable[Document], *, said: str) -> list[Ending]:
 
 
 def culprit(endings: Iterable[Ending]) -> Ending | None:
-    """The one that speaks for a failed attempt: the worst, of equals the one that the Job names; in no order of pods."""
+    """The one that speaks for a failed attempt: the worst, of equals the one that the Job names."""
     return min(endings, key=lambda end: (_severity(end), not end.named, end.pod), default=None)
 
 
