@@ -68,4 +68,9 @@ def test_a_lost_namespace_keeps_no_start_waiting(namespaces: tuple[str, ...]) ->
                 raise errors.ForbiddenError(f"list {kind.kind}: 403")
             return await super().find(kind, namespace=namespace, selector=selector, fields=fields)
 
-    asyncio.run(asyncio.wait_for(access.await_kinds(Losing(), namespaces=namespaces), 5))
+    async def starts() -> bool:
+        async with asyncio.timeout(5):
+            await access.await_kinds(Losing(), namespaces=namespaces)
+        return True
+
+    assert asyncio.run(starts())
