@@ -229,7 +229,9 @@ def test_every_action_that_is_offered_can_be_run_and_every_other_is_greyed_out()
 
 
 def changed(before: object, after: object, path: str = "") -> Iterator[str]:
-    """Paths at which two documents differ."""
+    """Paths at which two documents differ; Lua cannot tell an empty list from an empty map."""
+    if isinstance(before, list) and isinstance(after, list):
+        before, after = dict(enumerate(before)), dict(enumerate(after))
     if isinstance(before, dict) and isinstance(after, dict):
         for key in before.keys() | after.keys():
             yield from changed(before.get(key), after.get(key), f"{path}.{key}")
