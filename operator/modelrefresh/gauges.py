@@ -4,7 +4,7 @@ import datetime
 
 from modelrefresh import metrics
 from modelrefresh.api import names
-from modelrefresh.api.records import Run, StageRecord
+from modelrefresh.api.records import Outcome, Run, StageRecord
 from modelrefresh.api.status import RefreshStatus, ResidualStatus
 from modelrefresh.cluster.queue import Key
 from modelrefresh.contract.env import Stage
@@ -20,9 +20,13 @@ def refresh(meta: Meta, before: RefreshStatus, after: RefreshStatus) -> None:
     metrics.ACTIVE.labels(*place.values()).set(after.run is not None and after.run.outcome is None)
     if after.live and after.live.since:
         metrics.LIVE_SINCE.labels(*place.values()).set(after.live.since.timestamp())
-    if after.freshness:
-        newest = datetime.datetime.fromisoformat(after.freshness).replace(tzinfo=datetime.UTC)
-        metrics.DATA_NEWEST.labels(*place.values()).set(newest.timestamp())
+    if (newest := _timestamp(after.freshness)) is not None:
+        metrics.DATA_NEWEST.labels(*place.values()).set(newest)
+    open_since = after.run.start_time if after.run is not None and after.run.outcome is None else None
+    metrics.set_run_start(moment=open_since.timestamp() if open_since else None, **place)
+    for outcome in (Outcome.FAILED, Outcome.ROLLED_BACK):
+        # Of these alerts tell: a counter that is there at zero shows its first increment, and that it was reset.
+        metrics.RUNS.labels(*place.values(), outcome.value)
     if after.run is not None:
         _scores(after.run, **place)
         _count(before.run if before.run and before.run.id == after.run.id else None, after.run, **place)
@@ -45,6 +49,14 @@ def forget(key: Key) -> None:
     metrics.forget(kind=key.kind, namespace=key.namespace, name=key.name)
 
 
+def _timestamp(text: str | None) -> float | None:
+    """Seconds of a date that a stage wrote; None for what is none: a metric must not end a pass."""
+    try:
+        return datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.UTC).timestamp() if text else None
+    except ValueError:
+        return None
+
+
 def _scores(run: Run, *, namespace: str, name: str) -> None:
     measured = run.record(Stage.EVALUATE)
     if measured is None or measured.evaluate is None:
@@ -59,7 +71,9 @@ def _scores(run: Run, *, namespace: str, name: str) -> None:
     metrics.set_differences(
         namespace=namespace,
         name=name,
-        differences=[(item.suite, item.metric, float(item.difference)) for item in scores if item.difference],
+        differences=[
+            (item.suite, item.metric, float(item.difference)) for item in scores if item.difference is not None
+        ],
     )
 
 

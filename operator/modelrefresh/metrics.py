@@ -72,6 +72,12 @@ CONDITION = Gauge(
     registry=REGISTRY,
 )
 ACTIVE = Gauge("modelrefresh_run_active", "1 while a run is open.", _OBJECT, registry=REGISTRY)
+RUN_START = Gauge(
+    "modelrefresh_run_start_timestamp_seconds",
+    "When the open run was opened; absent without one.",
+    _OBJECT,
+    registry=REGISTRY,
+)
 
 QUEUE_DEPTH = Gauge("modelrefresh_queue_depth", "Objects that wait for a worker.", registry=REGISTRY)
 QUEUE_SECONDS = Histogram(
@@ -93,11 +99,19 @@ API_SECONDS = Histogram(
 )
 LEADER = Gauge("modelrefresh_leader", "1 while this replica holds the Lease.", registry=REGISTRY)
 RESYNC_TIME = Gauge(
-    "modelrefresh_resync_timestamp_seconds", "When all objects of all kinds were last listed.", registry=REGISTRY
+    "modelrefresh_resync_timestamp_seconds",
+    "When every kind was last listed; a lost namespace does not hold it back.",
+    registry=REGISTRY,
+)
+RESYNC_REFUSED = Gauge(
+    "modelrefresh_resync_refused",
+    "1 while a kind cannot be listed in a namespace (empty: in the whole cluster).",
+    ("kind", "namespace"),
+    registry=REGISTRY,
 )
 KOPF_RESTARTS = Counter("modelrefresh_kopf_restarts", "Restarts of the event watcher.", registry=REGISTRY)
 
-_GAUGES = (SCORE, DIFFERENCE, LIVE, LIVE_SINCE, DATA_NEWEST, ACTIVE)
+_GAUGES = (SCORE, DIFFERENCE, LIVE, LIVE_SINCE, DATA_NEWEST, ACTIVE, RUN_START)
 _OF_REFRESH = (RUNS, STAGE_ATTEMPTS, GPU_SECONDS, TOKENS, *_GAUGES)
 _STATUSES = ("True", "False", "Unknown")
 
@@ -113,6 +127,14 @@ def set_live(*, namespace: str, name: str, version: str | None) -> None:
     LIVE.remove_by_labels({"namespace": namespace, "name": name})
     if version is not None:
         LIVE.labels(namespace, name, version).set(1)
+
+
+def set_run_start(*, namespace: str, name: str, moment: float | None) -> None:
+    """Record when the open run was opened, as seconds since the epoch; None for no open run."""
+    if moment is None:
+        RUN_START.remove_by_labels({"namespace": namespace, "name": name})
+    else:
+        RUN_START.labels(namespace, name).set(moment)
 
 
 def set_scores(*, namespace: str, name: str, scores: Iterable[tuple[str, str, str, float]]) -> None:

@@ -166,6 +166,9 @@ _EVALUATION: Final = (
     _row("metric unknown", {f"{_GATE_0}.metric": "bleu"}, '"bleu" is no metric of suite', at="spec.evaluation.gates"),
     _row("versus unknown", {f"{_GATE_0}.versus": "Base"}, server='supported values: "Incumbent", "Absolute"'),
     _row("incumbent without difference", {f"{_GATE_0}.minDifference": REMOVED}, "versus Incumbent needs minDifference"),
+    _row("incumbent by word without difference",
+         {f"{_GATE_0}.minDifference": REMOVED, f"{_GATE_0}.versus": "Incumbent"},
+         "versus Incumbent needs minDifference", at=f"{_GATE_0}.minDifference"),
     _row("incumbent with score", {f"{_GATE_0}.minScore": "0.5"}, "minScore belongs to versus Absolute"),
     _row("absolute without score", {f"{_GATE_0}.versus": "Absolute"}, "versus Absolute needs minScore",
          at=f"{_GATE_0}.minScore"),
@@ -207,6 +210,8 @@ _PROFILE: Final = (
     _rprof("root", {"spec.runAsUser": 0}, server="greater than or equal to 1"),
     _rprof("gpu resource without domain", {"spec.gpuResource": "gpu"}, server="should match"),
     _rprof("toleration of all by equality", {"spec.stageDefaults.tolerations": [{"operator": "Equal"}]},
+           "a toleration without key", at="spec.stageDefaults.tolerations[0].key"),
+    _rprof("toleration of nothing", {"spec.stageDefaults.tolerations": [{"effect": "NoSchedule"}]},
            "a toleration without key", at="spec.stageDefaults.tolerations[0].key"),
     _rprof("toleration with value", {
         "spec.stageDefaults.tolerations": [{"key": "gpu", "operator": "Exists", "value": "yes"}]},

@@ -78,6 +78,42 @@ def test_texts_that_look_like_numbers_are_quoted_for_every_reader(text: str) -> 
 
 
 @_each_kind
+def test_no_field_inside_a_list_item_has_a_default(kind: schema.Kind) -> None:
+    items = [node["items"] for node in _nodes(_root(kind)) if isinstance(node.get("items"), dict)]
+    fields = [field for item in items for node in _nodes(item) for field in node.get("properties", {}).items()]
+    assert items
+    assert [name for name, field in fields if "default" in field] == []
+
+
+@_each_kind
+def test_a_field_of_a_list_item_that_may_be_absent_says_what_its_absence_means(kind: schema.Kind) -> None:
+    spec = _root(kind)["properties"]["spec"]
+    chosen = [
+        (name, field["description"])
+        for item in (node["items"] for node in _nodes(spec) if isinstance(node.get("items"), dict))
+        for node in _nodes(item)
+        for name, field in node.get("properties", {}).items()
+        if "enum" in field and name not in node.get("required", ())
+    ]
+    assert [name for name, said in chosen if "if absent" not in said] == []
+
+
+@_each_kind
+def test_a_rule_asks_first_whether_a_field_that_may_be_absent_is_there(kind: schema.Kind) -> None:
+    unguarded = [
+        (name, rule["rule"])
+        for node in _nodes(_root(kind))
+        for rule in node.get("x-kubernetes-validations", [])
+        for name in sorted(set(re.findall(r"(?<!has\()self\.([a-zA-Z]+)\b(?!\()", rule["rule"])))
+        if name in node.get("properties", {})
+        and name not in node.get("required", ())
+        and "default" not in node["properties"][name]
+        and f"has(self.{name})" not in rule["rule"]
+    ]
+    assert unguarded == []
+
+
+@_each_kind
 def test_the_file_reads_back_as_the_definition(kind: schema.Kind) -> None:
     assert yaml.safe_load(schema.render(kind)) == schema.definition(kind)
 

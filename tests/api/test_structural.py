@@ -55,6 +55,14 @@ def test_empty_lists_and_maps_have_no_default() -> None:
     assert "default" not in properties["map"]
 
 
+def test_nothing_inside_a_list_item_has_a_default() -> None:
+    class Holder(Part):
+        outers: Annotated[tuple[Outer, ...], pydantic.Field(max_length=3)] = ()
+
+    properties = _schema(Holder)["properties"]["outers"]["items"]["properties"]
+    assert [name for name, field in properties.items() if "default" in field] == []
+
+
 def test_a_list_map_names_its_key() -> None:
     items = _schema(Outer)["properties"]["items"]
     assert (items["x-kubernetes-list-type"], items["x-kubernetes-list-map-keys"]) == ("map", ["name"])

@@ -21,6 +21,9 @@ DIGEST = "sha256:" + "0" * 64
 
 DEFAULT: dict[str, Any] = {}
 NAMESPACED: dict[str, Any] = {"watchNamespaces": ["team-a", "team-b"]}
+PLAIN_PROFILE: dict[str, Any] = {
+    "profile": {"create": True, "hook": False, "image": f"registry.example:5000/modelrefresh/jobs@{DIGEST}"}
+}
 WITHOUT_CRDS: dict[str, Any] = {"crds": {"enabled": False}}
 EVERYTHING: dict[str, Any] = {
     "fullnameOverride": "refresher",
@@ -48,7 +51,13 @@ EVERYTHING: dict[str, Any] = {
         "spec": {"workspaceClaim": "models"},
     },
 }
-MATRIX = {"default": DEFAULT, "namespaced": NAMESPACED, "without-crds": WITHOUT_CRDS, "everything": EVERYTHING}
+MATRIX = {
+    "default": DEFAULT,
+    "namespaced": NAMESPACED,
+    "without-crds": WITHOUT_CRDS,
+    "plain-profile": PLAIN_PROFILE,
+    "everything": EVERYTHING,
+}
 
 
 @functools.cache

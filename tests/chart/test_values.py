@@ -33,6 +33,16 @@ def test_every_object_carries_the_common_labels(name: str) -> None:
     ] == []
 
 
+def test_the_profile_is_a_hook_for_helm_or_a_plain_object_for_argo_cd() -> None:
+    hook = render.only("RefreshProfile", render.EVERYTHING)["metadata"]["annotations"]
+    plain = render.only("RefreshProfile", render.PLAIN_PROFILE)["metadata"]["annotations"]
+    assert hook == {"helm.sh/hook": "post-install,post-upgrade"}
+    assert plain == {
+        "argocd.argoproj.io/sync-wave": "1",
+        "argocd.argoproj.io/sync-options": "SkipDryRunOnMissingResource=true",
+    }
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
@@ -41,6 +51,7 @@ def test_every_object_carries_the_common_labels(name: str) -> None:
         ({"watchNamespaces": ["Team_A"]}, "watchNamespaces"),
         ({"logging": {"level": "chatty"}}, "level"),
         ({"profile": {"create": True}}, "profile.image"),
+        ({"profile": {"hook": "no"}}, "hook"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name"),
         ({"metrics": {"service": False, "serviceMonitor": {"enabled": True}}}, "metrics.service"),
     ],

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 import safetensors
 import torch
+import torch.distributed
 
 from modelrefresh.contract import codec, env, result
 from modelrefresh.contract.exit_codes import ExitCode
@@ -71,6 +72,14 @@ def leave(request: env.StageInput, stage: env.Stage, name: str, text: str) -> No
         (signals.Preempted(), ExitCode.PREEMPTED, "Preempted"),
         (KeyboardInterrupt(), ExitCode.PREEMPTED, "Preempted"),
         (KeyError("x"), ExitCode.INTERNAL, "InternalError"),
+        (
+            RuntimeError("[gloo/gloo/transport/tcp/pair.cc:538] Connection closed by peer"),
+            ExitCode.PEER_LOST,
+            "PeerLost",
+        ),
+        (torch.distributed.DistNetworkError("The client socket has timed out"), ExitCode.PEER_LOST, "PeerLost"),
+        (torch.distributed.DistBackendError("ncclRemoteError: A call failed"), ExitCode.PEER_LOST, "PeerLost"),
+        (torch.distributed.DistBackendError("Duplicate GPU detected"), ExitCode.INTERNAL, "InternalError"),
     ],
 )
 def test_whatever_ends_a_stage_has_an_exit_code_and_a_reason(

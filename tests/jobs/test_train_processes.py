@@ -59,9 +59,11 @@ import json, os, pathlib
 exchange = pathlib.Path(os.environ["{torchrun.EXCHANGE_VARIABLE}"])
 def started(rank):
     (exchange / f"{{rank}}.{torchrun.STARTED}").touch()
-def ended(rank, reason, code):
+def said(rank, reason, code):
     document = dict(stage="train", run="r1", attempt=1, exit_code=code, reason=reason, message="seen", step=3)
     (exchange / f"{{rank}}.json").write_text(json.dumps(document))
+def ended(rank, reason, code):
+    said(rank, reason, code)
     raise SystemExit(code)
 {processes}
 """
@@ -121,6 +123,11 @@ def test_zero_2_on_two_processes_saves_on_sigterm_and_ends_like_a_plain_run(tmp_
     [
         ("started(0); started(1); ended(1, 'TrainingDiverged', 10)", "TrainingDiverged", ExitCode.DIVERGED),
         ("started(0); started(1); raise SystemExit(1)", "OutOfMemory", ExitCode.OUT_OF_MEMORY),
+        ("started(0); started(1); said(0, 'PeerLost', 14); ended(1, 'OutOfMemory', 11)", "OutOfMemory", 11),
+        ("started(0); started(1); said(0, 'InternalError', 1); ended(1, 'DataUnreadable', 2)", "DataUnreadable", 2),
+        ("started(0); started(1); said(0, 'Preempted', 12); ended(1, 'InternalError', 1)", "InternalError", 1),
+        ("started(0); started(1); ended(0, 'PeerLost', 14)", "OutOfMemory", ExitCode.OUT_OF_MEMORY),
+        ("started(0); started(1); said(0, 'PeerLost', 14); ended(1, 'PeerLost', 14)", "PeerLost", 14),
     ],
 )
 def test_how_a_process_ends_is_how_the_stage_ends(
@@ -147,6 +154,16 @@ def test_a_signal_asks_for_a_checkpoint_once_there_is_a_step_to_save(
     monkeypatch.setattr(signals, "requested", lambda: position.exists() or not stepped)
     with pytest.raises((StageError, signals.Preempted), match=kept):
         torchrun.train(request, builders.quiet(env.Stage.TRAIN))
+
+
+def test_a_node_that_lost_another_one_leaves_the_cause_to_that_one(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOB_COMPLETION_INDEX", "0")
+    pretend(monkeypatch, "started(0); started(1); ended(0, 'PeerLost', 14)")
+    with pytest.raises(StageError) as caught:
+        torchrun.train(two_processes(tmp_path, nodes=2), builders.quiet(env.Stage.TRAIN))
+    assert caught.value.exit_code is ExitCode.PEER_LOST
 
 
 def test_processes_that_never_begin_are_no_fault_of_the_memory(

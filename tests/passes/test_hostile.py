@@ -8,7 +8,7 @@ import pytest
 from modelrefresh import reconcile
 from modelrefresh.api import names
 from modelrefresh.api.records import Outcome
-from modelrefresh.cluster import kinds
+from modelrefresh.cluster import gather, kinds
 from modelrefresh.contract import env
 from modelrefresh.contract.env import Stage
 from modelrefresh.contract.exit_codes import ExitCode
@@ -42,6 +42,22 @@ def test_a_stranger_that_wears_our_labels_wrongly_stops_nothing(kind: kinds.Kind
     stranger = {"metadata": {"name": "stranger", "namespace": NAMESPACE, "labels": marks}}
     place.one_pass(world.REFRESH)
     place.cluster.add(kind, stranger)
+    asyncio.run(reconcile.one_pass(place.cluster, world.REFRESH, now=place.now))
+    assert place.status().phase
+
+
+@pytest.mark.parametrize("mine", [True, False], ids=["own", "of-another"])
+@pytest.mark.parametrize("spec", [{}, {"digest": 7}, {"digest": "9" * 64, "verdict": []}])
+def test_a_version_that_cannot_be_read_stops_nothing(spec: object, *, mine: bool) -> None:
+    place = World({"spec.retain.versions": 1})
+    place.one_pass(world.REFRESH)
+    uid = _uid(place) if mine else "another"
+    owner = [{"apiVersion": names.API_VERSION, "kind": names.REFRESH, "name": "news", "uid": uid}]
+    marks = {names.LABEL_OWNER_UID: uid}
+    strange = {"name": "strange", "namespace": NAMESPACE, "labels": marks, "ownerReferences": owner}
+    place.cluster.add(kinds.MODEL_VERSION, {"metadata": strange, "spec": spec})
+    seen = asyncio.run(gather.refresh(place.cluster, place.cluster.all(kinds.MODEL_REFRESH)[0]))
+    assert seen.versions == ()
     asyncio.run(reconcile.one_pass(place.cluster, world.REFRESH, now=place.now))
     assert place.status().phase
 

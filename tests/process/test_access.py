@@ -56,3 +56,21 @@ def test_a_start_before_the_definitions_waits_and_says_for_which(
     with caplog.at_level(logging.WARNING):
         asyncio.run(access.await_kinds(cluster, namespaces=()))
     assert caplog.messages == ["ModelVersion is not served yet, looking again in 0 s: list ModelVersion: 404"] * 2
+
+
+@pytest.mark.parametrize("namespaces", [("lost", "kept"), ("kept", "lost")])
+def test_a_lost_namespace_keeps_no_start_waiting(namespaces: tuple[str, ...]) -> None:
+    class Losing(FakeCluster):
+        async def find(
+            self, kind: Kind, *, namespace: str | None = None, selector: str = "", fields: str = ""
+        ) -> list[Document]:
+            if namespace == "lost":
+                raise errors.ForbiddenError(f"list {kind.kind}: 403")
+            return await super().find(kind, namespace=namespace, selector=selector, fields=fields)
+
+    async def starts() -> bool:
+        async with asyncio.timeout(5):
+            await access.await_kinds(Losing(), namespaces=namespaces)
+        return True
+
+    assert asyncio.run(starts())

@@ -4,8 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from modelrefresh import metrics
+from modelrefresh import gauges, metrics
 from modelrefresh.api import names
+from modelrefresh.api.records import Outcome
+from modelrefresh.api.status import RefreshStatus
+from modelrefresh.contract.env import Stage
+from tests.plan.sights import NOW, a_meta, a_run
 
 NEWS = {"namespace": "team-a", "name": "news"}
 REFRESH = {"kind": names.REFRESH, **NEWS}
@@ -76,3 +80,25 @@ def test_a_residual_that_goes_takes_nothing_from_a_refresh_of_the_same_name() ->
     kept = value("modelrefresh_condition", kind=names.REFRESH, type="Ready", status="True")
     gone = value("modelrefresh_condition", kind=names.RESIDUAL, type="Ready", status="True")
     assert (kept, gone, value("modelrefresh_live_version_info", version="one")) == (1.0, None, 1.0)
+
+
+def a_pass(after: RefreshStatus) -> None:
+    """A pass over the refresh news ended with this status."""
+    gauges.refresh(a_meta(**NEWS), RefreshStatus(), after)
+
+
+def test_counters_that_alerts_tell_of_are_there_before_they_count() -> None:
+    a_pass(RefreshStatus())
+    assert [value("modelrefresh_runs_total", outcome=word) for word in ("Failed", "RolledBack")] == [0.0, 0.0]
+
+
+def test_a_date_that_is_none_ends_no_pass_and_is_no_metric() -> None:
+    a_pass(RefreshStatus(freshness="the other day"))
+    assert value("modelrefresh_data_newest_timestamp_seconds") is None
+
+
+def test_a_run_has_its_start_while_it_is_open() -> None:
+    a_pass(RefreshStatus(run=a_run(Stage.TRAIN)))
+    assert value("modelrefresh_run_start_timestamp_seconds") == NOW.timestamp()
+    a_pass(RefreshStatus(run=a_run(Stage.TRAIN).but(outcome=Outcome.FAILED)))
+    assert value("modelrefresh_run_start_timestamp_seconds") is None

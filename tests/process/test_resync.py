@@ -1,17 +1,28 @@
 """What a resync puts on the queue and when the process counts as ready."""
 
 import asyncio
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from modelrefresh import errors
+from modelrefresh import errors, metrics
 from modelrefresh.cluster import kinds
+from modelrefresh.cluster import resync as listing_module
 from modelrefresh.cluster.kinds import Kind
+from modelrefresh.cluster.port import Document
 from modelrefresh.cluster.queue import Key, WorkQueue
 from modelrefresh.cluster.resync import Resync
 from modelrefresh.cluster.routes import Routes
 from tests.fakes.cluster import FakeCluster
 from tests.process.clocks import Clock
+
+
+@pytest.fixture(autouse=True)
+def _clean() -> Iterator[None]:
+    metrics.RESYNC_REFUSED.clear()
+    yield
+    metrics.RESYNC_REFUSED.clear()
 
 
 def resync(
@@ -28,6 +39,42 @@ def cluster_with(*names: str, kind: Kind = kinds.MODEL_REFRESH) -> FakeCluster:
         namespace, _, last = name.partition("/")
         cluster.add(kind, {"metadata": {"namespace": namespace, "name": last}, "spec": {}})
     return cluster
+
+
+class Losing(FakeCluster):
+    """A cluster that refuses whatever is asked of some namespaces."""
+
+    def __init__(self, *names: str) -> None:
+        """Hold these refreshes, each `namespace/name`; lose nothing yet."""
+        super().__init__()
+        self.lost: dict[str, errors.ApiError] = {}
+        for name in names:
+            namespace, _, last = name.partition("/")
+            self.add(kinds.MODEL_REFRESH, {"metadata": {"namespace": namespace, "name": last}, "spec": {}})
+
+    async def find(
+        self, kind: Kind, *, namespace: str | None = None, selector: str = "", fields: str = ""
+    ) -> list[Document]:
+        """Refuse, or answer."""
+        if namespace in self.lost:
+            raise self.lost[namespace]
+        return await super().find(kind, namespace=namespace, selector=selector, fields=fields)
+
+
+def refusing(refused_kind: Kind) -> Callable[[str, Kind, str], None]:
+    """A reader's hook that refuses one kind."""
+
+    def refuse(_: str, kind: Kind, __: str) -> None:
+        if kind == refused_kind:
+            raise errors.ForbiddenError(f"list {kind.kind}: 403")
+
+    return refuse
+
+
+def refused(namespace: str) -> float | None:
+    """What the metric says of ModelRefreshes in a namespace."""
+    labels = {"kind": "ModelRefresh", "namespace": namespace}
+    return metrics.REGISTRY.get_sample_value("modelrefresh_resync_refused", labels)
 
 
 def queued(queue: WorkQueue) -> list[str]:
@@ -50,7 +97,7 @@ def test_only_the_served_namespaces_are_listed() -> None:
     assert queued(queue) == ["a/1", "c/3"]
 
 
-def test_the_age_counts_from_the_last_complete_listing() -> None:
+def test_the_age_counts_from_the_last_listing() -> None:
     clock = Clock()
     listing = resync(FakeCluster(), WorkQueue(), clock=clock)
     assert listing.age() is None
@@ -59,18 +106,76 @@ def test_the_age_counts_from_the_last_complete_listing() -> None:
     assert listing.age() == pytest.approx(7)
 
 
-def test_one_kind_that_cannot_be_read_leaves_the_process_unready() -> None:
-    cluster = FakeCluster()
+def test_one_kind_that_can_be_read_nowhere_leaves_the_process_unready_and_the_rest_listed() -> None:
+    cluster, queue = cluster_with("a/1"), WorkQueue()
 
     def refuse(_: str, kind: Kind, __: str) -> None:
-        if kind == kinds.JOB:
-            raise errors.ForbiddenError("list Job: 403")
+        if kind in (kinds.JOB, kinds.MODEL_VERSION):
+            raise errors.ForbiddenError(f"list {kind.kind}: 403")
 
     cluster.before_read = refuse
-    listing = resync(cluster, WorkQueue())
-    with pytest.raises(errors.ForbiddenError):
-        asyncio.run(listing.once())
+    listing = resync(cluster, queue)
+    asyncio.run(listing.once())
     assert listing.age() is None
+    assert queued(queue) == ["a/1"]
+
+
+@pytest.mark.parametrize("lost", ["a", "b", "c"])
+@pytest.mark.parametrize(
+    "error", [errors.ForbiddenError("403"), errors.NotFoundError("404"), errors.UnavailableError("500")]
+)
+def test_a_namespace_that_is_lost_is_shown_and_the_others_are_listed(lost: str, error: errors.ApiError) -> None:
+    cluster, queue = Losing("a/1", "b/2", "c/3"), WorkQueue()
+    cluster.lost = {lost: error}
+    listing = resync(cluster, queue, namespaces=("a", "b", "c"))
+    asyncio.run(listing.once())
+    assert [name[0] for name in queued(queue)] == [name for name in "abc" if name != lost]
+    assert listing.age() is not None
+    assert {name: refused(name) for name in "abc"} == {name: float(name == lost) for name in "abc"}
+    cluster.lost = {}
+    asyncio.run(listing.once())
+    assert refused(lost) == 0.0
+
+
+def test_a_process_whose_namespaces_are_all_lost_is_not_ready() -> None:
+    cluster = Losing("a/1")
+    cluster.lost = dict.fromkeys("ab", errors.ForbiddenError("403"))
+    listing = resync(cluster, WorkQueue(), namespaces=("a", "b"))
+    asyncio.run(listing.once())
+    assert listing.age() is None
+
+
+def test_the_age_is_that_of_the_kind_that_was_listed_longest_ago() -> None:
+    clock, cluster = Clock(), FakeCluster()
+    listing = resync(cluster, WorkQueue(), clock=clock)
+    asyncio.run(listing.once())
+    clock.at += 100
+    cluster.before_read = refusing(kinds.DEPLOYMENT)
+    asyncio.run(listing.once())
+    assert listing.age() == pytest.approx(100)
+
+
+def test_what_was_refused_is_tried_again_before_the_period_is_over_and_nothing_else_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listing_module, "_RETRY_SECONDS", 0.01)
+
+    async def scenario() -> list[str]:
+        cluster, queue = Losing("a/1", "b/2"), WorkQueue()
+        cluster.lost = {"b": errors.ForbiddenError("403")}
+        running = asyncio.create_task(
+            resync(cluster, queue, namespaces=("a", "b"), clock=time.monotonic).run(period=3600)
+        )
+        while refused("b") != 1.0:  # noqa: ASYNC110 -- a metric wakes nobody
+            await asyncio.sleep(0)
+        first = queued(queue)
+        cluster.lost = {}
+        while refused("b") != 0.0:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        running.cancel()
+        return first + queued(queue)
+
+    assert asyncio.run(asyncio.wait_for(scenario(), 30)) == ["a/1", "b/2"]
 
 
 def test_a_new_leader_lists_at_once() -> None:

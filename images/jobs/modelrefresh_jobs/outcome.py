@@ -37,6 +37,15 @@ _READS = {env.Stage.TRAIN: (env.Stage.PREPARE, "blocks"), env.Stage.MERGE: (env.
 """What a stage reads of its own run under a fixed name; all else that it reads is named by its content."""
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 _NO_SPACE_SAID = ("No space left on device", "PytorchStreamWriter failed writing", "unexpected pos")
+_PEER_ERRORS = frozenset({"DistNetworkError", "DistStoreError"})
+_PEER_SAID = (
+    "gloo/transport",
+    "Connection closed by peer",
+    "Connection reset by peer",
+    "remote process exit",
+    "ncclRemoteError",
+)
+"""What torch.distributed says through gloo and NCCL when the other end is gone; it has no type for it."""
 _OUTSIDE = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET, errno.ECONNREFUSED})
 
 
@@ -60,7 +69,7 @@ def classify(error: BaseException) -> Failure:
         return _failure(ExitCode.BAD_INPUT, "InputInvalid", text)
     if isinstance(error, signals.Preempted | KeyboardInterrupt):
         return _failure(ExitCode.PREEMPTED, "Preempted", text)
-    if known := _exhausted(error, text) or _outside(error, text):
+    if known := _exhausted(error, text) or _peer_lost(error, text) or _outside(error, text):
         return known
     detail = f"{type(error).__name__}: {text}"
     return Failure(exit_code=ExitCode.INTERNAL, reason="InternalError", message=detail, expected=False)
@@ -156,6 +165,15 @@ def _exhausted(error: BaseException, text: str) -> Failure | None:
     return None
 
 
+def _peer_lost(error: BaseException, text: str) -> Failure | None:
+    # torch's classes are told by name: this module must not import torch to say that a file is missing.
+    silent = type(error).__name__ in _PEER_ERRORS
+    if silent or (isinstance(error, RuntimeError) and any(words in text for words in _PEER_SAID)):
+        hint = "another process of this training went away; its own result says why, or its node or network failed"
+        return _failure(ExitCode.PEER_LOST, "PeerLost", f"{hint} ({text})")
+    return None
+
+
 def _outside(error: BaseException, text: str) -> Failure | None:
     if isinstance(error, PermissionError):
         hint = f"user {os.getuid()} may not open it; make it readable for the stages' user (chmod a+r)"
@@ -173,7 +191,7 @@ def _is_out_of_space(error: BaseException) -> bool:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    # torch's class is told by name: this module must not import torch to say that a file is missing.
+    # By name, as above.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate" in str(error)

@@ -2,8 +2,8 @@
 
 Starts `torch.distributed.run` and waits. The processes are asked to leave through a file,
 not a signal, because torchrun kills its processes half a minute after a signal and a
-checkpoint may take longer. Each process leaves its result as a file; the first failure
-counts. Knows nothing of what the processes do.
+checkpoint may take longer. Each process leaves its result as a file; the worst failure is
+the cause and counts. Knows nothing of what the processes do.
 """
 
 import logging
@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 
-from modelrefresh.contract import env, result
+from modelrefresh.contract import env, exit_codes, result
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh_jobs import failures, signals, training_record
 from modelrefresh_jobs.progress import Progress
@@ -45,7 +45,7 @@ def train(request: env.StageInput, progress: Progress) -> result.TrainSummary:
     """Run all processes of this node to their end.
 
     Raises:
-        StageError: what the first failing process raised, or that one was killed.
+        StageError: the worst that a process raised, or that one was killed.
     """
     wanted = request.train
     assert wanted is not None  # noqa: S101 -- env.parse() guarantees the section of the stage
@@ -57,7 +57,7 @@ def train(request: env.StageInput, progress: Progress) -> result.TrainSummary:
             code = _wait(process, exchange, request, progress)
         finally:
             _end(process)
-        return _outcome(exchange, code, progress)
+        return _outcome(exchange, code, progress, nodes=wanted.nodes)
 
 
 def _command(wanted: env.TrainInput) -> list[str]:
@@ -112,17 +112,21 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def _outcome(exchange: pathlib.Path, code: int, progress: Progress) -> result.TrainSummary:
-    ended = [result.parse(file.read_text()) for file in sorted(exchange.glob("*.json"))]
-    failed = next((one for one in ended if one.exit_code is not ExitCode.OK), None)
-    if failed:
-        raise failures.StageError(failed.reason, failed.message, exit_code=failed.exit_code)
-    first = next((one for one in ended if one.train), None)
+def _outcome(exchange: pathlib.Path, code: int, progress: Progress, *, nodes: int) -> result.TrainSummary:
+    ended = {file.stem: result.parse(file.read_text()) for file in sorted(exchange.glob("*.json"))}
+    failed = [one for one in ended.values() if one.exit_code is not ExitCode.OK]
+    worst = min(failed, key=lambda one: exit_codes.severity(one.exit_code), default=None)
+    began = {file.stem for file in exchange.glob(f"*.{STARTED}")}
+    # Of one node all processes are seen: who lost a peer lost one that was killed before it could say so.
+    killed = nodes == 1 and worst is not None and worst.exit_code is ExitCode.PEER_LOST and began - set(ended)
+    if worst and not killed:
+        raise failures.StageError(worst.reason, worst.message, exit_code=worst.exit_code)
+    first = next((one for one in ended.values() if one.train), None)
     if code == 0 and first and first.train:
         for text in first.warnings:
             progress.warn(text)
         return first.train
-    if not any(exchange.glob(f"*.{STARTED}")):
+    if not began:
         raise RuntimeError(f"torchrun ended with {code} before any training process began; see the log above")
     raise failures.StageError(
         "OutOfMemory",

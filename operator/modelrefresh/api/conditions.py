@@ -109,6 +109,8 @@ class Reason(enum.StrEnum):
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     POD_LOST = "PodLost"
     """The pod vanished without a result."""
+    PEER_LOST = "PeerLost"
+    """Processes of one training lost each other, and none of them says why."""
     INPUT_INVALID = "InputInvalid"
     """The stage did not understand its input: operator and Job image do not fit together."""
     INTERNAL_ERROR = "InternalError"

@@ -44,25 +44,25 @@ class Gate(Part):
 
     claims = (
         Claim(
-            cel="self.versus != 'Incumbent' || has(self.minDifference)",
+            cel="has(self.versus) && self.versus != 'Incumbent' || has(self.minDifference)",
             holds=lambda gate: gate.versus != Versus.INCUMBENT or gate.min_difference is not None,
             message='versus Incumbent needs minDifference, a decimal from -1 to 1 such as "-0.01"',
             path=".minDifference",
         ),
         Claim(
-            cel="self.versus != 'Incumbent' || !has(self.minScore)",
+            cel="has(self.versus) && self.versus != 'Incumbent' || !has(self.minScore)",
             holds=lambda gate: gate.versus != Versus.INCUMBENT or gate.min_score is None,
             message="minScore belongs to versus Absolute; leave it out, or use versus Absolute",
             path=".minScore",
         ),
         Claim(
-            cel="self.versus != 'Absolute' || has(self.minScore)",
+            cel="!has(self.versus) || self.versus != 'Absolute' || has(self.minScore)",
             holds=lambda gate: gate.versus != Versus.ABSOLUTE or gate.min_score is not None,
             message='versus Absolute needs minScore, a decimal from 0 to 1 such as "0.6"',
             path=".minScore",
         ),
         Claim(
-            cel="self.versus != 'Absolute' || !has(self.minDifference)",
+            cel="!has(self.versus) || self.versus != 'Absolute' || !has(self.minDifference)",
             holds=lambda gate: gate.versus != Versus.ABSOLUTE or gate.min_difference is None,
             message="minDifference belongs to versus Incumbent; leave it out, or use versus Incumbent",
             path=".minDifference",
@@ -73,7 +73,8 @@ class Gate(Part):
     metric: str = pydantic.Field(min_length=1, max_length=63, pattern=r"^[a-z][a-z0-9_]*$")
     """A metric of the suite's task: exact_match, contains or follows."""
     versus: Versus = Versus.INCUMBENT
-    """Incumbent compares with the model that serves, on the same items; Absolute looks at the candidate alone."""
+    """Incumbent (if absent) compares with the model that serves, on the same items; Absolute looks at the candidate
+    alone."""
     min_difference: Difference | None = None
     """Versus Incumbent: least candidate minus incumbent, -1 to 1; a guard (0 or less) must not allow to lose it all."""
     min_score: Fraction | None = None

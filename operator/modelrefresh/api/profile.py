@@ -57,13 +57,13 @@ class Toleration(Part):
 
     claims = (
         Claim(
-            cel="self.operator != 'Exists' || !has(self.value)",
+            cel="!has(self.operator) || self.operator != 'Exists' || !has(self.value)",
             holds=lambda toleration: toleration.operator != TolerationOperator.EXISTS or toleration.value is None,
             message="operator Exists takes no value; leave value out or use operator Equal",
             path=".value",
         ),
         Claim(
-            cel="has(self.key) || self.operator == 'Exists'",
+            cel="has(self.key) || has(self.operator) && self.operator == 'Exists'",
             holds=lambda toleration: toleration.key is not None or toleration.operator == TolerationOperator.EXISTS,
             message="a toleration without key tolerates every taint and needs operator Exists",
             path=".key",
@@ -72,7 +72,7 @@ class Toleration(Part):
     key: Annotated[str, pydantic.Field(min_length=1, max_length=253)] | None = None
     """Key of the taint; every taint if absent (operator Exists only)."""
     operator: TolerationOperator = TolerationOperator.EQUAL
-    """Equal compares the value, Exists takes any."""
+    """Equal (if absent) compares the value, Exists takes any."""
     value: LabelValue | None = None
     """Value of the taint; only with operator Equal."""
     effect: TaintEffect | None = None

@@ -1,8 +1,10 @@
 """JSON schema as pydantic writes it -> structural schema as the API server takes it.
 
 Knows JSON only, no kind of ours. References are put in place, null alternatives are
-dropped, exclusive bounds and titles go. Refuses what has no structural form and what would
-make the cost of rules unbounded: a string, list or map without a bound.
+dropped, exclusive bounds and titles go. Defaults inside list items go too: whoever compares a
+list as a whole (server-side apply, GitOps tools) would see them as changes. Refuses what has
+no structural form and what would make the cost of rules unbounded: a string, list or map
+without a bound.
 """
 
 from collections.abc import Mapping
@@ -80,7 +82,9 @@ def _over(below: Mapping[str, Any], beside: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _settle_default(result: dict[str, Any], *, path: str) -> None:
-    """Objects default to {} so that their fields default one by one; empty lists and maps are simply absent."""
+    """Objects default to {} so that their fields default one by one; empty lists and maps, and list items, do not."""
+    if "[]" in path:
+        result.pop("default", None)
     if "default" not in result:
         return
     if "properties" in result:

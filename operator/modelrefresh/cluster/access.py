@@ -37,7 +37,7 @@ RULES: Final[tuple[tuple[Kind, str, tuple[str, ...]], ...]] = (
 
 
 async def await_kinds(port: Port, *, namespaces: tuple[str, ...]) -> None:
-    """Return when the server serves all of our kinds; say which one is missing until then."""
+    """Return when the server serves all of our kinds in any of the namespaces; say which one is missing until then."""
     for kind in kinds.OWN:
         while (lack := await _lack(port, kind, namespaces)) is not None:
             LOGGER.warning("%s is not served yet, looking again in %.0f s: %s", kind.kind, _WAIT_SECONDS, lack)
@@ -66,13 +66,17 @@ async def report(port: Port, *, namespaces: tuple[str, ...]) -> None:
 
 
 async def _lack(port: Port, kind: Kind, namespaces: tuple[str, ...]) -> errors.ApiError | None:
-    namespace = namespaces[0] if namespaces and kind.namespaced else None
-    try:
-        async for _ in port.pages(kind, namespace=namespace):
-            break
-    except errors.ApiError as error:
-        return error
-    return None
+    """Why the kind can be listed nowhere; one namespace that is lost says nothing about the others."""
+    lack = None
+    for namespace in namespaces if namespaces and kind.namespaced else (None,):
+        try:
+            async for _ in port.pages(kind, namespace=namespace):
+                break
+        except errors.ApiError as error:
+            lack = error
+        else:
+            return None
+    return lack
 
 
 async def _granted(port: Port, kind: Kind, subresource: str, *, verb: str, namespace: str) -> bool:

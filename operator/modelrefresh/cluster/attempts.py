@@ -8,21 +8,18 @@ there by the failure policy of `manifests/job.py`.
 import dataclasses
 import datetime
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from modelrefresh.api import names
-from modelrefresh.contract import codec, result
+from modelrefresh.cluster import endings
+from modelrefresh.cluster.endings import Ending
 from modelrefresh.contract.env import Stage
-from modelrefresh.manifests.pod import CONTAINER
 from modelrefresh.plan.observed import JobSeen, JobState
 
 Document = Mapping[str, Any]
 
 LOGGER = logging.getLogger(__name__)
-_EXIT_CODE: Final = re.compile(r"failed with exit code (\d+)")
-_DISRUPTION: Final = "DisruptionTarget"
 _BAD_IMAGE: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 _STUCK: Final = (*_BAD_IMAGE, "CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 
@@ -37,8 +34,12 @@ def read(jobs: Sequence[Document], pods: Sequence[Document]) -> tuple[JobSeen, .
 
 
 def busy(pods: Sequence[Document]) -> frozenset[tuple[str, Stage]]:
-    """(run, stage) of every pod that may still write."""
-    alive = [pod for pod in pods if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")]
+    """(run, stage) of every pod whose stage may still write; what else runs in it has no part in that."""
+    alive = [
+        pod
+        for pod in pods
+        if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed") and endings.terminated(pod) is None
+    ]
     marks = [pod["metadata"]["labels"] for pod in filter(_is_attempt, alive)]
     return frozenset((labels[names.LABEL_RUN], Stage(labels[names.LABEL_STAGE])) for labels in marks)
 
@@ -65,63 +66,61 @@ def _job(job: Document, pods: Sequence[Document]) -> JobSeen:
     labels, status = job["metadata"]["labels"], job.get("status", {})
     failed = _condition(status, "Failed") or _condition(status, "FailureTarget")
     said = failed.get("message", "") if failed else ""
-    ended = [end for pod in pods if (end := _terminated(pod)) is not None]
-    bad = next((end for end in ended if end.get("exitCode") != 0), None)
-    answer = _result(ended, failed=failed is not None)
+    state = _state(job, pods)
+    end = _speaker(endings.of(pods, said=said), state)
     return JobSeen(
         name=job["metadata"]["name"],
         uid=job["metadata"]["uid"],
         run=labels[names.LABEL_RUN],
         stage=Stage(labels[names.LABEL_STAGE]),
         attempt=int(labels[names.LABEL_ATTEMPT]),
-        state=_state(status, pods, failed=failed is not None),
+        state=state,
         profile=job["metadata"].get("annotations", {}).get(names.ANNOTATION_PROFILE, ""),
         deleting="deletionTimestamp" in job["metadata"],
-        exit_code=_exit_code(bad, said),
-        result=answer,
-        message=_message(pods, bad, said),
-        disrupted=_DISRUPTION in said or any(_condition(pod.get("status", {}), _DISRUPTION) for pod in pods),
-        out_of_memory=any(end.get("reason") == "OOMKilled" for end in ended),
-        deadline_exceeded=any(pod.get("status", {}).get("reason") == "DeadlineExceeded" for pod in pods),
+        exit_code=end.exit_code or None,
+        result=end.answer,
+        message=_message(pods, end, said),
+        disrupted=end.disrupted,
+        out_of_memory=end.out_of_memory,
+        deadline_exceeded=end.deadline_exceeded,
         image_failed=any(_waiting(pod).get("reason") in _BAD_IMAGE for pod in pods),
         started=min((begun for pod in pods if (begun := _started(pod)) is not None), default=None),
-        finished=time_of(status.get("completionTime"))
-        or (time_of(failed.get("lastTransitionTime")) if failed else None),
+        finished=_finished(status, failed, pods),
     )
 
 
-def _state(status: Document, pods: Sequence[Document], *, failed: bool) -> JobState:
-    if _condition(status, "Complete"):
+def _state(job: Document, pods: Sequence[Document]) -> JobState:
+    """What became of the stage; a Job that other containers of its pods fail or hold open changes nothing about it."""
+    status, ends = job.get("status", {}), [endings.terminated(pod) for pod in pods]
+    over = len(ends) >= (job.get("spec", {}).get("completions") or 1) and all(end is not None for end in ends)
+    failed = _condition(status, "Failed") is not None
+    decided = over and (failed or any(map(endings.is_held_open, pods)))
+    if _condition(status, "Complete") or (decided and all(end["exitCode"] == 0 for end in ends if end)):
         return JobState.SUCCEEDED
-    if failed and _condition(status, "Failed"):
+    if decided or failed:
         return JobState.FAILED
     running = any(_started(pod) is not None for pod in pods)
     return JobState.RUNNING if running else JobState.QUEUED
 
 
-def _exit_code(bad: Document | None, said: str) -> int | None:
-    if bad is not None:
-        return int(bad["exitCode"])
-    found = _EXIT_CODE.search(said)
-    return int(found[1]) if found else None
+def _speaker(ends: Sequence[Ending], state: JobState) -> Ending:
+    """The ending that counts: the first that left a result where the stage succeeded, the culprit's where it failed."""
+    if state is JobState.SUCCEEDED:
+        told = (end for end in ends if end.exit_code == 0 and end.answer is not None)
+        return min(told, key=lambda end: end.pod, default=Ending(pod=""))
+    return endings.culprit(end for end in ends if end.exit_code != 0) or Ending(pod="")
 
 
-def _result(ended: Sequence[Document], *, failed: bool) -> result.Result | None:
-    """The first readable result; of a failed Job the first that is not a success."""
-    for end in ended:
-        try:
-            answer = result.parse(end.get("message", ""))
-        except codec.CodecError:
-            continue
-        if not failed or answer.exit_code != 0:
-            return answer
-    return None
+def _finished(status: Document, failed: Document | None, pods: Sequence[Document]) -> datetime.datetime | None:
+    told = status.get("completionTime") or (failed or {}).get("lastTransitionTime")
+    ends = [time_of(end.get("finishedAt")) for pod in pods if (end := endings.terminated(pod))]
+    return time_of(told) or max((end for end in ends if end is not None), default=None)
 
 
-def _message(pods: Sequence[Document], bad: Document | None, said: str) -> str:
-    if bad is not None and bad.get("message"):
-        return str(bad["message"])[-1500:]
-    for pod in pods:
+def _message(pods: Sequence[Document], end: Ending, said: str) -> str:
+    if end.exit_code and end.text:
+        return end.text[-1500:]
+    for pod in sorted(pods, key=lambda pod: pod["metadata"]["name"]):
         waiting = _waiting(pod)
         if waiting.get("reason") in _STUCK:
             return f"pod {pod['metadata']['name']}: {waiting['reason']}: {waiting.get('message', '')}".strip(": ")
@@ -142,23 +141,12 @@ def _belongs(pod: Document, job: Document) -> bool:
     return any(owner.get("uid") == job["metadata"]["uid"] for owner in pod["metadata"].get("ownerReferences") or ())
 
 
-def _container(pod: Document) -> Document:
-    """The stage's own container; others may have been injected beside it."""
-    statuses = pod.get("status", {}).get("containerStatuses") or ()
-    return next((dict(status) for status in statuses if status.get("name") == CONTAINER), {})
-
-
-def _terminated(pod: Document) -> Document | None:
-    end = _container(pod).get("state", {}).get("terminated")
-    return dict(end) if end else None
-
-
 def _waiting(pod: Document) -> Document:
-    return dict(_container(pod).get("state", {}).get("waiting") or {})
+    return dict(endings.container(pod).get("state", {}).get("waiting") or {})
 
 
 def _started(pod: Document) -> datetime.datetime | None:
-    state = _container(pod).get("state", {})
+    state = endings.container(pod).get("state", {})
     return time_of((state.get("running") or state.get("terminated") or {}).get("startedAt"))
 
 

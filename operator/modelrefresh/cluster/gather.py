@@ -49,7 +49,7 @@ async def refresh(port: Port, document: Document) -> Seen:
     workspace = rules.workspace_claim if rules else ""
     uris = [spec.base.uri, spec.data.uri, *(suite.uri for suite in spec.evaluation.suites)]
     uris += [spec.data.replay.uri] if spec.data.replay else []
-    own = tuple(_version(item) for item in versions if _belongs(item, meta))
+    own = tuple(seen for item in versions if _belongs(item, meta) and (seen := _version(item)) is not None)
     # Lists of a whole namespace grow with it, so they are read only where something may go.
     crowded = len(own) > spec.retain.versions
     return Seen(
@@ -133,7 +133,7 @@ async def _foreign(port: Port, meta: Meta, *, workspace: str) -> frozenset[str]:
         port.find(kinds.MODEL_VERSION, namespace=meta.namespace),
         port.find(kinds.DEPLOYMENT, namespace=meta.namespace, selector=names.LABEL_REFRESH),
     )
-    named = {item["spec"]["digest"] for item in versions if not _belongs(item, meta)}
+    named = {str((item.get("spec") or {}).get("digest")) for item in versions if not _belongs(item, meta)}
     # A Deployment that is no longer the target goes on serving what it was given.
     return frozenset(
         named | {found for item in served if (found := deployments.read(item, workspace=workspace).digest)}
@@ -230,7 +230,8 @@ def _residual(document: Document | None) -> ResidualSeen | None:
     if document is None:
         return None
     spec, state = document.get("spec") or {}, document.get("status") or {}
-    ready: Document = next((item for item in state.get("conditions") or () if item["type"] == ConditionType.READY), {})
+    conditions: Sequence[Document] = state.get("conditions") or ()
+    ready: Document = next((item for item in conditions if item.get("type") == ConditionType.READY), {})
     return ResidualSeen(
         name=document["metadata"]["name"],
         ready=ready.get("status") == "True" and bool(state.get("digest")),
@@ -243,8 +244,14 @@ def _residual(document: Document | None) -> ResidualSeen | None:
     )
 
 
-def _version(document: Document) -> VersionSeen:
-    spec, served = status.read(VersionSpec, document["spec"]), (document.get("status") or {}).get("served")
+def _version(document: Document) -> VersionSeen | None:
+    """The version, or None for one that nobody of ours wrote: it must not stop the pass over its refresh."""
+    try:
+        spec = status.read(VersionSpec, document.get("spec"))
+    except pydantic.ValidationError as error:
+        LOGGER.warning("ModelVersion %s cannot be read and is left alone: %s", document["metadata"]["name"], error)
+        return None
+    served = (document.get("status") or {}).get("served") or {}
     return VersionSeen(
         name=document["metadata"]["name"],
         uid=document["metadata"]["uid"],
@@ -252,7 +259,7 @@ def _version(document: Document) -> VersionSeen:
         run=spec.run,
         passed=spec.verdict in _PASSED,
         served=bool(served),
-        deployment=served["deployment"] if served else None,
+        deployment=served.get("deployment"),
         created=_created(document),
     )
 

@@ -1,7 +1,8 @@
 """What probes and Prometheus ask this process, served from the loop that does the work.
 
-`/healthz` answers while the loop turns, the event watcher lives and everything was listed not
-too long ago; `/readyz` after everything was listed once; `/metrics` always. A loop that is
+`/healthz` answers while the loop turns, the event watcher lives and every kind was listed not
+too long ago; `/readyz` after every kind was listed once, in a namespace at least: one that is
+lost is shown by a metric, since no restart brings it back; `/metrics` always. A loop that is
 blocked cannot answer, which is the point of serving from it.
 """
 
@@ -46,7 +47,7 @@ async def serve(signs: Signs, *, port: int) -> web.AppRunner:
 
     async def readyz(_: web.Request) -> web.Response:
         ready = signs.resync_age() is not None
-        return web.Response(text="ok\n" if ready else "nothing was listed yet\n", status=200 if ready else 503)
+        return web.Response(text="ok\n" if ready else "not every kind was listed yet\n", status=200 if ready else 503)
 
     async def metrics_page(_: web.Request) -> web.Response:
         body = prometheus_client.generate_latest(metrics.REGISTRY)

@@ -1,15 +1,17 @@
 """The truth behind the events: lists everything from time to time and puts every key on the queue.
 
-Knows which kinds must be readable. Events may be lost; nothing is decided here. Of Jobs and
-other children only the first page is read: their owners are looked at anyway, and a page
-proves that they can be read.
+Knows which kinds must be readable, and asks for each of them in each namespace by itself: what
+is refused in one place is tried again there, and the rest counts as listed. Events may be lost;
+nothing is decided here. Of Jobs and other children only the first page is read: their owners
+are looked at anyway, and a page proves that they can be read.
 """
 
 import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from modelrefresh import errors, metrics
 from modelrefresh.cluster import routes
@@ -19,6 +21,15 @@ from modelrefresh.cluster.queue import WorkQueue
 
 LOGGER = logging.getLogger(__name__)
 _RETRY_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where one kind is listed."""
+
+    kind: Kind
+    namespace: str | None
+    """None for the whole cluster."""
 
 
 class Resync:
@@ -37,46 +48,76 @@ class Resync:
         self._port = port
         self._queue = queue
         self._routes = known
-        self._namespaces = namespaces
         self._clock = clock
-        self._finished: float | None = None
+        self._places = tuple(
+            _Place(kind=kind, namespace=namespace)
+            for kind in routes.WATCHED
+            for namespace in (namespaces if kind.namespaced and namespaces else (None,))
+        )
+        self._listed: dict[_Place, float] = {}
+        """When each place was last listed."""
+        self._refusals: dict[_Place, int] = {}
+        """How often in a row each place was refused."""
         self._now = asyncio.Event()
 
     def age(self) -> float | None:
-        """Seconds since everything was listed, or None before the first time."""
-        return None if self._finished is None else self._clock() - self._finished
+        """Seconds since every kind was last listed somewhere, or None while one of them never was.
+
+        A namespace that is lost does not count: no restart would bring it back.
+        """
+        newest: dict[Kind, float] = {}
+        for place, moment in self._listed.items():
+            newest[place.kind] = max(moment, newest.get(place.kind, moment))
+        if len(newest) < len(routes.WATCHED):
+            return None
+        return self._clock() - min(newest.values())
 
     def soon(self) -> None:
         """List without waiting for the period, as a new leader must."""
         self._now.set()
 
     async def once(self) -> None:
-        """List everything.
-
-        Raises:
-            ApiError: a kind cannot be read.
-        """
-        for kind in routes.WATCHED:
-            for namespace in self._namespaces if kind.namespaced and self._namespaces else (None,):
-                await self._list(kind, namespace)
-        self._finished = self._clock()
-        metrics.RESYNC_TIME.set_to_current_time()
+        """List everything that can be listed."""
+        await self._round(self._places)
 
     async def run(self, *, period: float) -> None:
-        """List everything in each period, for ever."""
+        """List everything in each period, for ever; what is refused is tried again sooner."""
+        due = dict.fromkeys(self._places, self._clock())
         while True:
             self._now.clear()
+            await self._round([place for place in self._places if due[place] <= self._clock()])
+            for place in self._places:
+                if due[place] <= self._clock():
+                    due[place] = self._clock() + self._wait(place, period)
             try:
-                await self.once()
-                wait = period * (0.9 + 0.2 * random.random())  # noqa: S311 -- spreads load, guards nothing
-            except errors.ApiError as error:
-                LOGGER.warning("resync failed, next try in %.0f s: %s", _RETRY_SECONDS, error)
-                wait = _RETRY_SECONDS
-            try:
-                async with asyncio.timeout(wait):
+                async with asyncio.timeout(max(0.0, min(due.values()) - self._clock())):
                     await self._now.wait()
+                due = dict.fromkeys(self._places, self._clock())
             except TimeoutError:
                 continue
+
+    def _wait(self, place: _Place, period: float) -> float:
+        spread = 0.9 + 0.2 * random.random()  # noqa: S311 -- spreads load, guards nothing
+        refusals = self._refusals.get(place, 0)
+        return spread * (min(period, _RETRY_SECONDS * 2.0 ** min(refusals - 1, 32)) if refusals else period)
+
+    async def _round(self, places: Iterable[_Place]) -> None:
+        for place in places:
+            labels = (place.kind.kind, place.namespace or "")
+            try:
+                await self._list(place.kind, place.namespace)
+            except errors.ApiError as error:
+                self._refusals[place] = self._refusals.get(place, 0) + 1
+                metrics.RESYNC_REFUSED.labels(*labels).set(1)
+                where = f"namespace {place.namespace}" if place.namespace else "the cluster"
+                LOGGER.warning("%s of %s cannot be listed and is tried again: %s", place.kind.kind, where, error)
+            else:
+                self._listed[place] = self._clock()
+                self._refusals.pop(place, None)
+                metrics.RESYNC_REFUSED.labels(*labels).set(0)
+        age = self.age()
+        if age is not None:
+            metrics.RESYNC_TIME.set(time.time() - age)
 
     async def _list(self, kind: Kind, namespace: str | None) -> None:
         async for page in self._port.pages(kind, namespace=namespace, selector=routes.SELECTORS.get(kind, "")):

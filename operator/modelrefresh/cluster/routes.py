@@ -99,5 +99,5 @@ def _owners(namespace: str, references: Iterable[Document]) -> Iterable[Key]:
     kinds_ = {kind.kind for kind in KEYED}
     for reference in references:
         ours = str(reference.get("apiVersion", "")).startswith(f"{names.GROUP}/")
-        if ours and reference.get("kind") in kinds_ and namespace:
+        if ours and reference.get("kind") in kinds_ and namespace and reference.get("name"):
             yield Key(kind=reference["kind"], namespace=namespace, name=reference["name"])

@@ -6,6 +6,7 @@ cluster's (preempted, transient) or ours (internal). The reason in `result.py` s
 """
 
 import enum
+from typing import Final
 
 
 class ExitCode(enum.IntEnum):
@@ -25,3 +26,23 @@ class ExitCode(enum.IntEnum):
     """SIGTERM or Ctrl-C arrived; a checkpoint was saved as far as the stage has any."""
     TRANSIENT = 13
     """Something outside failed that may work later: network, hub, full or read-only disk."""
+    PEER_LOST = 14
+    """Another process of the same training went away; that one knows why."""
+
+
+_WORST_FIRST: Final = (
+    ExitCode.BAD_INPUT,
+    ExitCode.OUT_OF_MEMORY,
+    ExitCode.DIVERGED,
+    ExitCode.TRANSIENT,
+    ExitCode.INTERNAL,
+    ExitCode.PREEMPTED,
+    ExitCode.PEER_LOST,
+    ExitCode.OK,
+)
+"""Of several processes that end together, the first of these is the cause and the others are its victims."""
+
+
+def severity(code: int) -> int:
+    """Place among causes, 0 for the worst; a code that is none of ours counts as a fault of the software."""
+    return _WORST_FIRST.index(ExitCode(code) if code in tuple(ExitCode) else ExitCode.INTERNAL)

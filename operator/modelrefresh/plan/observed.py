@@ -39,13 +39,13 @@ class JobSeen:
     profile: str = ""
     """Hash of the profile that it was made with."""
     exit_code: int | None = None
-    """Of the container that ended the Job; None if nothing recorded one."""
+    """Of the stage's container that is the cause of a failure; None if nothing recorded one."""
     result: Result | None = None
     """Parsed termination message; None if absent or damaged."""
     message: str = ""
     """What Kubernetes says about it: why it waits, why it failed."""
     disrupted: bool = False
-    """A pod had the condition DisruptionTarget."""
+    """The pod that ended it had the condition DisruptionTarget."""
     out_of_memory: bool = False
     deadline_exceeded: bool = False
     image_failed: bool = False

@@ -19,8 +19,8 @@ MAX_DISRUPTIONS: Final = 50
 """Disruptions of one stage of one run after which it is given up; a person should look at the nodes then."""
 _BACKOFF_SECONDS: Final = (5, 30, 120, 300, 600)
 _RELEASE_SECONDS: Final = 3600
-_KILLED: Final = 137
-"""128 + SIGKILL; without OOMKilled it comes from outside, such as a lost node."""
+_KILLED: Final = (137, 143)
+"""128 + SIGKILL or SIGTERM; without OOMKilled it comes from outside, such as a lost node."""
 
 
 class Turn(enum.StrEnum):
@@ -53,6 +53,7 @@ _BY_CODE: Final = {
     ExitCode.OUT_OF_MEMORY: (Turn.GIVE_UP, Reason.OUT_OF_MEMORY),
     ExitCode.PREEMPTED: (Turn.DISRUPTED, Reason.PREEMPTED),
     ExitCode.TRANSIENT: (Turn.LATER, Reason.SOURCE_UNAVAILABLE),
+    ExitCode.PEER_LOST: (Turn.LATER, Reason.PEER_LOST),
     ExitCode.INTERNAL: (Turn.AGAIN, Reason.INTERNAL_ERROR),
     ExitCode.OK: (Turn.AGAIN, Reason.POD_LOST),
 }
@@ -73,7 +74,7 @@ def _by_pod(job: JobSeen, said: str) -> Answer | None:
             reason=Reason.OUT_OF_MEMORY,
             message=f"the container was killed for memory; raise the stage's limit in the profile. {said}".strip(),
         )
-    if job.disrupted or job.exit_code == _KILLED:
+    if job.disrupted or job.exit_code in _KILLED:
         return Answer(turn=Turn.DISRUPTED, reason=Reason.PREEMPTED, message=said or "the pod was disrupted")
     if job.exit_code is None:
         return Answer(turn=Turn.DISRUPTED, reason=Reason.POD_LOST, message=said or "the pod vanished without a result")

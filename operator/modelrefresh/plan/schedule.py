@@ -2,30 +2,52 @@
 
 Triggers in order of strength: first sight, changed inputs, a new annotation token, a
 schedule tick. Only the newest missed tick counts: an operator that was away for a week opens one run.
+What is announced and what is due are one sequence, walked forwards: walked backwards, cron
+gives other times where clocks are put back.
 """
 
 import datetime
 import zoneinfo
+from collections.abc import Iterator
+from typing import Final
 
 import cronsim
 
 from modelrefresh.api.spec import Triggers
 
+_LEAD: Final = datetime.timedelta(hours=6)
+"""Where a walk begins, before the first moment of interest: outside of any hours that a clock has repeated."""
+_FIRST_LOOK: Final = datetime.timedelta(hours=1)
+
 
 def last_tick(triggers: Triggers, *, since: datetime.datetime, now: datetime.datetime) -> datetime.datetime | None:
     """The newest tick in (since, now], or None."""
-    if triggers.schedule is None or since >= now:
-        return None
-    zone = zoneinfo.ZoneInfo(triggers.time_zone)
-    tick = next(cronsim.CronSim(triggers.schedule, now.astimezone(zone) + datetime.timedelta(seconds=1), reverse=True))
-    utc: datetime.datetime = tick.astimezone(datetime.UTC)
-    return utc if utc > since else None
+    look = _FIRST_LOOK
+    while triggers.schedule is not None and since < now:
+        # Most often the newest tick is near; how many there were before it does not matter.
+        start = max(since, now - look)
+        newest = None
+        for tick in _ticks(triggers.schedule, triggers.time_zone, after=start):
+            if tick > now:
+                break
+            newest = tick
+        if newest is not None or start == since:
+            return newest
+        look *= 4
+    return None
 
 
 def next_tick(triggers: Triggers, *, now: datetime.datetime) -> datetime.datetime | None:
-    """The first tick after now, or None without a schedule."""
+    """The first tick after now, or None without one."""
     if triggers.schedule is None:
         return None
-    zone = zoneinfo.ZoneInfo(triggers.time_zone)
-    utc: datetime.datetime = next(cronsim.CronSim(triggers.schedule, now.astimezone(zone))).astimezone(datetime.UTC)
-    return utc
+    return next(_ticks(triggers.schedule, triggers.time_zone, after=now), None)
+
+
+def _ticks(schedule: str, zone: str, *, after: datetime.datetime) -> Iterator[datetime.datetime]:
+    """All ticks after a moment, in UTC and in order."""
+    for tick in cronsim.CronSim(schedule, (after - _LEAD).astimezone(zoneinfo.ZoneInfo(zone))):
+        utc = tick.astimezone(datetime.UTC)
+        if utc > after:
+            after = utc
+            yield utc
