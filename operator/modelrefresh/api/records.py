@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 import pydantic
 
 from modelrefresh.api.parts import ListMap, Part
-from modelrefresh.api.texts import Account, Count, Digest, LongMessage, Measure, Message, Note, Time, Word, first, head
+from modelrefresh.api.texts import Account, Count, Digest, LongMessage, Measure, Message, Note, Time, Word, first
 from modelrefresh.contract.env import Stage
 
 
