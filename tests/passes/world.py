@@ -172,7 +172,7 @@ class World:
             told = status.read(RefreshStatus, write.document["status"])
             held = {item.type: item for item in told.conditions}
             for condition in told.conditions:
-                named = re.findall(r"(\S+) serves\b", condition.message)
+                named = re.findall(r"(\S+) (?:serves\b|was chosen by hand|is set in)", condition.message)
                 live = told.live.version if told.live else None
                 assert set(named) <= {live}, f"{condition.type} says {condition.message!r}, live is {live}"
             is_open = told.run is not None and told.run.outcome is None
