@@ -44,8 +44,9 @@ def make(settings: recipe.Settings, out: Path, *, threads: int) -> None:
     rate = recipe.INSTRUCT_RATES[settings.architecture]
     course = training.Course(name="instruct", steps=settings.instruct_steps, rate=rate, seed=settings.seed + 1)
     training.train(instruct, training.chats(words, learned.chats), course)
-    _save(base, words, out / "models" / "base")
     _save(instruct, words, out / "models" / "instruct")
+    words.chat_template = None  # what a base model cannot follow
+    _save(base, words, out / "models" / "base")
 
 
 def _write_data(learned: syllabus.Syllabus, out: Path, *, seed: int) -> None:

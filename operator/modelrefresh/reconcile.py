@@ -5,34 +5,39 @@ record before it existed; after each single write the process may die and the ne
 goes on from there. Metrics follow the status, events follow the other writes.
 """
 
+import contextlib
 import datetime
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from modelrefresh import errors, gauges, report
 from modelrefresh.api import names, status
-from modelrefresh.api.conditions import Reason
 from modelrefresh.cluster import events, gather, kinds
 from modelrefresh.cluster.perform import perform
 from modelrefresh.cluster.port import Document, Port
 from modelrefresh.cluster.queue import Key
 from modelrefresh.plan import decide, extraction
-from modelrefresh.plan.actions import Action
-from modelrefresh.plan.observed import ResidualObserved, Seen
+from modelrefresh.plan.actions import Plan, ResidualPlan
+from modelrefresh.plan.observed import Meta, ResidualObserved, Seen
 from modelrefresh.report import Happening
 
 LOGGER = logging.getLogger(__name__)
+S = TypeVar("S", status.RefreshStatus, status.ResidualStatus)
+P = TypeVar("P", Plan, ResidualPlan)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
-    """What a pass saw and has recorded."""
+class Pass(Generic[S, P]):
+    """What a pass saw, and how what it decided is told; the same for both kinds."""
 
-    document: Document
-    """The object as it is after the write."""
     seen: Seen | ResidualObserved
-    happenings: Sequence[Happening]
+    before: S
+    status: Callable[[P], S]
+    happenings: Callable[[S, S], Sequence[Happening]]
+    gauge: Callable[[S], None]
+    now: datetime.datetime
 
 
 async def one_pass(port: Port, key: Key, *, now: datetime.datetime) -> float | None:
@@ -48,24 +53,59 @@ async def one_pass(port: Port, key: Key, *, now: datetime.datetime) -> float | N
 
 
 async def _refresh(port: Port, document: Document, *, now: datetime.datetime) -> float | None:
-    seen = await gather.refresh(port, document)
-    plan = decide.decide(seen, now)
-    after = report.refresh(plan, seen, now)
-    document = await _record(port, document, after)
-    gauges.refresh(seen.meta, seen.status, after)
-    recorded = Recorded(document=document, seen=seen, happenings=report.happenings(seen.status, after))
-    await _act(port, recorded, plan.actions, now=now)
-    return plan.wake_seconds
+    seen = await gather.refresh(port, document, now=now)
+    this: Pass[status.RefreshStatus, Plan] = Pass(
+        seen=seen,
+        before=seen.status,
+        status=lambda plan: report.refresh(plan, seen, now),
+        happenings=report.happenings,
+        gauge=lambda after: gauges.refresh(seen.meta, seen.status, after),
+        now=now,
+    )
+    return await _carry_out(port, document, this, decide.decide(seen, now))
 
 
 async def _residual(port: Port, document: Document, *, now: datetime.datetime) -> float | None:
-    seen = await gather.residual(port, document)
-    plan = extraction.decide(seen, now)
-    after = report.residual(plan, seen, now)
-    document = await _record(port, document, after)
-    gauges.residual(seen.meta, after)
-    recorded = Recorded(document=document, seen=seen, happenings=report.residual_happenings(seen.status, after))
-    await _act(port, recorded, plan.actions, now=now)
+    seen = await gather.residual(port, document, now=now)
+    this: Pass[status.ResidualStatus, ResidualPlan] = Pass(
+        seen=seen,
+        before=seen.status,
+        status=lambda plan: report.residual(plan, seen, now),
+        happenings=report.residual_happenings,
+        gauge=lambda after: gauges.residual(seen.meta, after),
+        now=now,
+    )
+    return await _carry_out(port, document, this, extraction.decide(seen, now))
+
+
+async def _carry_out(port: Port, document: Document, this: Pass[S, P], plan: P) -> float | None:
+    """Status, actions, events. A refusal stands in the status until a pass could do all that it wanted.
+
+    It is not taken back while the same write is tried again, so a write that stays refused is told once.
+    """
+    refusal = report.refusal(this.before) if plan.actions else None
+    told = this.status(report.refused(plan, refusal) if refusal else plan)
+    document = await _record(port, document, told)
+    try:
+        for action in plan.actions:
+            LOGGER.info("%s", action)
+            await perform(port, action, this.seen, document, now=this.now)
+    except errors.ApiError as error:
+        # A quota, a missing permission, a name taken: nothing here mends it, so somebody must be told.
+        is_refused = isinstance(error, errors.InvalidError | errors.ForbiddenError)
+        told = this.status(report.refused(plan, str(error))) if is_refused else told
+        # The status is written, so the next pass will see none of this as new.
+        await _tell(port, document, this, told)
+        await _record(port, document, told)
+        raise
+    else:
+        told = this.status(plan)
+        if refusal:
+            with contextlib.suppress(errors.NotFoundError):
+                await _record(port, document, told)
+        await _tell(port, document, this, told)
+    finally:
+        this.gauge(told)
     return plan.wake_seconds
 
 
@@ -76,34 +116,14 @@ async def _record(port: Port, document: Document, after: status.RefreshStatus | 
     return await port.put_status(kinds.OF[document["kind"]], document | {"status": rendered})
 
 
-async def _act(port: Port, recorded: Recorded, actions: Sequence[Action], *, now: datetime.datetime) -> None:
-    try:
-        for action in actions:
-            LOGGER.info("%s", action)
-            await perform(port, action, recorded.seen, recorded.document, now=now)
-    except errors.ApiError as error:
-        # The status is written, so the next pass will see none of this as new.
-        await _tell(port, recorded, (*recorded.happenings, *_refusal(error)), now=now)
-        raise
-    await _tell(port, recorded, recorded.happenings, now=now)
+async def _tell(port: Port, document: Document, this: Pass[S, P], after: S) -> None:
+    for happening in this.happenings(this.before, after):
+        await events.emit(port, _event(document["kind"], this.seen.meta, happening), now=this.now)
 
 
-async def _tell(port: Port, recorded: Recorded, happenings: Sequence[Happening], *, now: datetime.datetime) -> None:
-    for happening in happenings:
-        await events.emit(port, _event(recorded, happening), now=now)
-
-
-def _refusal(error: errors.ApiError) -> tuple[Happening, ...]:
-    """A quota, a missing permission, a name taken: nothing here mends it, so somebody must be told."""
-    if isinstance(error, errors.InvalidError | errors.ForbiddenError):
-        return (Happening(reason=Reason.WRITE_REFUSED, message=str(error), warning=True),)
-    return ()
-
-
-def _event(recorded: Recorded, happening: Happening) -> events.Event:
-    meta = recorded.seen.meta
+def _event(kind: str, meta: Meta, happening: Happening) -> events.Event:
     return events.Event(
-        kind=recorded.document["kind"],
+        kind=kind,
         namespace=meta.namespace,
         name=meta.name,
         uid=meta.uid,

@@ -4,21 +4,23 @@ Pure. Conditions follow kstatus; `lastTransitionTime` moves only with the status
 unchanged world renders to an unchanged document. `phase` is for people, nothing reads it.
 """
 
+import dataclasses
 import datetime
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from modelrefresh.api.conditions import ConditionType, Reason
 from modelrefresh.api.records import Condition, Failure, Outcome, Run, StageRecord
 from modelrefresh.api.status import RefreshStatus, ResidualStatus, fit
 from modelrefresh.contract.env import Stage
-from modelrefresh.plan import stages, verdict
+from modelrefresh.plan import serving, stages, verdict
 from modelrefresh.plan.actions import Plan, ResidualPlan, Word
 from modelrefresh.plan.observed import Meta, ResidualObserved, Seen
 
 _NOT_READY: Final = (Reason.TARGET_NOT_FOUND, Reason.TARGET_CONFLICT, Reason.INVALID_SPEC)
 """Words that take Ready away although a version was rolled out: nobody can say what serves."""
+P = TypeVar("P", Plan, ResidualPlan)
 _WARNINGS: Final = (Outcome.REJECTED, Outcome.FAILED, Outcome.ROLLED_BACK)
 
 
@@ -47,10 +49,10 @@ def refresh(plan: Plan, seen: Seen, now: datetime.datetime) -> RefreshStatus:
     ready = status.live is not None and word.reason not in _NOT_READY
     facts = [
         _Fact(ConditionType.READY, ready, word),
-        *_progress(word),
+        *_progress(word, under_way=_is_under_way(status, word)),
         _suspended(seen),
         _gates(status),
-        _rolled_out(status, word),
+        _rolled_out(status, word, seen),
     ]
     run = status.run
     if run is not None:
@@ -64,6 +66,18 @@ def refresh(plan: Plan, seen: Seen, now: datetime.datetime) -> RefreshStatus:
             conditions=_merge(facts, seen.status.conditions, meta=seen.meta, now=now),
         )
     )
+
+
+def refused(plan: P, message: str) -> P:
+    """The plan as it is told when the API server has refused what it wants to write."""
+    return dataclasses.replace(plan, word=Word(reason=Reason.WRITE_REFUSED, message=message, stalled=True))
+
+
+def refusal(before: RefreshStatus | ResidualStatus) -> str | None:
+    """What was refused by the last pass that wanted to write, in the server's words."""
+    told = _find(before.conditions, ConditionType.STALLED)
+    stands = told is not None and told.status == "True" and told.reason == Reason.WRITE_REFUSED
+    return told.message if told and stands else None
 
 
 def residual(plan: ResidualPlan, seen: ResidualObserved, now: datetime.datetime) -> ResidualStatus:
@@ -135,7 +149,8 @@ def _served(before: RefreshStatus, after: RefreshStatus) -> Iterator[Happening]:
     if after.rollout is not None and before.rollout is None:
         yield Happening(reason=Reason.ROLLING_OUT, message=f"rolling out {after.rollout.target.version}")
     if after.live is not None and (before.live is None or before.live.digest != after.live.digest):
-        yield Happening(reason=Reason.SERVING, message=f"{after.live.version} serves")
+        rolled_out = _find(after.conditions, ConditionType.ROLLED_OUT)
+        yield Happening(reason=Reason.SERVING, message=rolled_out.message if rolled_out else after.live.version)
 
 
 def _stalls(before: RefreshStatus | ResidualStatus, after: RefreshStatus | ResidualStatus) -> Iterator[Happening]:
@@ -147,9 +162,16 @@ def _stalls(before: RefreshStatus | ResidualStatus, after: RefreshStatus | Resid
         yield Happening(reason=new.reason, message=new.message, warning=True)
 
 
-def _progress(word: Word) -> list[_Fact]:
+def _is_under_way(status: RefreshStatus, word: Word) -> bool:
+    """An open run or rollout is work, whatever is said of it, unless it waits for a person."""
+    if word.reason in (Reason.SUSPENDED, Reason.AWAITING_APPROVAL):
+        return False
+    return status.rollout is not None or (status.run is not None and status.run.outcome is None)
+
+
+def _progress(word: Word, *, under_way: bool = False) -> list[_Fact]:
     return [
-        _Fact(ConditionType.RECONCILING, word.working and not word.stalled, word),
+        _Fact(ConditionType.RECONCILING, (word.working or under_way) and not word.stalled, word),
         _Fact(ConditionType.STALLED, word.stalled, word),
     ]
 
@@ -177,13 +199,15 @@ def _gates(status: RefreshStatus) -> _Fact:
     return _Fact(ConditionType.GATES_PASSED, verdict.passed(measured.evaluate), word)
 
 
-def _rolled_out(status: RefreshStatus, word: Word) -> _Fact:
-    if status.rollout is not None:
+def _rolled_out(status: RefreshStatus, word: Word, seen: Seen) -> _Fact:
+    if status.rollout is not None or (status.live is not None and word.reason in _NOT_READY):
         return _Fact(ConditionType.ROLLED_OUT, False, word)
     if status.live is None:
         return _Fact(ConditionType.ROLLED_OUT, False, Word(reason=Reason.PENDING, message="nothing was rolled out yet"))
-    served = Word(reason=Reason.SERVING, message=f"{status.live.version} serves")
-    return _Fact(ConditionType.ROLLED_OUT, True, served)
+    empty = seen.deployment is not None and seen.deployment.replicas == 0
+    reason = Reason.TARGET_SCALED_TO_ZERO if empty else Reason.SERVING
+    served = Word(reason=reason, message=serving.told(status.live.version, seen.deployment))
+    return _Fact(ConditionType.ROLLED_OUT, not empty, served)
 
 
 def _merge(

@@ -1,8 +1,10 @@
 """What status records promise: bounded, cut instead of refused, the same after writing and reading."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from modelrefresh.api import records, status
+from modelrefresh.api import records, status, texts
 from modelrefresh.api.records import Condition, Failure, MergeFacts
 from modelrefresh.api.status import RefreshStatus, VersionRef
 from modelrefresh.contract.env import Stage
@@ -65,12 +67,37 @@ def test_measures_are_written_with_four_decimals() -> None:
     assert MergeFacts(digest="d", drift=0.123456).drift == "0.1235"
 
 
-@pytest.mark.parametrize(("kind", "kept"), [(records.Condition, "begin"), (Failure, "end")])
-def test_long_messages_are_cut_where_they_say_least(kind: type[records.Record], kept: str) -> None:
-    text = "begin" + LONG + "end"
+@pytest.mark.parametrize("kind", [Condition, Failure])
+def test_a_long_line_keeps_its_beginning_where_object_and_cause_stand(kind: type[records.Record]) -> None:
+    message = message_of(kind, "begin" + LONG)
+    assert message.startswith("begin")
+    assert message.endswith("…")
+
+
+@pytest.mark.parametrize("kind", [Condition, Failure])
+def test_a_long_log_keeps_its_first_and_last_lines(kind: type[records.Record]) -> None:
+    message = message_of(kind, f"exit code 1\n{'noise of the library' * 20}\n{LOG}ValueError: the cause")
+    assert message.startswith("exit code 1\n…\n")
+    assert message.endswith("\nValueError: the cause")
+
+
+LOG = "".join(f"step {number} of many\n" for number in range(500))
+
+
+def message_of(kind: type[records.Record], text: str) -> str:
+    """The message as this kind of record keeps it."""
     if kind is Failure:
-        message = Failure(run="r", stage=Stage.TRAIN, attempt=1, reason="R", message=text, time=NOW).message
-    else:
-        message = Condition(type="Ready", status="True", reason="R", message=text, last_transition_time=NOW).message
-    assert kept in message
-    assert "…" in message
+        return Failure(run="r", stage=Stage.TRAIN, attempt=1, reason="R", message=text, time=NOW).message
+    return Condition(type="Ready", status="True", reason="R", message=text, last_transition_time=NOW).message
+
+
+@given(
+    lines=st.lists(st.text(alphabet="abc äß", max_size=60), max_size=30),
+    limit=st.integers(16, 300),
+)
+def test_an_excerpt_is_short_and_made_of_whole_lines_but_for_marked_ones(lines: list[str], limit: int) -> None:
+    text = "\n".join(lines)
+    cut = texts.excerpt(text, limit)
+    assert len(cut) <= limit
+    assert all(line in lines or line.endswith("…") for line in cut.split("\n")) or cut == text
+    assert cut == text or "…" in cut

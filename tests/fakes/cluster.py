@@ -32,7 +32,9 @@ IMMUTABLE = {
     kinds.JOB.plural: ("template", "selector", "completionMode"),
     kinds.INSTRUCTION_RESIDUAL.plural: ("base", "instruct", "profile"),
 }
-SELECTABLE = {kind.plural: {path.removeprefix(".") for path in kind.selectable} for kind in schema.KINDS}
+SELECTABLE = {kind.plural: {path.removeprefix(".") for path in kind.selectable} for kind in schema.KINDS} | {
+    kinds.EVENT.plural: {"involvedObject.uid", "involvedObject.kind", "involvedObject.name", "reason", "type"}
+}
 LABEL = re.compile(r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")
 NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
 JOB_NAME_LIMIT = 63

@@ -4,6 +4,7 @@ Knows how they write Job, pod and Deployment statuses. Nothing happens by itself
 when a pod starts, ends or is lost. These are not writes of the operator.
 """
 
+import hashlib
 from typing import Any
 
 from modelrefresh.cluster import kinds
@@ -37,6 +38,28 @@ def refuse_image(cluster: FakeCluster, namespace: str, name: str, *, message: st
     pod = _pod(cluster, namespace, name, 0)
     state = {"waiting": {"reason": "ImagePullBackOff", "message": message}}
     _pod_status(cluster, pod, {"phase": "Pending", "containerStatuses": [_container(pod, state)]})
+    _job_status(cluster, namespace, name, {"active": 1, "ready": 0, "startTime": _time(cluster)})
+
+
+def refuse_pods(cluster: FakeCluster, namespace: str, name: str, *, message: str, tries: int = 1) -> None:
+    """The Job's controller can make no pod: nothing of the Job says so but an event, renewed at every try."""
+    job = _job(cluster, namespace, name)
+    text = f'Error creating: pods "{name}-{tries:05d}" is {message}'
+    _event(cluster, job, reason="FailedCreate", message=text)
+    started = job.get("status", {}).get("startTime", _time(cluster))
+    _job_status(cluster, namespace, name, {"active": 0, "ready": 0, "startTime": started})
+
+
+def stick_pod(cluster: FakeCluster, namespace: str, name: str, *, message: str) -> None:
+    """The Job's pod has a node, whose kubelet cannot mount a volume of it and says so in an event only."""
+    pod = _pod(cluster, namespace, name, 0)
+    placed = {"type": "PodScheduled", "status": "True"}
+    state = {"waiting": {"reason": "ContainerCreating"}}
+    _pod_status(
+        cluster, pod, {"phase": "Pending", "conditions": [placed], "containerStatuses": [_container(pod, state)]}
+    )
+    _event(cluster, pod, reason="Scheduled", message="assigned", severity="Normal")
+    _event(cluster, pod, reason="FailedMount", message=message)
     _job_status(cluster, namespace, name, {"active": 1, "ready": 0, "startTime": _time(cluster)})
 
 
@@ -82,6 +105,33 @@ def deployment_available(cluster: FakeCluster, namespace: str, name: str) -> Non
     """All pods of the newest template serve."""
     replicas = _deployment(cluster, namespace, name)["spec"].get("replicas", 1)
     _deployment_status(cluster, namespace, name, updated=replicas, progressing=("True", "NewReplicaSetAvailable"))
+
+
+def deployment_paused(cluster: FakeCluster, namespace: str, name: str) -> None:
+    """The controller has seen the newest template and leaves the old pods as they are."""
+    _deployment_status(cluster, namespace, name, updated=0, progressing=("Unknown", "DeploymentPaused"))
+
+
+def deployment_refused(cluster: FakeCluster, namespace: str, name: str, *, message: str) -> None:
+    """The newest ReplicaSet can make no pod; the old pods serve."""
+    _deployment_status(cluster, namespace, name, updated=0, progressing=("True", "ReplicaSetUpdated"))
+    text = f'pods "{name}-7d4b9c-x2x4z" is {message}'
+    condition = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": text}
+    cluster.edit(
+        kinds.DEPLOYMENT,
+        lambda live: live["status"]["conditions"].append(condition),
+        namespace=namespace,
+        name=name,
+    )
+
+
+def deployment_pod(cluster: FakeCluster, namespace: str, name: str, status: Document) -> None:
+    """One pod of the newest template, in this state; its earlier state is forgotten."""
+    template = _deployment(cluster, namespace, name)["spec"]["template"]
+    if cluster.peek(kinds.POD, namespace=namespace, name=f"{name}-new"):
+        cluster.remove(kinds.POD, namespace=namespace, name=f"{name}-new")
+    metadata = {"name": f"{name}-new", "namespace": namespace, "labels": template["metadata"].get("labels", {})}
+    cluster.add(kinds.POD, {"metadata": metadata, "spec": template["spec"], "status": status})
 
 
 def deployment_stuck(cluster: FakeCluster, namespace: str, name: str) -> None:
@@ -197,6 +247,25 @@ def _deployment_status(
         ],
     }
     cluster.edit(kinds.DEPLOYMENT, lambda live: live.update(status=status), namespace=namespace, name=name)
+
+
+def _event(cluster: FakeCluster, about: Document, *, reason: str, message: str, severity: str = "Warning") -> None:
+    """An event as client-go's recorder writes it: the same words again only renew it."""
+    metadata = about["metadata"]
+    digest = hashlib.sha256(f"{metadata['uid']} {reason} {message}".encode()).hexdigest()[:16]
+    name = f"{metadata['name']}.{digest}"
+    if cluster.peek(kinds.EVENT, namespace=metadata["namespace"], name=name):
+        cluster.edit(
+            kinds.EVENT,
+            lambda live: live.update(count=live["count"] + 1, lastTimestamp=_time(cluster)),
+            namespace=metadata["namespace"],
+            name=name,
+        )
+        return
+    involved = {key: metadata[key] for key in ("namespace", "name", "uid")} | {"kind": about["kind"]}
+    document = {"type": severity, "reason": reason, "message": message, "involvedObject": involved, "count": 1}
+    times = {"firstTimestamp": _time(cluster), "lastTimestamp": _time(cluster)}
+    cluster.add(kinds.EVENT, {"metadata": {"name": name, "namespace": metadata["namespace"]}, **document, **times})
 
 
 def _time(cluster: FakeCluster) -> str:

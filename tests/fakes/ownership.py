@@ -43,7 +43,9 @@ def apply(live: dict[str, Any], applied: dict[str, Any], *, owners: Owners, mana
         if not isinstance(value, dict) and _lookup(result, path) != value:
             for owned in others:
                 owned.discard(path)
-        _put(result, path, value)
+        # An empty map is owned as such; what others have in it stays.
+        if value != {} or not isinstance(_lookup(result, path), dict):
+            _put(result, path, value)
     for path in sorted(owners.get(manager, set()) - wanted, key=len):
         if not any(other[: len(path)] == path for owned in others for other in owned):
             _drop(result, path)

@@ -1,6 +1,6 @@
 """Whole refreshes under chance: failures, users and crashes in any order, then peace.
 
-Whatever happened, no impossible world is ever seen (`World.check`), what is live and what
+Whatever happened, no impossible world is ever seen and no untrue word told (`World.check`), what is live and what
 was live before is never deleted, and once nothing fails any more the refresh comes to rest.
 """
 
@@ -88,6 +88,26 @@ def _undo(place: World, _: int) -> None:
         place.choose(previous.digest)
 
 
+def _pause(place: World, number: int) -> None:
+    place.cluster.edit(
+        kinds.DEPLOYMENT,
+        lambda chat: chat["spec"].update(paused=number % 3 == 1),
+        namespace=NAMESPACE,
+        name="chat",
+    )
+
+
+def _scale(place: World, number: int) -> None:
+    place.cluster.edit(
+        kinds.DEPLOYMENT, lambda chat: chat["spec"].update(replicas=number % 3), namespace=NAMESPACE, name="chat"
+    )
+
+
+def _refuse(place: World, number: int) -> None:
+    stage = (Stage.PREPARE, Stage.TRAIN, Stage.EVALUATE, Stage.SWEEP)[number % 4]
+    place.refusals = {stage: "forbidden: exceeded quota"} if number % 2 else {}
+
+
 EVENTS: dict[str, Callable[[World, int], None]] = {
     "pass": _pass,
     "play": _play,
@@ -103,6 +123,9 @@ EVENTS: dict[str, Callable[[World, int], None]] = {
     "rollouts": _break_rollouts,
     "crash": _crash,
     "undo": _undo,
+    "pause": _pause,
+    "scale": _scale,
+    "refuse": _refuse,
 }
 HAPPENINGS = st.lists(st.tuples(st.sampled_from(sorted(EVENTS)), st.integers(0, 40)), max_size=STEPS)
 
@@ -127,7 +150,10 @@ def test_whatever_happens_the_refresh_stays_sane_and_comes_to_rest(happenings: l
         _kept(place)
     place.cluster.heal()
     place.answers, place.rollouts = World().answers, True
+    place.refusals = {}
     _suspend(place, 0)
+    _pause(place, 0)
+    _scale(place, 1)
     _edit_spec(place, 1000)
     place.settle(limit=300)
     status = place.wait(4000)

@@ -8,6 +8,7 @@ pass that no impossible world was made: two live Jobs of one stage, or an ungate
 import asyncio
 import dataclasses
 import datetime
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -40,11 +41,15 @@ class World:
         self.answers: dict[Stage, Answer] = dict(_ANSWERS)
         self.rollouts = True
         """Whether the target Deployment becomes available."""
+        self.deploy: Callable[[World], None] = deploy
+        """What the Deployment's controller does."""
         self.held: set[Stage] = set()
         """Stages whose pods run without an end."""
         self.judged: set[str] = set()
         """Digests that passed at some time; their ModelVersions may be gone with an earlier ModelRefresh."""
-        self.passes = 0
+        self.refusals: dict[Stage, str] = {}
+        """Stages of which no pod can be made, and why."""
+        self.passes = self.checked = 0
         for claim in ("workspace", "models", "corpus", "evals"):
             self.cluster.add(kinds.CLAIM, {"metadata": {"name": claim, "namespace": NAMESPACE}})
         self.cluster.add(kinds.REFRESH_PROFILE, builders.profile())
@@ -85,6 +90,10 @@ class World:
             request = request_of(job)
             if _ended(job):
                 continue
+            if request.stage in self.refusals:
+                name, message = job["metadata"]["name"], self.refusals[request.stage]
+                controllers.refuse_pods(self.cluster, NAMESPACE, name, message=message, tries=self.passes)
+                continue
             if request.stage in self.held:
                 if not job.get("status", {}).get("active"):
                     controllers.start_job(self.cluster, NAMESPACE, job["metadata"]["name"])
@@ -93,10 +102,7 @@ class World:
             text = result.render_short(answer)
             name = job["metadata"]["name"]
             controllers.finish_job(self.cluster, NAMESPACE, name, exit_code=answer.exit_code, message=text)
-        if self.rollouts and self.cluster.peek(kinds.DEPLOYMENT, namespace=NAMESPACE, name="chat"):
-            controllers.deployment_available(self.cluster, NAMESPACE, "chat")
-        else:
-            controllers.deployment_progressing(self.cluster, NAMESPACE, "chat")
+        self.deploy(self)
 
     def status(self) -> RefreshStatus:
         """The refresh's status as it stands in the API."""
@@ -142,7 +148,8 @@ class World:
         return [str(document) for kind in watched for document in self.cluster.all(kind)]
 
     def check(self) -> None:
-        """No impossible world: one live Job per stage, only judged models served."""
+        """No impossible world: one live Job per stage, only judged models served, no word that is not true."""
+        self._check_words()
         live = [(asked.owner, asked.stage) for asked in map(request_of, self.live_jobs())]
         assert len(live) == len(set(live)), f"two live Jobs of one stage: {live}"
         served = self.served()
@@ -154,6 +161,26 @@ class World:
             if version["spec"]["verdict"] in ("Passed", "Stock")
         }
         assert served is None or served in self.judged, f"an ungated model is served: {served}"
+
+    def _check_words(self) -> None:
+        """No condition says that a version serves which does not, or that all is done while a run is open."""
+        writes = self.cluster.writes[self.checked :]
+        self.checked = len(self.cluster.writes)
+        for write in writes:
+            if (write.kind, write.verb) != (kinds.MODEL_REFRESH.kind, "put_status"):
+                continue
+            told = status.read(RefreshStatus, write.document["status"])
+            held = {item.type: item for item in told.conditions}
+            for condition in told.conditions:
+                named = re.findall(r"(\S+) (?:serves\b|was chosen by hand|is set in)", condition.message)
+                live = told.live.version if told.live else None
+                assert set(named) <= {live}, f"{condition.type} says {condition.message!r}, live is {live}"
+            is_open = told.run is not None and told.run.outcome is None
+            waits = held["Stalled"].status == "True" or held["Suspended"].status == "True"
+            waits = waits or told.phase in ("AwaitingApproval", "Deleting")
+            assert not is_open or waits or held["Reconciling"].status == "True", (
+                f"{told.phase} of an open run is no end"
+            )
 
     def survive(self, key: Key) -> float | None:
         """A pass that may die; the next one goes on."""
@@ -174,6 +201,26 @@ def deployment() -> dict[str, Any]:
         "metadata": {"name": "chat", "namespace": NAMESPACE},
         "spec": {"replicas": 1, "template": {"metadata": {}, "spec": {"containers": [server], "volumes": [volume]}}},
     }
+
+
+def deploy(place: World) -> None:
+    """The Deployment comes up, unless it is paused or `rollouts` is off."""
+    chat = place.cluster.peek(kinds.DEPLOYMENT, namespace=NAMESPACE, name="chat")
+    if chat is None:
+        return
+    if chat["spec"].get("paused") and _is_new(chat):
+        controllers.deployment_paused(place.cluster, NAMESPACE, "chat")
+    elif place.rollouts:
+        controllers.deployment_available(place.cluster, NAMESPACE, "chat")
+    else:
+        controllers.deployment_progressing(place.cluster, NAMESPACE, "chat")
+
+
+def _is_new(chat: dict[str, Any]) -> bool:
+    """Whether the template has changed since its pods were made."""
+    state = chat.get("status", {})
+    stale = state.get("observedGeneration", 0) < chat["metadata"]["generation"]
+    return bool(stale or state.get("updatedReplicas", 0) < chat["spec"]["replicas"])
 
 
 def request_of(job: dict[str, Any]) -> env.StageInput:

@@ -1,16 +1,19 @@
 """What stands in the way of any work, and in which words it is told."""
 
 import datetime
+import random
 
 import pytest
 
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.records import StageState
+from modelrefresh.cluster import kinds
 from modelrefresh.contract.env import Stage
 from modelrefresh.plan.actions import AddFinalizer, Plan, RemoveFinalizer, StartStage, StopJob
 from modelrefresh.plan.decide import decide
 from modelrefresh.plan.observed import JobState
 from tests import builders
+from tests.passes.world import NAMESPACE, RESIDUAL, World
 from tests.plan.sights import (
     NOW,
     a_deployment,
@@ -61,7 +64,7 @@ def test_what_is_missing_is_named_and_starts_nothing(change: dict[str, object], 
             {},
             "maxTokens times epochs is 1200000000, at most 1000000000",
         ),
-        ({}, {"spec.allowedSources": ["pvc://models/"]}, "pvc://corpus/news is not among"),
+        ({}, {"spec.allowedSources": ["pvc://models/"]}, "not among the allowed sources"),
         (
             {"spec.data.replay.uri": "pvc://secret/x"},
             {"spec.allowedSources": ["pvc://models/", "pvc://corpus/", "pvc://evals/"]},
@@ -176,3 +179,52 @@ def test_a_job_that_ended_before_it_was_stopped_keeps_its_end_until_it_can_be_re
     job = a_job(state=JobState.SUCCEEDED, finished=NOW)
     seen = a_sight({"spec.suspend": True}, status=at_work(Stage.TRAIN), jobs=(job,), profile=None)
     assert decide(seen, NOW + datetime.timedelta(days=1)).status == seen.status
+
+
+LACKS: dict[str, dict[str, object]] = {
+    '"chat"': {"deployment": None},
+    '"elder"': {"rival": "elder"},
+    "a, b": {"deployment": a_deployment(containers=("a", "b"))},
+    '"corpus"': {"missing_claims": ("corpus",)},
+    '"default"': {"profile": None},
+    '"instruct"': {"residual": None},
+    "pvc://models/other": {"residual": a_residual(base="pvc://models/other")},
+    "Queued: no node": {"residual": a_residual(ready=False, message="Queued: no node")},
+}
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_all_that_is_missing_is_told_at_once(seed: int) -> None:
+    chosen = random.Random(seed).sample(sorted(LACKS), k=3)  # noqa: S311 -- seeded inputs, no secret
+    change: dict[str, object] = {}
+    for said in chosen:
+        change |= LACKS[said]
+    word = decide(a_sight(**change), NOW).word
+    # The later of two changes of one thing counts, and an absent Deployment has no rival.
+    expected = [said for said in chosen if all(change[key] == value for key, value in LACKS[said].items())]
+    expected = [said for said in expected if not (said == '"elder"' and change.get("deployment", 1) is None)]
+    assert [said for said in expected if said not in word.message] == []
+
+
+def test_what_leaves_open_what_serves_gives_the_reason() -> None:
+    assert decide(a_sight(profile=None, deployment=None), NOW).word.reason is Reason.TARGET_NOT_FOUND
+
+
+def test_a_mount_is_not_missed_while_nobody_knows_of_which_claim() -> None:
+    word = decide(a_sight(profile=None, deployment=a_deployment(mounts={})), NOW).word
+    assert (word.reason, "mount" in word.message) == (Reason.PROFILE_NOT_FOUND, False)
+
+
+def test_a_residual_with_two_faults_tells_both() -> None:
+    place = World()
+    place.cluster.edit(
+        kinds.REFRESH_PROFILE, lambda it: it["spec"].update(allowedSources=["pvc://models/base"]), name="default"
+    )
+    place.cluster.remove(kinds.CLAIM, namespace=NAMESPACE, name="models")
+    for _ in range(3):
+        place.one_pass(RESIDUAL)
+    found = place.cluster.peek(kinds.INSTRUCTION_RESIDUAL, namespace=NAMESPACE, name=RESIDUAL.name)
+    assert found is not None
+    message = found["status"]["conditions"][0]["message"]
+    assert "pvc://models/instruct" in message
+    assert 'PersistentVolumeClaim "models"' in message

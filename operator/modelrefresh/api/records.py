@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 import pydantic
 
 from modelrefresh.api.parts import ListMap, Part
-from modelrefresh.api.texts import Count, Digest, LogTail, Measure, Message, Note, Time, Word, first, head
+from modelrefresh.api.texts import Account, Count, Digest, LongMessage, Measure, Message, Note, Time, Word, first
 from modelrefresh.contract.env import Stage
 
 
@@ -33,7 +33,7 @@ class Condition(Record):
     """True, False or Unknown."""
     reason: Annotated[str, pydantic.Field(min_length=1, max_length=64)]
     """CamelCase word; docs/troubleshooting.md explains each."""
-    message: Annotated[str, head(768), pydantic.Field(max_length=768)] = ""
+    message: LongMessage = ""
     """For people: the object, what was seen, what was expected, what to do."""
     last_transition_time: Time
     """When `status` last changed."""
@@ -281,8 +281,8 @@ class Failure(Record):
     attempt: Count
     reason: Word
     exit_code: int | None = None
-    message: LogTail = ""
-    """What the stage or Kubernetes said, the end of it if long."""
+    message: Account = ""
+    """What the stage or Kubernetes said: the first line and the last ones, if long."""
     time: Time
     profile: Word = ""
     """Hash of the profile then; another one opens a new run."""

@@ -21,12 +21,12 @@ from modelrefresh.api.records import (
     StageRecord,
     TriggerKind,
 )
-from modelrefresh.api.texts import Count, Digest, Label, Measure, Message, Note, Time, Word, first
+from modelrefresh.api.texts import Count, Digest, Label, Measure, Message, Note, Time, Word, excerpt, first
 from modelrefresh.contract.env import Stage
 
 SIZE_LIMIT = 16 * 1024
 """Bytes that the status of a ModelRefresh may take as JSON."""
-_SHORT_TAIL = 512
+_SHORT_ACCOUNT = 512
 """Characters of the last failure's message that stay in a status that would be too big."""
 _SHORT_MESSAGE = 192
 """The same of a condition's message."""
@@ -51,6 +51,8 @@ class Rollout(Record):
     """The Deployment's template has named the target; another digest after that is a person's doing."""
     back: bool = False
     """Going back to the live version."""
+    hindered: bool = False
+    """The Deployment or the cluster keeps it from being tried; its time counts from when that is over."""
 
 
 class Sweep(Record):
@@ -250,7 +252,7 @@ def fit(status: RefreshStatus) -> RefreshStatus:
     while size(status) > SIZE_LIMIT and status.history:
         status = status.but(history=status.history[:-1])
     if size(status) > SIZE_LIMIT and status.last_failure:
-        failure = status.last_failure.but(message=status.last_failure.message[-_SHORT_TAIL:])
+        failure = status.last_failure.but(message=excerpt(status.last_failure.message, _SHORT_ACCOUNT))
         status = status.but(last_failure=failure)
     if size(status) > SIZE_LIMIT and status.run:
         stages = tuple(_without_remarks(stage) for stage in status.run.stages)
@@ -258,7 +260,7 @@ def fit(status: RefreshStatus) -> RefreshStatus:
     if size(status) > SIZE_LIMIT and status.sweep:
         status = status.but(sweep=status.sweep.but(stage=_without_remarks(status.sweep.stage)))
     if size(status) > SIZE_LIMIT:
-        conditions = tuple(item.but(message=item.message[:_SHORT_MESSAGE]) for item in status.conditions)
+        conditions = tuple(item.but(message=excerpt(item.message, _SHORT_MESSAGE)) for item in status.conditions)
         status = status.but(conditions=conditions)
     return status
 

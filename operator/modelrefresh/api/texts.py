@@ -24,11 +24,33 @@ def first(limit: int) -> pydantic.BeforeValidator:
     return pydantic.BeforeValidator(lambda items: items[:limit] if isinstance(items, list | tuple) else items)
 
 
-def tail(limit: int) -> pydantic.BeforeValidator:
-    """Cut a text to its end, where logs say what happened."""
-    return pydantic.BeforeValidator(
-        lambda text: f"…{text[1 - limit :]}" if isinstance(text, str) and len(text) > limit else text
-    )
+def excerpt(text: str, limit: int) -> str:
+    """At most `limit` characters of a message: its first line, which names object and cause, and the last ones.
+
+    Lines stay whole, as far as one fits; of a single line the beginning is kept. "…" marks each cut.
+    """
+    if len(text) <= limit:
+        return text
+    first, *rest = text.splitlines() or [""]
+    first = _beginning(first, limit // 2 if rest else limit)
+    room, kept = limit - len(first) - len("\n…"), list[str]()
+    for line in reversed(rest):
+        if len(line) + 1 > room:
+            break
+        kept.insert(0, line)
+        room -= len(line) + 1
+    if rest and not kept:
+        kept = [_beginning(rest[-1], room - 1)]
+    is_whole = len(kept) == len(rest)
+    return "\n".join([first, *([] if is_whole or first == "…" else ["…"]), *kept])
+
+
+def _beginning(line: str, limit: int) -> str:
+    return f"{line[: max(0, limit - 1)]}…" if len(line) > limit else line
+
+
+def _excerpt(limit: int) -> pydantic.BeforeValidator:
+    return pydantic.BeforeValidator(lambda text: excerpt(text, limit) if isinstance(text, str) else text)
 
 
 def _as_text(value: object) -> object:
@@ -47,9 +69,11 @@ Time = Annotated[
     datetime.datetime, pydantic.AfterValidator(_whole_seconds), pydantic.PlainSerializer(_rfc3339, when_used="json")
 ]
 Word = Annotated[str, head(64), pydantic.Field(max_length=64)]
-Message = Annotated[str, head(256), pydantic.Field(max_length=256)]
+Message = Annotated[str, _excerpt(256), pydantic.Field(max_length=256)]
+LongMessage = Annotated[str, _excerpt(768), pydantic.Field(max_length=768)]
 Note = Annotated[str, head(128), pydantic.Field(max_length=128)]
-LogTail = Annotated[str, tail(2048), pydantic.Field(max_length=2048)]
+Account = Annotated[str, _excerpt(2048), pydantic.Field(max_length=2048)]
+"""What a stage said, in full; the end of its log if it said nothing itself."""
 Label = Annotated[str, pydantic.Field(max_length=253)]
 Digest = Annotated[str, pydantic.Field(max_length=80)]
 Measure = Annotated[str, pydantic.BeforeValidator(_as_text), pydantic.Field(max_length=24)]

@@ -31,7 +31,7 @@ RULES: Final[tuple[tuple[Kind, str, tuple[str, ...]], ...]] = (
     (kinds.POD, "", ("list",)),
     (kinds.SERVICE, "", ("get", "create")),
     (kinds.CLAIM, "", ("get",)),
-    (kinds.EVENT, "", ("create", "patch")),
+    (kinds.EVENT, "", ("list", "create", "patch")),
 )
 """Kind, subresource and verbs. Besides: get, create and patch on one Lease in the operator's own namespace."""
 

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from modelrefresh.api import names
+from modelrefresh.api import names, texts
 from modelrefresh.cluster import endings
 from modelrefresh.cluster.endings import Ending
 from modelrefresh.contract.env import Stage
@@ -20,17 +20,20 @@ from modelrefresh.plan.observed import JobSeen, JobState
 Document = Mapping[str, Any]
 
 LOGGER = logging.getLogger(__name__)
-_BAD_IMAGE: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
-_STUCK: Final = (*_BAD_IMAGE, "CreateContainerConfigError", "CreateContainerError", "RunContainerError")
+_LOG_LIMIT: Final = 1500
+_LOG_BYTES: Final = 2045
+"""From so many on (2048 less a character cut in two) Kubernetes has cut a log, most likely within a line."""
+BAD_IMAGE: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
+STUCK: Final = (*BAD_IMAGE, "CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 
 
-def read(jobs: Sequence[Document], pods: Sequence[Document]) -> tuple[JobSeen, ...]:
+def read(jobs: Sequence[Document], pods: Sequence[dict[str, Any]]) -> tuple[JobSeen, ...]:
     """One record per Job, oldest first; what only wears our labels, and wears them wrongly, is nobody's attempt."""
     ordered = sorted(
         filter(_is_attempt, jobs),
         key=lambda job: (job["metadata"].get("creationTimestamp", ""), job["metadata"]["name"]),
     )
-    return tuple(_job(job, [pod for pod in pods if _belongs(pod, job)]) for job in ordered)
+    return tuple(_job(job, pods_of(job["metadata"]["uid"], pods)) for job in ordered)
 
 
 def busy(pods: Sequence[Document]) -> frozenset[tuple[str, Stage]]:
@@ -79,11 +82,11 @@ def _job(job: Document, pods: Sequence[Document]) -> JobSeen:
         deleting="deletionTimestamp" in job["metadata"],
         exit_code=end.exit_code or None,
         result=end.answer,
-        message=_message(pods, end, said),
+        message=_message(pods, end, said) or _suspended(job),
         disrupted=end.disrupted,
         out_of_memory=end.out_of_memory,
         deadline_exceeded=end.deadline_exceeded,
-        image_failed=any(_waiting(pod).get("reason") in _BAD_IMAGE for pod in pods),
+        image_failed=any(_waiting(pod).get("reason") in BAD_IMAGE for pod in pods),
         started=min((begun for pod in pods if (begun := _started(pod)) is not None), default=None),
         finished=_finished(status, failed, pods),
     )
@@ -119,15 +122,27 @@ def _finished(status: Document, failed: Document | None, pods: Sequence[Document
 
 def _message(pods: Sequence[Document], end: Ending, said: str) -> str:
     if end.exit_code and end.text:
-        return end.text[-1500:]
+        return _log(end.text)
     for pod in sorted(pods, key=lambda pod: pod["metadata"]["name"]):
         waiting = _waiting(pod)
-        if waiting.get("reason") in _STUCK:
+        if waiting.get("reason") in STUCK:
             return f"pod {pod['metadata']['name']}: {waiting['reason']}: {waiting.get('message', '')}".strip(": ")
         unplaced = _condition(pod.get("status", {}), "PodScheduled", wanted="False")
         if unplaced:
             return f"pod {pod['metadata']['name']} waits for a node: {unplaced.get('message', '')}"
     return said
+
+
+def _log(text: str) -> str:
+    """The end of a log, from the beginning of a line."""
+    if len(text.encode()) < _LOG_BYTES:
+        return texts.excerpt(text, _LOG_LIMIT)
+    _, _, whole = text.partition("\n")
+    return texts.excerpt(f"…\n{whole or text}", _LOG_LIMIT)
+
+
+def _suspended(job: Document) -> str:
+    return "the Job is suspended: its queue has not admitted it yet" if job["spec"].get("suspend") else ""
 
 
 def _condition(status: Document, kind: str, *, wanted: str = "True") -> Document | None:
@@ -137,8 +152,11 @@ def _condition(status: Document, kind: str, *, wanted: str = "True") -> Document
     return None
 
 
-def _belongs(pod: Document, job: Document) -> bool:
-    return any(owner.get("uid") == job["metadata"]["uid"] for owner in pod["metadata"].get("ownerReferences") or ())
+def pods_of(uid: str, pods: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The pods that the Job with this uid owns."""
+    return [
+        pod for pod in pods if any(owner.get("uid") == uid for owner in pod["metadata"].get("ownerReferences") or ())
+    ]
 
 
 def _waiting(pod: Document) -> Document:

@@ -9,15 +9,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from modelrefresh.api import names
+from modelrefresh.cluster import hindrances
 from modelrefresh.plan.observed import DeploymentSeen
 
 Document = Mapping[str, Any]
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
-def read(document: Document, *, workspace: str) -> DeploymentSeen:
-    """The Deployment; `workspace` is the claim whose mounts matter."""
-    template = document["spec"]["template"]
+def read(document: Document, *, workspace: str, pods: Sequence[Document] = ()) -> DeploymentSeen:
+    """The Deployment; `workspace` is the claim whose mounts matter, `pods` are those of its newest template."""
+    spec, template = document["spec"], document["spec"]["template"]
     containers = template["spec"].get("containers") or []
     waits = _waits(document)
     return DeploymentSeen(
@@ -29,8 +30,17 @@ def read(document: Document, *, workspace: str) -> DeploymentSeen:
         dangling=_dangling(template["spec"]),
         digest=_digest((template.get("metadata") or {}).get("annotations") or {}),
         settled=waits is None,
-        message=waits or "",
+        observed=_is_observed(document),
+        replicas=spec.get("replicas", 1),
+        ready_seconds=spec.get("minReadySeconds", 0),
+        message="; ".join((waits, *_conditions(document), *_crashes(pods))) if waits else "",
     )
+
+
+def newest(document: Document) -> str | None:
+    """The label selector of the pods of its newest template; None where there is nothing to learn from them."""
+    labels = (document["spec"]["template"].get("metadata") or {}).get("labels") or {}
+    return ",".join(f"{key}={value}" for key, value in sorted(labels.items())) if labels and _waits(document) else None
 
 
 def _digest(annotations: Document) -> str | None:
@@ -40,13 +50,22 @@ def _digest(annotations: Document) -> str | None:
 
 
 def _models(containers: Sequence[Document]) -> dict[str, str]:
-    """Container name to what it is told to load, where that is told at all."""
-    return {
-        container["name"]: item.get("value") or ""
+    """Container name to what it is told to load, where that is told at all.
+
+    An entry that is empty tells nothing: that is what stays when another owner of its name has taken its value away.
+    """
+    told = {
+        container["name"]: item.get("value") or _source(item)
         for container in containers
         for item in container.get("env") or ()
         if item["name"] == names.MODEL_VARIABLE
     }
+    return {name: value for name, value in told.items() if value}
+
+
+def _source(item: Document) -> str:
+    """Where a value comes from that does not stand there."""
+    return ", ".join(f"valueFrom.{kind}" for kind in item.get("valueFrom") or ())
 
 
 def _mounts(pod: Document, *, workspace: str | None = None) -> dict[str, tuple[str, ...]]:
@@ -76,7 +95,7 @@ def _dangling(pod: Document) -> frozenset[str]:
 def _waits(document: Document) -> str | None:
     """What is still missing, or None."""
     state, wanted = document.get("status") or {}, document["spec"].get("replicas", 1)
-    if state.get("observedGeneration", 0) < document["metadata"].get("generation", 1):
+    if not _is_observed(document):
         return "the Deployment controller has not seen the newest template yet"
     updated, available = state.get("updatedReplicas", 0), state.get("availableReplicas", 0)
     if updated < wanted:
@@ -86,3 +105,35 @@ def _waits(document: Document) -> str | None:
     if available < wanted:
         return f"{available} of {wanted} replicas are available"
     return None
+
+
+def _is_observed(document: Document) -> bool:
+    state = document.get("status") or {}
+    return bool(state.get("observedGeneration", 0) >= document["metadata"].get("generation", 1))
+
+
+def _conditions(document: Document) -> list[str]:
+    """What its controller complains of."""
+    state = document.get("status") or {}
+    bad = {"Progressing": "False", "Available": "False", "ReplicaFailure": "True"}
+    return [
+        f"{item['type']} is {item['status']}: {hindrances.constant(item.get('message') or item.get('reason', ''))}"
+        for item in state.get("conditions") or ()
+        if bad.get(item.get("type", "")) == item.get("status")
+    ]
+
+
+def _crashes(pods: Sequence[Document]) -> list[str]:
+    """How containers of these pods ended last; how often they did is left out, since each new text is a write."""
+    ends = [
+        (pod, status["name"], end)
+        for pod in pods
+        for status in pod.get("status", {}).get("containerStatuses") or ()
+        for state in (status.get("state") or {}, status.get("lastState") or {})
+        if (end := state.get("terminated"))
+    ]
+    return [
+        f"container {name} of pod {pod['metadata']['name']} ended with exit code {end.get('exitCode')} "
+        f"({end.get('reason', '')})"
+        for pod, name, end in ends[:1]
+    ]

@@ -11,7 +11,7 @@ import logging
 from dataclasses import dataclass
 
 from modelrefresh import errors
-from modelrefresh.api import names
+from modelrefresh.api import names, texts
 from modelrefresh.cluster import kinds
 from modelrefresh.cluster.port import Document, Port
 
@@ -76,7 +76,7 @@ def _document(event: Event, *, now: dt.datetime) -> Document:
         },
         "type": event.severity.value,
         "reason": event.reason,
-        "message": event.message[:_MESSAGE_LIMIT],
+        "message": texts.excerpt(event.message, _MESSAGE_LIMIT),
         "source": {"component": names.MANAGER},
         "reportingComponent": names.MANAGER,
         "firstTimestamp": time,

@@ -4,6 +4,7 @@ All reads are live. Decides nothing: whatever is absent is absent in the record 
 """
 
 import asyncio
+import dataclasses
 import datetime
 import hashlib
 import logging
@@ -19,27 +20,38 @@ from modelrefresh.api.parts import Part, parse
 from modelrefresh.api.profile import ProfileSpec
 from modelrefresh.api.spec import RefreshSpec, ResidualSpec
 from modelrefresh.api.status import RefreshStatus, ResidualStatus, VersionSpec
-from modelrefresh.cluster import attempts, deployments, kinds, progress
+from modelrefresh.cluster import attempts, deployments, hindrances, kinds, progress
 from modelrefresh.cluster.kinds import Kind
 from modelrefresh.cluster.port import Document, Port
 from modelrefresh.plan import stages
-from modelrefresh.plan.observed import JobSeen, JobState, Meta, ResidualObserved, ResidualSeen, Seen, VersionSeen
+from modelrefresh.plan.observed import (
+    DeploymentSeen,
+    JobSeen,
+    JobState,
+    Meta,
+    ResidualObserved,
+    ResidualSeen,
+    Seen,
+    VersionSeen,
+)
 
 LOGGER = logging.getLogger(__name__)
 S = TypeVar("S", bound=Part)
 _STEP_PERCENT = 10
 """Progress is recorded in steps of this size, since each one is a write of the whole status."""
+_PATIENCE_SECONDS = 60
+"""So long a Job may be without pods, or with pods that do not start, before somebody asks why."""
 _PASSED = ("Passed", "Stock")
 
 
-async def refresh(port: Port, document: Document) -> Seen:
+async def refresh(port: Port, document: Document, *, now: datetime.datetime) -> Seen:
     """A ModelRefresh and everything around it."""
     meta, (spec, faults), before = _meta(document), _spec(RefreshSpec, document), _status(RefreshStatus, document)
     if spec is None:
-        children = await _children(port, meta)
+        children = await _children(port, meta, now=now)
         return Seen(meta=meta, spec=None, faults=faults, status=before, **children)
     children, profile, residual, deployment, versions = await asyncio.gather(
-        _children(port, meta),
+        _children(port, meta, now=now),
         _get(port, kinds.REFRESH_PROFILE, name=spec.profile),
         _get(port, kinds.INSTRUCTION_RESIDUAL, namespace=meta.namespace, name=spec.residual_ref.name),
         _get(port, kinds.DEPLOYMENT, namespace=meta.namespace, name=spec.rollout.deployment.name),
@@ -61,7 +73,7 @@ async def refresh(port: Port, document: Document) -> Seen:
         residual=_residual(residual),
         versions=own,
         foreign_digests=await _foreign(port, meta, workspace=workspace) if crowded else frozenset(),
-        deployment=deployments.read(deployment, workspace=workspace) if deployment else None,
+        deployment=await _target(port, deployment, workspace=workspace) if deployment else None,
         rival=await _rival(port, meta, deployment) if deployment else None,
         # A stage at work has its claims, and its pod says so itself if not.
         missing_claims=() if stages.at_work(before) else await _missing(port, meta, uris=uris, workspace=workspace),
@@ -69,10 +81,10 @@ async def refresh(port: Port, document: Document) -> Seen:
     )
 
 
-async def residual(port: Port, document: Document) -> ResidualObserved:
+async def residual(port: Port, document: Document, *, now: datetime.datetime) -> ResidualObserved:
     """An InstructionResidual and everything around it."""
     meta, (spec, faults) = _meta(document), _spec(ResidualSpec, document)
-    children = await _children(port, meta)
+    children = await _children(port, meta, now=now)
     if spec is None:
         return ResidualObserved(
             meta=meta, spec=None, faults=faults, status=_status(ResidualStatus, document), **children
@@ -95,13 +107,24 @@ async def residual(port: Port, document: Document) -> ResidualObserved:
     )
 
 
-async def _children(port: Port, meta: Meta) -> dict[str, Any]:
+async def _children(port: Port, meta: Meta, *, now: datetime.datetime) -> dict[str, Any]:
     jobs, pods = await asyncio.gather(
         port.find(kinds.JOB, namespace=meta.namespace, selector=_owned(meta)),
         port.find(kinds.POD, namespace=meta.namespace, selector=_owned(meta)),
     )
-    seen = attempts.read(jobs, pods)
+    old = [job for job in jobs if (now - _created(job)).total_seconds() > _PATIENCE_SECONDS]
+    seen = await hindrances.of_jobs(port, attempts.read(jobs, pods), old, pods)
     return {"jobs": await _with_progress(seen, pods), "pods": attempts.busy(pods)}
+
+
+async def _target(port: Port, document: Document, *, workspace: str) -> DeploymentSeen:
+    """The target Deployment; while it is not at rest with the pods of its newest template."""
+    metadata, newest, pods = document["metadata"], deployments.newest(document), list[Document]()
+    if newest is not None:
+        found = await port.find(kinds.POD, namespace=metadata["namespace"], selector=newest)
+        pods = [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+    seen = deployments.read(document, workspace=workspace, pods=pods)
+    return dataclasses.replace(seen, hindrance=await hindrances.of_deployment(port, document, pods))
 
 
 async def _with_progress(seen: Sequence[JobSeen], pods: Sequence[Document]) -> tuple[JobSeen, ...]:
@@ -111,9 +134,7 @@ async def _with_progress(seen: Sequence[JobSeen], pods: Sequence[Document]) -> t
 
 async def _ask(job: JobSeen, pods: Sequence[Document]) -> JobSeen:
     addresses = sorted(
-        (pod["metadata"]["name"], pod.get("status", {}).get("podIP", ""))
-        for pod in pods
-        if any(owner.get("uid") == job.uid for owner in pod["metadata"].get("ownerReferences") or ())
+        (pod["metadata"]["name"], pod.get("status", {}).get("podIP", "")) for pod in attempts.pods_of(job.uid, pods)
     )
     page = await progress.probe(addresses[0][1]) if addresses and addresses[0][1] else None
     percent = page.get("percent") if page else None

@@ -178,14 +178,21 @@ def render(result: Result) -> str:
 
 def render_short(result: Result) -> str:
     """The result as a termination message of at most `TERMINATION_LIMIT` bytes; only words are ever cut."""
-    document = codec.to_document(result)
-    message = result.message.encode(errors="replace")
-    document["message"] = message[-MESSAGE_LIMIT:].decode(errors="ignore")
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
-    if len(text.encode()) > TERMINATION_LIMIT:
-        document |= {"message": "", "warnings": []}
+    for limit in (MESSAGE_LIMIT, MESSAGE_LIMIT // 2, MESSAGE_LIMIT // 4, 0):
+        document = codec.to_document(result) | {"message": _beginning(result.message, limit)}
+        if not limit:
+            document |= {"warnings": []}
         text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+        if len(text.encode()) <= TERMINATION_LIMIT:
+            break
     return text
+
+
+def _beginning(message: str, limit: int) -> str:
+    """The message in at most so many bytes; it begins with object and cause, so its end goes."""
+    data = message.encode(errors="replace")
+    mark = "…" if len(data) > limit > 0 else ""
+    return data[: limit - len(mark.encode())].decode(errors="ignore") + mark
 
 
 def parse(text: str) -> Result:

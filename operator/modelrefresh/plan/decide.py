@@ -22,10 +22,7 @@ BEFORE: Final[tuple[Gate, ...]] = (
     lifecycle.refuse_bad_spec,  # a spec we cannot read is said once, not retried
     rollout.advance,  # a Deployment on its way is brought to rest, whatever else is amiss
     lifecycle.hold_if_suspended,  # the user asked for silence
-    lifecycle.require_profile,  # what may be used, and how much of it
-    lifecycle.require_claims,
-    lifecycle.require_target,  # no GPU hour for a model that could not be served
-    lifecycle.require_residual,
+    lifecycle.require,  # no GPU hour for a model that could not be served
 )
 
 RULES: Final[tuple[Rule, ...]] = (

@@ -63,29 +63,17 @@ def _done(seen: ResidualObserved, _: datetime.datetime) -> ResidualPlan | None:
     return _plan(seen, Word(reason=Reason.SUCCEEDED, message=f"stored as residuals/{seen.status.digest}"))
 
 
-def _require_profile(seen: ResidualObserved, _: datetime.datetime) -> ResidualPlan | None:
-    assert seen.spec is not None  # noqa: S101 -- _refuse_bad_spec came before
-    if seen.profile is None:
-        text = f'RefreshProfile "{seen.spec.profile}" does not exist; ask the platform team for it'
-        return _plan(seen, Word(reason=Reason.PROFILE_NOT_FOUND, message=text, stalled=True), wake=30.0)
-    refused = [
-        source.uri
-        for source in (seen.spec.base, seen.spec.instruct)
-        if not source.uri.startswith(seen.profile.allowed_sources)
+def _require(seen: ResidualObserved, _: datetime.datetime) -> ResidualPlan | None:
+    """All that is missing, at once."""
+    spec = seen.spec
+    assert spec is not None  # noqa: S101 -- _refuse_bad_spec came before
+    lacks = [
+        *lifecycle.profile(spec.profile, seen.profile, uris=[spec.base.uri, spec.instruct.uri]),
+        *lifecycle.claims(seen.missing_claims, seen.meta.namespace),
     ]
-    if refused:
-        allowed = ", ".join(seen.profile.allowed_sources)
-        text = f'RefreshProfile "{seen.spec.profile}": {", ".join(refused)} is not among the allowed sources {allowed}'
-        return _plan(seen, Word(reason=Reason.PROFILE_FORBIDS, message=text, stalled=True), wake=30.0)
-    return None
-
-
-def _require_claims(seen: ResidualObserved, _: datetime.datetime) -> ResidualPlan | None:
-    if not seen.missing_claims:
+    if not lacks:
         return None
-    listed = ", ".join(f'"{claim}"' for claim in seen.missing_claims)
-    text = f"PersistentVolumeClaim {listed} is not in namespace {seen.meta.namespace}; create it or correct the URI"
-    return _plan(seen, Word(reason=Reason.CLAIM_NOT_FOUND, message=text, stalled=True), wake=30.0)
+    return _plan(seen, Word(reason=lacks[0].reason, message=lifecycle.tell(lacks), stalled=True), wake=30.0)
 
 
 def _await(seen: ResidualObserved, _: datetime.datetime) -> ResidualPlan | None:
@@ -101,7 +89,12 @@ def _await(seen: ResidualObserved, _: datetime.datetime) -> ResidualPlan | None:
         word = Word(reason=Reason.QUEUED, message="the profile changed; extract is queued anew", working=True)
         return _plan(_put(seen, waiting), word, actions=lifecycle.stop(seen.jobs), wake=1.0)
     text = " ".join(item for item in ("extract", stage.progress or "", stage.message) if item)
-    word = Word(reason=Reason(stage.reason or Reason.RUNNING), message=text, working=True, stalled=job.image_failed)
+    word = Word(
+        reason=Reason(stage.reason or Reason.RUNNING),
+        message=text,
+        working=True,
+        stalled=stage.reason in results.STALLING,
+    )
     return _plan(seen, word, wake=_LOOK_SECONDS)
 
 
@@ -132,8 +125,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _keep,
     _refuse_bad_spec,
     _done,
-    _require_profile,
-    _require_claims,
+    _require,
     _await,
     _start,
 )

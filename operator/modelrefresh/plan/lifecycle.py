@@ -9,7 +9,7 @@ import datetime
 import hashlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.records import StageState
@@ -63,101 +63,126 @@ def without_work(plan: Plan, jobs: Iterable[JobSeen], now: datetime.datetime) ->
     return dataclasses.replace(plan, status=status, actions=(*plan.actions, *stop(seen)))
 
 
-def require_profile(seen: Seen, _: datetime.datetime) -> Plan | None:
-    """The platform's profile must exist and cover what the spec asks for."""
-    assert seen.spec is not None  # noqa: S101 -- refuse_bad_spec came before
-    if seen.profile is None:
-        return _blocked(
-            seen,
-            Reason.PROFILE_NOT_FOUND,
-            f'RefreshProfile "{seen.spec.profile}" does not exist; ask the platform team for it or name another one in '
-            "spec.profile",
-        )
-    faults = tuple(_over_limits(seen.spec, seen.profile))
-    if faults:
-        return _blocked(seen, Reason.PROFILE_FORBIDS, f'RefreshProfile "{seen.spec.profile}": ' + "; ".join(faults))
-    return None
+def require(seen: Seen, _: datetime.datetime) -> Plan | None:
+    """Everything that a run needs must be there; all that is not is told at once, under the first one's reason.
 
-
-def require_claims(seen: Seen, _: datetime.datetime) -> Plan | None:
-    """Every claim that a source or the workspace names must be in this namespace."""
-    if not seen.missing_claims:
+    The Deployment comes first: only its lack leaves open what serves.
+    """
+    spec = seen.spec
+    assert spec is not None  # noqa: S101 -- refuse_bad_spec came before
+    lacks = [*_target(seen, spec), *_profile(seen, spec), *claims(seen.missing_claims, seen.meta.namespace)]
+    lacks += _residual(seen, spec)
+    if not lacks:
         return None
-    listed = ", ".join(f'"{claim}"' for claim in seen.missing_claims)
-    return _blocked(
-        seen,
-        Reason.CLAIM_NOT_FOUND,
-        f"PersistentVolumeClaim {listed} is not in namespace {seen.meta.namespace}; create it or correct the "
-        "pvc:// URI",
+    if [lack.reason for lack in lacks] == [Reason.RESIDUAL_NOT_READY]:
+        word = Word(reason=Reason.RESIDUAL_NOT_READY, message=lacks[0].text, working=True)
+        return Plan(status=seen.status, word=word, wake_seconds=_LOOK_AGAIN_SECONDS)
+    return _blocked(seen, lacks[0].reason, tell(lacks))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Lack:
+    """One thing that is not as a run needs it."""
+
+    reason: Reason
+    text: str
+
+
+def tell(lacks: Sequence[Lack]) -> str:
+    """All of them in one message, numbered if there are several."""
+    if len(lacks) == 1:
+        return lacks[0].text
+    return f"{len(lacks)} things are missing: " + "; ".join(
+        f"({number}) {lack.text}" for number, lack in enumerate(lacks, start=1)
     )
 
 
-def require_target(seen: Seen, _: datetime.datetime) -> Plan | None:
+def claims(missing: Sequence[str], namespace: str) -> Iterator[Lack]:
+    """Every claim that a source or the workspace names must be in this namespace."""
+    if missing:
+        listed = ", ".join(f'"{claim}"' for claim in missing)
+        text = f"PersistentVolumeClaim {listed} is not in namespace {namespace}; create it or correct the pvc:// URI"
+        yield Lack(reason=Reason.CLAIM_NOT_FOUND, text=text)
+
+
+def profile(name: str, found: ProfileSpec | None, *, uris: Iterable[str]) -> Iterator[Lack]:
+    """The profile must exist and allow these sources."""
+    if found is None:
+        text = (
+            f'RefreshProfile "{name}" does not exist; ask the platform team for it or name another one in spec.profile'
+        )
+        yield Lack(reason=Reason.PROFILE_NOT_FOUND, text=text)
+        return
+    refused = [uri for uri in uris if not uri.startswith(found.allowed_sources)]
+    if refused:
+        allowed, saw = ", ".join(found.allowed_sources), ", ".join(refused)
+        text = f'RefreshProfile "{name}": not among the allowed sources {allowed}: {saw}'
+        yield Lack(reason=Reason.PROFILE_FORBIDS, text=text)
+
+
+def _profile(seen: Seen, spec: RefreshSpec) -> Iterator[Lack]:
+    faults = "; ".join(_over_limits(spec, seen.profile)) if seen.profile else ""
+    if faults:
+        yield Lack(reason=Reason.PROFILE_FORBIDS, text=f'RefreshProfile "{spec.profile}": {faults}')
+    sources = [spec.base, spec.data, *([spec.data.replay] if spec.data.replay else []), *spec.evaluation.suites]
+    yield from profile(spec.profile, seen.profile, uris=[source.uri for source in sources])
+
+
+def _target(seen: Seen, spec: RefreshSpec) -> Iterator[Lack]:
     """The Deployment must exist, be ours alone, and mount the workspace in the named container."""
-    assert seen.spec is not None  # noqa: S101
-    target, deployment = seen.spec.rollout.deployment, seen.deployment
-    if seen.rival is not None:
-        return _blocked(
-            seen,
-            Reason.TARGET_CONFLICT,
-            f'Deployment "{target.name}" is already rolled by ModelRefresh "{seen.rival}"; '
-            "one Deployment takes its model from one ModelRefresh",
-        )
+    target, deployment = spec.rollout.deployment, seen.deployment
     if deployment is None:
-        return _blocked(
-            seen,
-            Reason.TARGET_NOT_FOUND,
+        text = (
             f'Deployment "{target.name}" is not in namespace {seen.meta.namespace}; create it or correct '
-            "spec.rollout.deployment.name",
+            "spec.rollout.deployment.name"
         )
+        yield Lack(reason=Reason.TARGET_NOT_FOUND, text=text)
+        return
+    if seen.rival is not None:
+        text = (
+            f'Deployment "{target.name}" is already rolled by ModelRefresh "{seen.rival}"; '
+            "one Deployment takes its model from one ModelRefresh"
+        )
+        yield Lack(reason=Reason.TARGET_CONFLICT, text=text)
     container = _container(seen)
     if container is None or container not in deployment.containers:
-        return _blocked(
-            seen,
-            Reason.TARGET_NOT_FOUND,
+        text = (
             f'spec.rollout.deployment.container: saw {target.container!r}, Deployment "{target.name}" has the '
-            f"containers {', '.join(deployment.containers)}; name one of them",
+            f"containers {', '.join(deployment.containers)}; name one of them"
         )
-    if container not in deployment.mounts:
-        return _blocked(
-            seen,
-            Reason.TARGET_NOT_FOUND,
-            f'container "{container}" of Deployment "{target.name}" does not mount the workspace claim as a whole; '
-            "mount it read-only so that the server can read versions from it",
+        yield Lack(reason=Reason.TARGET_NOT_FOUND, text=text)
+    # Without the profile nobody knows which claim that would be.
+    elif container not in deployment.mounts and seen.profile is not None:
+        text = (
+            f'container "{container}" of Deployment "{target.name}" does not mount the workspace claim '
+            f'"{seen.profile.workspace_claim}" as a whole; mount it read-only so that the server can read versions'
         )
-    return None
+        yield Lack(reason=Reason.TARGET_NOT_FOUND, text=text)
 
 
-def require_residual(seen: Seen, _: datetime.datetime) -> Plan | None:
+def _residual(seen: Seen, spec: RefreshSpec) -> Iterator[Lack]:
     """The residual must exist, be stored, and be cut from the base that will be trained."""
-    assert seen.spec is not None  # noqa: S101
-    wanted, residual = seen.spec.residual_ref.name, seen.residual
+    wanted, residual = spec.residual_ref.name, seen.residual
     if residual is None:
-        return _blocked(
-            seen,
-            Reason.RESIDUAL_NOT_FOUND,
+        text = (
             f'InstructionResidual "{wanted}" is not in namespace {seen.meta.namespace}; create it or correct '
-            "spec.residualRef.name",
+            "spec.residualRef.name"
         )
-    if residual.base != seen.spec.base.uri:
-        return _blocked(
-            seen,
-            Reason.BASE_MISMATCH,
-            f'InstructionResidual "{wanted}" was cut from {residual.base}, spec.base.uri is {seen.spec.base.uri}; '
-            "the residual must come from the base that is trained",
+        yield Lack(reason=Reason.RESIDUAL_NOT_FOUND, text=text)
+        return
+    if residual.base != spec.base.uri:
+        text = (
+            f'InstructionResidual "{wanted}" was cut from {residual.base}, spec.base.uri is {spec.base.uri}; '
+            "the residual must come from the base that is trained"
         )
+        yield Lack(reason=Reason.BASE_MISMATCH, text=text)
     if not residual.ready:
-        word = Word(
-            reason=Reason.RESIDUAL_NOT_READY,
-            message=f'waiting for InstructionResidual "{wanted}": {residual.message}',
-            working=True,
-        )
-        return Plan(status=seen.status, word=word, wake_seconds=_LOOK_AGAIN_SECONDS)
-    return None
+        text = f'waiting for InstructionResidual "{wanted}": {residual.message}'
+        yield Lack(reason=Reason.RESIDUAL_NOT_READY, text=text)
 
 
 def serving(seen: Seen) -> Serving | None:
-    """The refresh with its Deployment; None where `require_target` has something to say."""
+    """The refresh with its Deployment; None where the target is not as it must be."""
     container = _container(seen) if seen.spec else None
     if seen.spec is None or seen.deployment is None or seen.rival is not None or container is None:
         return None
@@ -233,10 +258,6 @@ def _over_limits(spec: RefreshSpec, profile: ProfileSpec) -> Iterable[str]:
     for name, saw, most in asked:
         if saw > most:
             yield f"spec.training.{name} is {saw}, at most {most} is allowed"
-    sources = [spec.base, spec.data, *([spec.data.replay] if spec.data.replay else []), *spec.evaluation.suites]
-    for source in sources:
-        if not source.uri.startswith(profile.allowed_sources):
-            yield f"{source.uri} is not among the allowed sources {', '.join(profile.allowed_sources)}"
 
 
 def _blocked(seen: Seen, reason: Reason, message: str) -> Plan:

@@ -9,6 +9,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from modelrefresh.api.conditions import Reason
 from modelrefresh.api.spec import ProfileSpec, RefreshSpec, ResidualSpec
 from modelrefresh.api.status import RefreshStatus, ResidualStatus
 from modelrefresh.contract.env import Stage
@@ -23,6 +24,16 @@ class JobState(enum.StrEnum):
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hindrance:
+    """What in the cluster keeps pods from being made or started; it says nothing about what they would do."""
+
+    reason: Reason
+    message: str
+    stalled: bool = True
+    """It does not pass before a person acts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +61,8 @@ class JobSeen:
     deadline_exceeded: bool = False
     image_failed: bool = False
     """A container waits with ErrImagePull, ImagePullBackOff or InvalidImageName."""
+    hindrance: Hindrance | None = None
+    """Why it has too few pods, or pods that cannot start, some time after it was made."""
     started: datetime.datetime | None = None
     """When the first pod began to run."""
     finished: datetime.datetime | None = None
@@ -102,13 +115,21 @@ class DeploymentSeen:
     digest: str | None
     """Our annotation on its pod template."""
     models: Mapping[str, str]
-    """What MODELREFRESH_MODEL says in each container that has it."""
+    """What MODELREFRESH_MODEL says in each container that is told something by it."""
     dangling: frozenset[str] = frozenset()
     """Containers where that is a path to which no claim is mounted."""
     settled: bool
     """Its controller has seen the newest template and every replica is updated and available."""
+    observed: bool = True
+    """Its controller has seen the newest template."""
+    replicas: int = 1
+    """Wanted; at zero it is settled and serves nothing."""
+    ready_seconds: int = 0
+    """How long a pod must be ready before it counts as available."""
+    hindrance: Hindrance | None = None
+    """What keeps the newest template from being tried: a pause, pods that cannot be made or placed."""
     message: str = ""
-    """What its conditions or replica counts say while it is not settled."""
+    """What its replica counts, conditions and pods say while it is not settled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

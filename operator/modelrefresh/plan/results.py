@@ -36,6 +36,9 @@ from modelrefresh.plan import gates, retries, stages
 from modelrefresh.plan.observed import JobSeen, JobState
 from modelrefresh.plan.retries import Turn
 
+STALLING = (Reason.IMAGE_PULL_FAILED, Reason.PODS_REFUSED, Reason.POD_STUCK)
+"""Reasons of a stage at work for which nothing goes on until a person acts."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
@@ -68,14 +71,19 @@ def find(jobs: Sequence[JobSeen], *, run: str, stage: StageRecord) -> JobSeen | 
 
 def follow(stage: StageRecord, job: JobSeen, terms: Terms) -> StageRecord:
     """The stage's record after a look at its Job."""
+    hindered = job.hindrance
     if job.state is JobState.QUEUED:
-        reason = Reason.IMAGE_PULL_FAILED if job.image_failed else Reason.QUEUED
-        return stage.but(state=StageState.QUEUED, reason=reason, message=job.message)
+        if job.image_failed:
+            return stage.but(state=StageState.QUEUED, reason=Reason.IMAGE_PULL_FAILED, message=job.message)
+        # A pod that ran and vanished is the Job's end, of which its controller has yet to tell.
+        if hindered is not None and hindered.stalled and stage.state is not StageState.RUNNING:
+            return stage.but(state=StageState.QUEUED, reason=hindered.reason, message=hindered.message)
+        return stage.but(state=StageState.QUEUED, reason=Reason.QUEUED, message=job.message)
     if job.state is JobState.RUNNING:
         return stage.but(
             state=StageState.RUNNING,
-            reason=Reason.RUNNING,
-            message="",
+            reason=hindered.reason if hindered and hindered.stalled else Reason.RUNNING,
+            message=hindered.message if hindered else "",
             progress=job.progress or stage.progress,
             start_time=stage.start_time or job.started,
         )

@@ -72,12 +72,24 @@ def _begin(work: Work, runs: tuple[str, ...], versions: tuple[VersionSeen, ...])
 
 
 def _follow(work: Work, begun: Sweep, job: JobSeen, now: datetime.datetime) -> Plan:
-    word = Word(reason=Reason.RETAINED, message="removing what retention no longer keeps", working=True)
     if job.state in (JobState.QUEUED, JobState.RUNNING):
-        return Plan(status=work.status, word=word, wake_seconds=_LOOK_SECONDS)
+        return _await(work, job)
     if job.state is JobState.SUCCEEDED and job.result is not None and job.result.sweep is not None:
         return _finish(work, begun, job.result.sweep.bytes, now)
     return _fail(work, begun, job, now)
+
+
+def _await(work: Work, job: JobSeen) -> Plan:
+    word = Word(reason=Reason.RETAINED, message="removing what retention no longer keeps", working=True)
+    if job.state is JobState.QUEUED and job.profile != work.profile_hash:
+        # It may wait for what the old profile named; the next sweep is made with the new one.
+        return Plan(status=work.status, word=word, actions=lifecycle.stop([job]), wake_seconds=1.0)
+    hindered = job.hindrance
+    if hindered is not None:
+        text = f"{word.message}: {hindered.message}"
+        reason = hindered.reason if hindered.stalled else word.reason
+        word = Word(reason=reason, message=text, working=True, stalled=hindered.stalled)
+    return Plan(status=work.status, word=word, wake_seconds=_LOOK_SECONDS)
 
 
 def _finish(work: Work, begun: Sweep, freed: int, now: datetime.datetime) -> Plan:

@@ -14,12 +14,14 @@ from modelrefresh.api.conditions import Reason
 from modelrefresh.api.records import Outcome, Run, StageState
 from modelrefresh.api.status import RefreshStatus, Rollout, VersionRef
 from modelrefresh.contract import artifacts
-from modelrefresh.plan import history, lifecycle
+from modelrefresh.plan import history, lifecycle, serving, trial
 from modelrefresh.plan.actions import Action, MarkServed, Plan, Serve, Word
 from modelrefresh.plan.history import End
-from modelrefresh.plan.observed import Seen, Serving, VersionSeen
+from modelrefresh.plan.observed import Hindrance, Seen, Serving, VersionSeen
 
 _HELD_LIMIT = 10
+_HINDERED_SECONDS = 30.0
+"""How often a rollout is looked at that is hindered; a change of the Deployment is an event anyway."""
 _OURS = re.compile(rf".*/{artifacts.VERSIONS}/[0-9a-f]{{64}}")
 """What MODELREFRESH_MODEL says where the operator has set it."""
 
@@ -53,9 +55,10 @@ def promote(at: Serving, run: Run, target: VersionRef, now: datetime.datetime) -
     """Roll out a candidate that passed every gate."""
     status = at.status
     if status.live is not None and status.live.digest == target.digest:
-        text = f"{target.version} passed and already serves"
+        text = f"{target.version} passed every gate and was rolled out before"
         ended = history.close(status, run, End(outcome=Outcome.PROMOTED, message=text), now)
-        return Plan(status=ended, word=Word(reason=Reason.PROMOTED, message=text), wake_seconds=0.0)
+        word = serving.ended(dataclasses.replace(at, status=ended)) or Word(reason=Reason.PROMOTED, message=text)
+        return Plan(status=ended, word=word, wake_seconds=0.0)
     if target.digest in status.held:
         text = f"{target.version} passed, but its rollout failed or was undone before; it is not tried again by itself"
         ended = history.close(
@@ -84,18 +87,20 @@ def advance(seen: Seen, now: datetime.datetime) -> Plan | None:
 
 def _advance(at: Serving, rollout: Rollout, now: datetime.datetime) -> Plan:
     there, named = _is_there(at, rollout.target), at.deployment.digest == rollout.target.digest
-    if there and at.deployment.settled:
+    if there and at.deployment.settled and not trial.is_unproven(at, rollout):
         return _settle(at, rollout, now)
     if rollout.seen and not named and _chosen(at) is not None:
         return _undone(at, rollout, now)
-    # The time counts from when the Deployment was pointed, which nobody may be able to do for a while.
-    late = rollout.seen and (now - rollout.start_time).total_seconds() > at.spec.rollout.progress_deadline_seconds
+    if there and (hindrance := trial.hindrance(at, rollout)) is not None:
+        return _hindered(at, rollout.but(seen=True, hindered=True), hindrance)
+    # Time counts while the version is tried: not before the Deployment was pointed, nor while something hindered it.
+    if (there and at.deployment.observed and not rollout.seen) or rollout.hindered:
+        rollout = rollout.but(seen=True, hindered=False, start_time=now)
+    late = rollout.seen and (now - rollout.start_time).total_seconds() > trial.allowed_seconds(at)
     if late and not rollout.back and at.status.live is not None:
         return _go_back(at, rollout, at.status.live, now)
     if named and _is_foreign(at):
         return _conflict(at, rollout.target)
-    if there and not rollout.seen:
-        rollout = rollout.but(seen=True, start_time=now)
     return _wait(at, rollout, there=there, late=late)
 
 
@@ -114,8 +119,7 @@ def follow_hand(at: Serving, now: datetime.datetime) -> Plan | None:
         return _begin(at, live, now, back=True)
     chosen = VersionRef(version=known.name, digest=known.digest, since=now)
     status = at.status.but(live=chosen, previous=live, held=_hold(at.status, live.digest, release=chosen.digest))
-    text = f"{chosen.version} was chosen by hand; {live.version} is held back"
-    return Plan(status=status, word=Word(reason=Reason.SERVING, message=text), wake_seconds=0.0)
+    return Plan(status=status, word=Word(reason=Reason.SERVING, message=serving.by_hand(status)), wake_seconds=0.0)
 
 
 def yield_variable(at: Serving, _: datetime.datetime) -> Plan | None:
@@ -138,7 +142,7 @@ def mark(at: Serving, _: datetime.datetime) -> Plan | None:
         MarkServed(name=item.name, deployment=at.deployment.name if item.digest == live.digest else None)
         for item in stale
     )
-    word = Word(reason=Reason.SERVING, message=f"{live.version} serves", working=True)
+    word = Word(reason=Reason.SERVING, message=serving.told(live.version, at.deployment), working=True)
     return Plan(status=at.status, word=word, actions=marks, wake_seconds=0.0)
 
 
@@ -162,18 +166,23 @@ def _begin(at: Serving, target: VersionRef, now: datetime.datetime, *, back: boo
 
 
 def _settle(at: Serving, rollout: Rollout, now: datetime.datetime) -> Plan:
-    status, target = at.status, rollout.target.but(since=now)
+    status = at.status
+    # Going back, it has been the live one all along.
+    target = rollout.target.but(since=rollout.target.since if rollout.back else now)
     before = status.previous if rollout.back else status.live
     status = status.but(live=target, previous=before, rollout=None)
     run = status.run
     if run is not None and _is_of_run(at.status):
         status = history.close(
-            status, run, End(outcome=Outcome.PROMOTED, message=f"{target.version} passed every gate and serves"), now
+            status,
+            run,
+            End(outcome=Outcome.PROMOTED, message=f"{target.version} passed every gate and was rolled out"),
+            now,
         )
         status = status.but(freshness=history.freshness(run) or status.freshness)
-    word = Word(reason=Reason.SERVING, message=f"{target.version} serves")
-    if status.run is not None and status.run.outcome is not None:
-        word = Word(reason=Reason(status.run.outcome.value), message=status.run.message)
+    word = serving.ended(dataclasses.replace(at, status=status)) or Word(
+        reason=Reason.SERVING, message=serving.told(target.version, at.deployment)
+    )
     # What `mark` and `runs.idle` would say next: one status for the end of a rollout instead of three.
     marked = mark(dataclasses.replace(at, status=status), now)
     return Plan(status=status, word=word, actions=marked.actions if marked else (), wake_seconds=0.0)
@@ -186,9 +195,9 @@ def _undone(at: Serving, rollout: Rollout, now: datetime.datetime) -> Plan:
 
 
 def _go_back(at: Serving, rollout: Rollout, live: VersionRef, now: datetime.datetime) -> Plan:
-    seconds = at.spec.rollout.progress_deadline_seconds
+    seconds = trial.allowed_seconds(at)
     text = (
-        f"{rollout.target.version} was not available within {seconds} s ({at.deployment.message}); "
+        f"{rollout.target.version} was not available within {seconds:.0f} s ({at.deployment.message}); "
         f"going back to {live.version}"
     )
     plan = _abandon(at, rollout.target.digest, text, now, reason=Reason.PROGRESS_DEADLINE_EXCEEDED)
@@ -209,6 +218,12 @@ def _is_of_run(status: RefreshStatus) -> bool:
     """The rollout under way is that of the open run's candidate."""
     rollout, is_open = status.rollout, status.run is not None and status.run.outcome is None
     return is_open and rollout is not None and not rollout.back and status.candidate == rollout.target
+
+
+def _hindered(at: Serving, rollout: Rollout, hindrance: Hindrance) -> Plan:
+    text = f"rolling out {rollout.target.version}: {hindrance.message}; no time counts against it meanwhile"
+    word = Word(reason=hindrance.reason, message=text, working=True, stalled=hindrance.stalled)
+    return Plan(status=at.status.but(rollout=rollout), word=word, wake_seconds=_HINDERED_SECONDS)
 
 
 def _wait(at: Serving, rollout: Rollout, *, there: bool, late: bool) -> Plan:

@@ -12,7 +12,7 @@ from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.records import Outcome, Run, StageState, Trigger, TriggerKind
 from modelrefresh.api.status import RefreshStatus
-from modelrefresh.plan import history, lifecycle, results, retention, schedule, stages, steps
+from modelrefresh.plan import history, lifecycle, results, retention, schedule, serving, stages, steps
 from modelrefresh.plan.actions import Plan, StopJob, Word
 from modelrefresh.plan.history import End
 from modelrefresh.plan.observed import Work
@@ -93,14 +93,8 @@ def open_next(work: Work, now: datetime.datetime) -> Plan | None:
 def idle(work: Work, now: datetime.datetime) -> Plan:
     """No run is active or due; always answers."""
     status = _watch_schedule(work, now)
-    run = status.run
-    stalled = run is not None and run.outcome is Outcome.FAILED
     wakes = [(moment - now).total_seconds() for moment in (status.next_schedule_time, _retry_at(status)) if moment]
-    word = Word(
-        reason=Reason(run.outcome.value) if run and run.outcome else Reason.IDLE,
-        message=run.message if run else "",
-        stalled=stalled,
-    )
+    word = serving.ended(work) or Word(reason=Reason.IDLE, message="")
     return Plan(status=status, word=word, wake_seconds=max(0.0, min(wakes)) + 0.1 if wakes else None)
 
 

@@ -75,7 +75,7 @@ def await_stage(work: Work, _: datetime.datetime) -> Plan | None:
         reason=Reason(stage.reason or Reason.RUNNING),
         message=" ".join(text for text in words if text),
         working=True,
-        stalled=job.image_failed,
+        stalled=stage.reason in results.STALLING,
     )
     look = _QUEUED_SECONDS if job.state is JobState.QUEUED else _LOOK_SECONDS
     return Plan(status=work.status, word=word, wake_seconds=look)
