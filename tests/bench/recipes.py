@@ -45,10 +45,10 @@ class Recipe:
 
 
 RECIPES = (
-    *(Recipe(method=env.Method.FULL, rate=rate) for rate in (1e-4, 1e-3)),
-    *(Recipe(method=env.Method.LORA, rate=rate) for rate in (1e-4, 1e-3, 1e-2)),
-    *(Recipe(method=env.Method.LORA, rate=rate, embeddings=True) for rate in (1e-3, 1e-2)),
+    *(Recipe(method=method, rate=rate) for method in (env.Method.FULL, env.Method.LORA) for rate in (2e-4, 2e-3)),
+    Recipe(method=env.Method.LORA, rate=2e-3, embeddings=True),
 )
+"""Both methods at one rate and at ten times that, and the embeddings beside the adapters."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
