@@ -2,7 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+import typing
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -45,6 +46,26 @@ def test_a_request_with_words_of_a_newer_operator_is_refused() -> None:
     document["sweep"]["of_tomorrow"] = True
     with pytest.raises(codec.CodecError, match=r"sweep: unknown keys \['of_tomorrow'\]"):
         env.parse(json.dumps(document))
+
+
+def _records(kind: type) -> Iterator[type]:
+    yield kind
+    for hint in typing.get_type_hints(kind).values():
+        for one in (hint, *typing.get_args(hint)):
+            if dataclasses.is_dataclass(one) and isinstance(one, type):
+                yield from _records(one)
+
+
+@pytest.mark.parametrize("kind", [env.StageInput, Result])
+def test_whatever_may_be_absent_is_left_out_on_the_wire_and_reads_back_as_none(kind: type) -> None:
+    optional = [
+        (record.__name__, field.name, field.default)
+        for record in _records(kind)
+        for field in dataclasses.fields(record)
+        if type(None) in typing.get_args(typing.get_type_hints(record)[field.name])
+    ]
+    assert optional
+    assert [found for found in optional if found[2] is not None] == []
 
 
 def test_half_a_character_makes_a_result_unreadable_instead_of_the_status() -> None:

@@ -222,7 +222,7 @@ class EvaluateInput:
 
     candidate: Digest
     """Digest under `versions/`."""
-    incumbent: Digest | None
+    incumbent: Digest | None = None
     """Digest under `versions/`; None when nothing serves yet."""
     suites: tuple[SuiteInput, ...]
     """The questions, files of JSON lines."""
