@@ -1,24 +1,24 @@
-"""Argo CD and kstatus tell the truth about our objects, and the files for Argo CD fit the others."""
+"""Argo CD and kstatus tell the truth about our objects."""
 
+import contextlib
 import copy
 import datetime
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pytest
-import yaml
 
-from examples.demo import manifests
-from modelrefresh.api import names, spec
+from modelrefresh import errors
+from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
 from modelrefresh.cluster import kinds
 from modelrefresh.contract.env import Stage
 from modelrefresh.contract.exit_codes import ExitCode
 from tests.examples import argo, kstatus
+from tests.fakes import controllers
 from tests.passes import world
 from tests.passes.world import NAMESPACE, World
 
-FOLDER = manifests.FOLDER / "argocd"
 AGREED: Final = {
     "Healthy": {"Current", "InProgress"},  # a run works while a version serves
     "Suspended": {"Current", "InProgress"},  # a rollout under way is brought to rest first
@@ -136,6 +136,51 @@ def with_a_residual_that_fails(place: Watched) -> None:
         place.now += datetime.timedelta(seconds=1)
 
 
+def with_pods_that_are_refused(place: Watched) -> None:
+    place.refusals[Stage.TRAIN] = "forbidden: exceeded quota: gpus"
+    place.settle()
+    place.wait(61)
+
+
+def with_a_write_that_is_refused(place: Watched) -> None:
+    place.cluster.fail("apply", kinds.DEPLOYMENT, errors.InvalidError("admission webhook denied it"), times=1000)
+    for _ in range(30):
+        for key in (world.RESIDUAL, world.REFRESH):
+            with contextlib.suppress(errors.InvalidError):
+                place.one_pass(key)
+        place.play()
+        place.now += datetime.timedelta(seconds=1)
+
+
+def into(place: Watched, **settings: object) -> None:
+    """A later candidate meets a Deployment with these settings."""
+    place.settle()
+    place.cluster.edit(kinds.DEPLOYMENT, lambda chat: chat["spec"].update(settings), namespace=NAMESPACE, name="chat")
+    if settings.get("paused"):
+        place.deploy = lambda place: controllers.deployment_paused(place.cluster, NAMESPACE, "chat")
+    place.answers[Stage.PREPARE] = world.preparing("g" * 64)
+    place.edit(lambda item: item["metadata"].setdefault("annotations", {}).update({names.ANNOTATION_REFRESH: "two"}))
+    place.wait(60)
+
+
+def frozen(place: Watched) -> None:
+    into(place, paused=True)
+
+
+def scaled_to_zero(place: Watched) -> None:
+    into(place, replicas=0)
+
+
+def with_a_warning(place: Watched) -> None:
+    place.answers[Stage.PREPARE] = world.warning(place.answers[Stage.PREPARE], "no data.replay")
+    place.settle()
+
+
+def awaiting_approval(place: Watched) -> None:
+    place.edit(lambda item: item["spec"]["rollout"].update(approval="Manual"))
+    place.settle()
+
+
 def deleted(place: Watched) -> None:
     place.held = {Stage.TRAIN}
     place.settle()
@@ -145,6 +190,7 @@ def deleted(place: Watched) -> None:
 
 COURSES: Final[list[Callable[[Watched], None]]] = [
     promoted, rejected, failed, rolled_back, suspended, without_profile, without_target, with_a_residual_that_fails,
+    with_pods_that_are_refused, with_a_write_that_is_refused, frozen, scaled_to_zero, with_a_warning, awaiting_approval,
     deleted,
 ]  # fmt: skip
 
@@ -178,6 +224,12 @@ def test_in_every_state_of_a_course_argo_cd_and_kstatus_agree(course: Callable[[
         (failed, "Degraded", Reason.FAILED),
         (without_profile, "Degraded", Reason.PROFILE_NOT_FOUND),
         (without_target, "Degraded", Reason.TARGET_NOT_FOUND),
+        (with_pods_that_are_refused, "Degraded", Reason.PODS_REFUSED),
+        (with_a_write_that_is_refused, "Degraded", Reason.WRITE_REFUSED),
+        (frozen, "Degraded", Reason.TARGET_PAUSED),
+        (scaled_to_zero, "Healthy", Reason.TARGET_SCALED_TO_ZERO),
+        (with_a_warning, "Healthy", Reason.PROMOTED),
+        (awaiting_approval, "Suspended", Reason.AWAITING_APPROVAL),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
@@ -193,6 +245,26 @@ def test_where_a_course_ends_argo_cd_says_how_and_why(
 def test_an_object_that_nobody_has_looked_at_is_progressing() -> None:
     for kind in (names.REFRESH, names.RESIDUAL):
         assert argo.health({"kind": kind, "metadata": {"generation": 1}, "spec": {}})["status"] == "Progressing"
+
+
+@pytest.mark.parametrize("kind", [kind.kind for kind in kinds.OWN])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        {},
+        {"spec": {}, "status": {}},
+        {"status": {"observedGeneration": 1}},
+        {"status": {"conditions": []}},
+        {"status": {"conditions": [{"status": "True"}]}},
+        {"status": {"conditions": [{"type": "Odd", "status": "True"}, {"type": "Stalled", "status": "Unknown"}]}},
+        {"status": {"served": {}, "candidate": {}}},
+    ],
+)
+def test_what_is_missing_or_unknown_is_neither_broken_nor_an_error(kind: str, rest: dict[str, Any]) -> None:
+    document = {"kind": kind, "metadata": {"generation": 1}, **rest}
+    expected = "Progressing" if kind in (names.REFRESH, names.RESIDUAL) else "Healthy"
+    assert argo.health(document)["status"] == expected
+    assert offered(document) == {"refresh", "suspend"}
 
 
 def test_all_four_kinds_have_a_health() -> None:
@@ -213,8 +285,8 @@ def offered(document: dict[str, Any]) -> set[str]:
 
 
 def waiting_for_approval() -> Watched:
-    place = Watched({"spec.rollout.approval": "Manual"})
-    place.settle()
+    place = Watched()
+    awaiting_approval(place)
     return place
 
 
@@ -269,71 +341,3 @@ def test_a_refresh_by_action_opens_a_run() -> None:
     assert run is not None
     assert opened is not None
     assert opened.id != run.id
-
-
-def files(*folder: str) -> dict[str, dict[str, Any]]:
-    """Every object of a folder of examples, by kind and name."""
-    found = [
-        item
-        for path in sorted(manifests.FOLDER.joinpath(*folder).glob("*.yaml"))
-        for item in yaml.safe_load_all(path.read_text(encoding="utf-8"))
-    ]
-    return {f"{item['kind']} {item['metadata']['name']} {path_of(item)}": item for item in found}
-
-
-def path_of(item: dict[str, Any]) -> str:
-    """The namespace, where there is one."""
-    return str(item["metadata"].get("namespace", ""))
-
-
-def test_the_team_s_files_say_what_the_numbered_examples_say() -> None:
-    for name, number in (("serving", "02-serving"), ("residual", "03-residual"), ("refresh", "04-refresh")):
-        team = list(yaml.safe_load_all((FOLDER / "team" / f"{name}.yaml").read_text()))
-        numbered = list(yaml.safe_load_all((manifests.FOLDER / f"{number}.yaml").read_text()))
-        assert [item["spec"] for item in team] == [item["spec"] for item in numbered]
-        assert [path_of(item) for item in team] == [path_of(item) for item in numbered]
-
-
-def test_what_holds_lineage_is_deleted_only_after_a_person_was_asked() -> None:
-    for item in files("argocd", "team").values():
-        asks = item["metadata"].get("annotations", {}).get("argocd.argoproj.io/sync-options")
-        owns = item["kind"] in (names.REFRESH, names.RESIDUAL)
-        assert asks == ("Prune=confirm,Delete=confirm" if owns else None)
-
-
-def test_the_refresh_comes_in_the_last_wave() -> None:
-    waves = {
-        item["kind"]: int(item["metadata"].get("annotations", {}).get("argocd.argoproj.io/sync-wave", 0))
-        for item in files("argocd", "team").values()
-    }
-    assert max(waves, key=waves.__getitem__) == names.REFRESH
-
-
-def test_nothing_in_git_takes_what_the_operator_sets() -> None:
-    for item in files("argocd", "team").values():
-        assert "MODELREFRESH_MODEL" not in [
-            entry["name"]
-            for container in item["spec"].get("template", {}).get("spec", {}).get("containers", [])
-            for entry in container.get("env", [])
-        ]
-        assert not {"suspend"} & item["spec"].keys()
-        assert not {names.ANNOTATION_APPROVE, names.ANNOTATION_REFRESH} & item["metadata"].get("annotations", {}).keys()
-
-
-@pytest.mark.parametrize("name", ["operator.yaml", "team.yaml"])
-def test_no_application_replaces_objects_and_each_names_only_placeholders(name: str) -> None:
-    application = yaml.safe_load((FOLDER / name).read_text())
-    options = application["spec"]["syncPolicy"]["syncOptions"]
-    assert not {"Replace=true", "Force=true"} & set(options)
-    sources = application["spec"].get("sources") or [application["spec"]["source"]]
-    assert {(source["repoURL"], source["targetRevision"]) for source in sources} == {("REPOSITORY", "REVISION")}
-    assert all(
-        (manifests.FOLDER.parent / source["path"]).exists() for source in sources if source["path"] != "PROFILES"
-    )
-
-
-def test_the_team_s_specs_are_accepted() -> None:
-    found = files("argocd", "team").values()
-    parsed = [spec.parse(spec.RefreshSpec, item["spec"]) for item in found if item["kind"] == names.REFRESH]
-    residuals = [spec.parse(spec.ResidualSpec, item["spec"]) for item in found if item["kind"] == names.RESIDUAL]
-    assert (len(parsed), len(residuals)) == (1, 1)

@@ -88,14 +88,7 @@ def _await(seen: ResidualObserved, _: datetime.datetime) -> ResidualPlan | None:
         waiting = stage.but(state=StageState.WAITING, reason=Reason.PENDING, message="the profile changed")
         word = Word(reason=Reason.QUEUED, message="the profile changed; extract is queued anew", working=True)
         return _plan(_put(seen, waiting), word, actions=lifecycle.stop(seen.jobs), wake=1.0)
-    text = " ".join(item for item in ("extract", stage.progress or "", stage.message) if item)
-    word = Word(
-        reason=Reason(stage.reason or Reason.RUNNING),
-        message=text,
-        working=True,
-        stalled=stage.reason in results.STALLING,
-    )
-    return _plan(seen, word, wake=_LOOK_SECONDS)
+    return _plan(seen, results.told(stage, "extract"), wake=_LOOK_SECONDS)
 
 
 def _start(seen: ResidualObserved, now: datetime.datetime) -> ResidualPlan:

@@ -33,10 +33,11 @@ from modelrefresh.contract.result import (
     TrainSummary,
 )
 from modelrefresh.plan import gates, retries, stages
+from modelrefresh.plan.actions import Word
 from modelrefresh.plan.observed import JobSeen, JobState
 from modelrefresh.plan.retries import Turn
 
-STALLING = (Reason.IMAGE_PULL_FAILED, Reason.PODS_REFUSED, Reason.POD_STUCK)
+_STALLING = (Reason.IMAGE_PULL_FAILED, Reason.PODS_REFUSED, Reason.POD_STUCK)
 """Reasons of a stage at work for which nothing goes on until a person acts."""
 
 
@@ -67,6 +68,17 @@ def find(jobs: Sequence[JobSeen], *, run: str, stage: StageRecord) -> JobSeen | 
     """The Job of the stage's current attempt."""
     wanted = (run, stage.name, stage.attempt)
     return next((job for job in jobs if (job.run, job.stage, job.attempt) == wanted), None)
+
+
+def told(stage: StageRecord, name: str) -> Word:
+    """What is said of a stage at work: its name, how far it is, and what Kubernetes says of its Job."""
+    progress = f"{name} {stage.progress or ''}".rstrip()
+    return Word(
+        reason=Reason(stage.reason or Reason.RUNNING),
+        message=": ".join(text for text in (progress, stage.message) if text),
+        working=True,
+        stalled=stage.reason in _STALLING,
+    )
 
 
 def follow(stage: StageRecord, job: JobSeen, terms: Terms) -> StageRecord:

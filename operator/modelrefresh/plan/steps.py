@@ -70,15 +70,10 @@ def await_stage(work: Work, _: datetime.datetime) -> Plan | None:
         return _recreate(work, run, stage, gone=job is None)
     if job.state is JobState.QUEUED and job.profile != work.profile_hash:
         return _replace(work, run, stage, job)
-    words = (f"{stage.name} attempt {stage.attempt}", stage.progress or "", stage.message)
-    word = Word(
-        reason=Reason(stage.reason or Reason.RUNNING),
-        message=" ".join(text for text in words if text),
-        working=True,
-        stalled=stage.reason in results.STALLING,
-    )
     look = _QUEUED_SECONDS if job.state is JobState.QUEUED else _LOOK_SECONDS
-    return Plan(status=work.status, word=word, wake_seconds=look)
+    return Plan(
+        status=work.status, word=results.told(stage, f"{stage.name} attempt {stage.attempt}"), wake_seconds=look
+    )
 
 
 def start_stage(work: Work, now: datetime.datetime) -> Plan | None:
