@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="runs of each program of the merge")
     parser.add_argument("--objects", type=int, default=1000, help="leave out loads of more objects than this")
     chosen = parser.parse_args()
-    # Taken once: the second half would find the load of the first.
+    # Taken once: later parts would find the load of the first.
     load = os.getloadavg()[0]
     if chosen.part in (None, "merge"):
         figures = merging.run(checkpoints.shape(chosen.parameters), rounds=chosen.rounds, others=True)

@@ -82,7 +82,7 @@ class LoraSettings(Part):
     alpha: int = whole(limits.LORA_ALPHA)
     """Scaling: the adapters count alpha / rank times."""
     embeddings: bool = False
-    """Also train embeddings and head in full, at the adapters' rate: seldom wanted, see docs/decisions."""
+    """Also train embeddings and head in full, at the adapters' rate, which is high for them: seldom wanted."""
 
 
 class Training(Part):

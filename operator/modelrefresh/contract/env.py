@@ -130,7 +130,7 @@ class PrepareInput:
     base_fingerprint: str | None = None
     """What that model's weights must be: a residual fits one base only, and no GPU hour is spent on another."""
     data: Uri
-    """New text to learn: a file, or a folder of jsonl, parquet or plain text files."""
+    """New text to learn: a file, or a folder of jsonl, ndjson, json, txt (.gz, .zst) and parquet files."""
     text_field: str = "text"
     """Field of a record that holds the text."""
     sampling: Sampling = Sampling.NEWEST
