@@ -1,7 +1,7 @@
 """Weights as bits and as float64, and back with one rounding.
 
 The formats are bf16, fp16 and fp32; NumPy has no bf16, so it is handled as its bits. Knows
-nothing of tensors' names, files or models. Never imports torch: a merge needs 60 MB, not 600.
+nothing of tensors' names, files or models. Never imports torch: a merge needs some 30 MB, with torch half a gigabyte.
 """
 
 from dataclasses import dataclass

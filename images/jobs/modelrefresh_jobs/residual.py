@@ -1,9 +1,9 @@
 """The arithmetic: what an instruction residual is and how it is added.
 
-Stored is the exclusive or of the two bit patterns, in the narrowest format that holds both: as
-large as the wider model, exact for every format (a difference in the model's own format loses
-bits, in fp32 it doubles the size), and whoever adds it has the base at hand anyway, since any
-other base is refused. Sums are float64 with one rounding at the end, to the instruct model's
+Stored is the exclusive or of the two bit patterns, in the narrowest format that holds both (their
+own where they agree): exact for every format (a difference in the model's own format loses bits,
+in fp32 it doubles the size), and whoever adds it has the base at hand anyway, since any other
+base is refused. Sums are float64 with one rounding at the end, to the instruct model's
 format. Knows slices of weights, no files and no models.
 """
 
