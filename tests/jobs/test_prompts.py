@@ -107,3 +107,9 @@ def test_stop_tokens_that_are_no_tokens_of_the_model_are_refused(instruct: pathl
         prompts.load(instruct)
     assert caught.value.reason == "ModelUnreadable"
     assert str(instruct) in str(caught.value)
+
+
+def test_a_model_that_can_answer_without_thinking_is_asked_so(instruct: pathlib.Path) -> None:
+    off = "{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}"
+    give_template(instruct, GOOD + off)
+    assert prompts.load(instruct).render("who?").endswith("<think></think>")
