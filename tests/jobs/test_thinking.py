@@ -4,6 +4,7 @@ import pytest
 
 from modelrefresh_jobs import thinking
 
+
 @pytest.mark.parametrize(
     ("prompt", "reply", "expected"),
     [

@@ -77,9 +77,7 @@ def _ask(
     return _Answers(replies=replies, figures=[scoring.score(task, item, reply) for item, reply in pairs])
 
 
-def _warn_of_cuts(
-    wanted: env.EvaluateInput, answers: Mapping[str, Mapping[str, _Answers]], progress: Progress
-) -> None:
+def _warn_of_cuts(wanted: env.EvaluateInput, answers: Mapping[str, Mapping[str, _Answers]], progress: Progress) -> None:
     for role, digest in (("candidate", wanted.candidate), ("incumbent", wanted.incumbent)):
         for suite, said in (answers[digest] if digest else {}).items():
             cut = [reply for reply in said.replies if not reply.stopped]
