@@ -123,6 +123,22 @@ def test_a_reply_says_whether_a_stop_token_ended_it(root: pathlib.Path, tmp_path
     assert not cut.stopped
 
 
+def test_replies_that_mostly_do_not_end_are_warned_of(root: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    talker = root / "models" / "candidate"
+    brief = pathlib.Path(shutil.copytree(talker, tmp_path / "brief"))
+    (brief / "generation_config.json").write_text(json.dumps({"eos_token_id": list(range(builders.VOCABULARY))}))
+    section = env.EvaluateInput(
+        candidate=builders.uri(brief),
+        incumbent=builders.uri(talker),
+        suites=(corpora.suite(root / "facts.jsonl"),),
+        max_new_tokens=1,
+    )
+    progress = builders.quiet(env.Stage.EVALUATE)
+    evaluate.run(builders.request(root, env.Stage.EVALUATE, evaluate=section), progress)
+    (said,) = progress.warnings
+    assert "30 of 30 replies of the incumbent did not end within maxNewTokens (1)" in said
+
+
 def test_a_version_that_was_damaged_is_not_evaluated(root: pathlib.Path, tmp_path: pathlib.Path) -> None:
     shutil.copytree(root, tmp_path / "ws")
     candidate, incumbent = digests(root)

@@ -66,3 +66,14 @@ def test_what_config_and_tokenizer_switch_on_changes_no_reply(
     builders.edit_json(copy / "tokenizer.json", truncation=truncation)
     builders.edit_json(copy / "tokenizer_config.json", padding_side="right", split_special_tokens=True, max_length=4)
     assert replies(copy) == expected
+
+
+def test_what_a_template_has_the_model_think_is_not_its_answer(
+    model: pathlib.Path, expected: list[harness.Reply], tmp_path: pathlib.Path
+) -> None:
+    copy = pathlib.Path(shutil.copytree(model, tmp_path / "copy"))
+    (copy / "chat_template.jinja").write_text(builders.TEMPLATE + "<think>\n")
+    found = replies(copy)
+    assert {reply.text for reply in found} == {""}
+    assert all(reply.thoughts for reply in found)
+    assert all(not reply.thoughts for reply in expected)

@@ -44,6 +44,17 @@ def test_python_files_are_refused(model: pathlib.Path) -> None:
     assert "modeling_mine.py" in refused(model)
 
 
+@pytest.mark.parametrize("name", ["zero_to_fp32.py", "checkpoint-500/zero_to_fp32.py"])
+def test_the_script_that_deepspeed_leaves_in_its_checkpoints_is_no_code_of_the_model(
+    model: pathlib.Path, name: str
+) -> None:
+    (model / name).parent.mkdir(exist_ok=True)
+    (model / name).touch()
+    assert intake.accept(model).parameters
+    (model / "modeling_mine.py").touch()
+    assert "zero_to_fp32" not in refused(model)
+
+
 def test_pickles_are_refused_and_never_opened(model: pathlib.Path) -> None:
     (model / "model.safetensors").rename(model / "pytorch_model.bin")
     assert "pytorch_model.bin are pickles, which can run code" in refused(model)

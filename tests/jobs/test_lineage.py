@@ -141,6 +141,13 @@ def test_training_from_the_base_is_merged_without_a_warning(pair: builders.Pair)
     assert abs(summary.alignment) < 0.1
 
 
+@pytest.mark.parametrize("scale", [0.0, 1.0])
+def test_a_trained_folder_that_is_the_start_is_merged_with_a_warning(pair: builders.Pair, scale: float) -> None:
+    summary, warnings = merged(pair, pair.base, scale=scale)
+    assert summary.drift == 0
+    assert ["nothing was trained" in warning for warning in warnings] == [True]
+
+
 def test_the_seal_of_the_trained_weights_decides_before_any_weight_is_read(pair: builders.Pair) -> None:
     base, instruct = intake.fingerprint(pair.base), intake.fingerprint(pair.instruct)
     with pytest.raises(
@@ -249,4 +256,4 @@ def test_the_train_stage_seals_the_fingerprint_of_its_start(tmp_path: pathlib.Pa
     request = builders.request(tmp_path, env.Stage.TRAIN, train=wanted)
     summary = training.train(request, builders.quiet(env.Stage.TRAIN), stop=lambda: False)
     manifest = sealed.read(training_record.layout(request).model)
-    assert manifest.parents == {sealed.START: intake.fingerprint(base)} == {sealed.START: summary.start_fingerprint}
+    assert manifest.parents[sealed.START] == intake.fingerprint(base) == summary.start_fingerprint

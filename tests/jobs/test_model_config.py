@@ -203,6 +203,28 @@ def test_what_the_instruct_model_has_otherwise_and_what_nobody_knows_is_logged(
     assert "keys that this version does not know: new" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"transformers.js_config": {"kv_cache_dtype": {"q4f16": "float16"}}, "is_llama_config": True},
+        {"neftune_noise_alpha": 5, "use_flash_attn": True, "_flash_attn_2_enabled": True},
+        {"tokenizer_model_max_length": 4096, "tokenizer_padding_side": "right"},
+        {"embd_pdrop": 0.1, "resid_pdrop": 0.1, "hidden_dropout": 0.1, "residual_dropout": 0.1},
+    ],
+)
+def test_what_other_programs_write_into_config_json_parts_no_pair(made: builders.Pair, changes: dict[str, Any]) -> None:
+    stored = intake.accept(made.base).config
+    assert model_config.differences(stored, {**stored, **changes}, "base", "instruct", unknown=True) == []
+
+
+def test_a_key_that_nobody_knows_and_only_one_model_has_is_refused_with_a_way_out(
+    made: builders.Pair, tmp_path: pathlib.Path
+) -> None:
+    found = edited(made, tmp_path, {}, {"new": 1})
+    with pytest.raises(StageError, match=r"if the weights do not need new, take it out of config\.json"):
+        pair.check_pair(intake.accept(found.base), intake.accept(found.instruct))
+
+
 def test_a_switch_that_is_off_may_be_left_out(made: builders.Pair) -> None:
     stored = intake.accept(made.base).config
     assert model_config.differences({**stored, "use_mrope": False}, stored, "base", "instruct", unknown=True) == []
@@ -237,6 +259,11 @@ def test_cosmetic_keys_do_not_reach_our_stages(made: builders.Pair) -> None:
         ({"model_type": "gpt2"}, "model_type is 'gpt2', expected"),
         ({"num_attention_heads": 0}, "num_attention_heads is 0"),
         ({"hidden_size": "32"}, "hidden_size is '32'"),
+        ({"rms_norm_eps": "1e-05"}, "rms_norm_eps is '1e-05'"),
+        ({"rms_norm_eps": True}, "rms_norm_eps is True"),
+        ({"hidden_act": 1}, "hidden_act is 1"),
+        ({"attention_bias": "false"}, "attention_bias is 'false'"),
+        ({"tie_word_embeddings": 1}, "tie_word_embeddings is 1"),
         ({"num_key_value_heads": [2]}, r"num_key_value_heads is \[2\]"),
         ({"rope_theta": "much", "rope_parameters": None}, "much"),
         ({"layer_types": 3}, "'int' object is not iterable"),

@@ -107,3 +107,25 @@ def test_stop_tokens_that_are_no_tokens_of_the_model_are_refused(instruct: pathl
         prompts.load(instruct)
     assert caught.value.reason == "ModelUnreadable"
     assert str(instruct) in str(caught.value)
+
+
+def test_a_model_that_can_answer_without_thinking_is_asked_so(instruct: pathlib.Path) -> None:
+    off = "{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}"
+    give_template(instruct, GOOD + off)
+    assert prompts.load(instruct).render("who?").endswith("<think></think>")
+
+
+@pytest.mark.parametrize("changes", [{"use_cache": "yes"}, {"initializer_range": "0.02"}])
+@pytest.mark.parametrize("whose", ["base", "instruct"])
+def test_a_value_that_transformers_refuses_is_laid_to_config_json_and_not_to_the_tokenizer(
+    pair: builders.Pair, tmp_path: pathlib.Path, whose: str, changes: dict[str, object]
+) -> None:
+    folders = {name: shutil.copytree(getattr(pair, name), tmp_path / name) for name in ("base", "instruct")}
+    builders.edit_json(folders[whose] / "config.json", **changes)
+    both = env.ExtractInput(base=builders.uri(folders["base"]), instruct=builders.uri(folders["instruct"]))
+    with pytest.raises(StageError, match=rf"{whose}/config\.json: ") as caught:
+        extract.run(
+            builders.request(tmp_path / "ws", env.Stage.EXTRACT, extract=both), builders.quiet(env.Stage.EXTRACT)
+        )
+    assert caught.value.reason == "ModelUnreadable"
+    assert next(iter(changes)) in str(caught.value)

@@ -55,6 +55,7 @@ def run(request: env.StageInput, progress: Progress) -> result.EvaluateSummary:
             for name, suite in chosen.items()
         }
         del chat
+    _warn_of_cuts(wanted, answers, progress)
     summary = result.EvaluateSummary(
         candidate=wanted.candidate,
         incumbent=wanted.incumbent,
@@ -74,6 +75,19 @@ def _ask(
     replies = chat.answer([item.question for item in items], max_new_tokens=limit, progress=progress)
     pairs = zip(items, replies, strict=True)
     return _Answers(replies=replies, figures=[scoring.score(task, item, reply) for item, reply in pairs])
+
+
+def _warn_of_cuts(wanted: env.EvaluateInput, answers: Mapping[str, Mapping[str, _Answers]], progress: Progress) -> None:
+    for role, digest in (("candidate", wanted.candidate), ("incumbent", wanted.incumbent)):
+        for suite, said in (answers[digest] if digest else {}).items():
+            cut = [reply for reply in said.replies if not reply.stopped]
+            if 2 * len(cut) > len(said.replies):
+                lost = sum(not reply.text.strip() for reply in cut)
+                progress.warn(
+                    f"suite {suite}: {len(cut)} of {len(said.replies)} replies of the {role} did not end within "
+                    f"maxNewTokens ({wanted.max_new_tokens}), {lost} of them before any answer; what came after is not "
+                    "measured: raise it, or look at the records and at the model's stop tokens"
+                )
 
 
 def _score(
@@ -115,5 +129,6 @@ def _record(
         if digest:
             said = answers[digest][suite]
             reply = said.replies[index]
-            record[role] = {"reply": reply.text, "stopped": reply.stopped, **said.figures[index]}
+            thoughts = {"thoughts": reply.thoughts} if reply.thoughts else {}
+            record[role] = {"reply": reply.text, **thoughts, "stopped": reply.stopped, **said.figures[index]}
     return record

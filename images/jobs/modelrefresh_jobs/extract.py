@@ -15,7 +15,7 @@ import numpy as np
 import threadpoolctl
 
 from modelrefresh.contract import artifacts, codec, env, result
-from modelrefresh_jobs import donor, floats, intake, lineage, pair, residual, sealed, shards, sources, tensors
+from modelrefresh_jobs import donor, floats, intake, lineage, pair, prompts, residual, sealed, shards, sources, tensors
 from modelrefresh_jobs.failures import StageError
 from modelrefresh_jobs.floats import Format, Scratch, Values
 from modelrefresh_jobs.intake import Model
@@ -98,6 +98,8 @@ def store(
     base: Model, instruct: Model, made: sealed.Draft, *, progress: Progress, target: pathlib.Path | None = None
 ) -> result.ExtractSummary:
     """Write and seal the residual of an accepted pair, as `target` or under its digest."""
+    for model in (base, instruct):  # or its tokenizer would be blamed, which is loaded by the same file
+        prompts.effective(model.folder, model.config)
     pair.check_pair(base, instruct)
     lineage.check_roles(base, instruct, progress)
     donor.check(instruct.folder)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelrefresh_jobs import intake, model_config, prompts, tokenizer
+from modelrefresh_jobs import intake, model_config, prompts, thinking, tokenizer
 from modelrefresh_jobs.progress import Progress
 
 LOG = logging.getLogger("modelrefresh.jobs")
@@ -30,6 +30,8 @@ class Reply:
     text: str
     stopped: bool
     """Whether the model ended it itself, within the limit."""
+    thoughts: str = ""
+    """What a model that thinks wrote before; never measured."""
 
 
 class Chat:
@@ -51,7 +53,7 @@ class Chat:
         size = _BATCH * _BATCHES_PER_CALL
         for start in range(0, len(rendered), size):
             chunk = self._generate(rendered[start : start + size], max_new_tokens)
-            replies += [Reply(text=text[:-1], stopped=text[-1] == _STOPPED) for text in chunk]
+            replies += [_reply(*pair) for pair in zip(rendered[start : start + size], chunk, strict=True)]
             progress.report(progress.done + len(chunk), progress.total, unit="answers")
         return replies
 
@@ -73,6 +75,11 @@ class Chat:
                 self._lm.batch_size_per_gpu //= 2
                 torch.cuda.empty_cache()
                 LOG.warning("evaluate: memory did not suffice, batches of %d from now on", self._lm.batch_size_per_gpu)
+
+
+def _reply(prompt: str, said: str) -> Reply:
+    thoughts, answer = thinking.divide(prompt, said[:-1])
+    return Reply(text=answer, stopped=said[-1] == _STOPPED, thoughts=thoughts)
 
 
 def _load(manners: prompts.Manners) -> Any:  # noqa: ANN401 -- lm-eval is untyped

@@ -27,6 +27,8 @@ _DERIVED = "rotary_emb.inv_freq"
 """Stored by old exporters although it follows from config.json; loaders compute it anew."""
 _CODE_KEYS = frozenset({"auto_map", "trust_remote_code", "custom_pipelines"})
 _CONFIGS = "*config.json"
+_LEFT_BY_TRAINERS = frozenset({"zero_to_fp32.py"})
+"""DeepSpeed copies it into every checkpoint; no configuration names it and no loader reads it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,8 @@ def refuse_code(folder: pathlib.Path) -> None:
     Raises:
         StageError: Python files, or keys that name code in one of the configurations.
     """
-    found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.py"))
+    scripts = (path for path in folder.rglob("*.py") if path.name not in _LEFT_BY_TRAINERS)
+    found = sorted(str(path.relative_to(folder)) for path in scripts)
     for path in sorted(folder.glob(_CONFIGS)):
         found += [f"{path.name}: {key}" for key in sorted(set(_code_keys(read_json(path))))]
     if found:

@@ -102,6 +102,8 @@ def check_drift(
     Raises:
         StageError: BaseMismatch with the figures.
     """
+    if not gauges.drift:
+        progress.warn(f"{trained}: no weight differs from the start's, nothing was trained: is this the folder meant?")
     if scale is not None and scale <= 0:
         return  # what is not added cannot be added twice
     if not gauges.residual:

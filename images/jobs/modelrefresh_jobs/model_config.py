@@ -65,7 +65,13 @@ _OF_THE_PROGRAM = (
     *("output_attentions", "output_hidden_states", "pretraining_tp", "return_dict", "tf_legacy_loss", "torchscript"),
     *("transformers_version", "unsloth_fixed", "unsloth_version", "use_bfloat16", "use_cache"),
 )
-COSMETIC = frozenset({*_GENERATION, *_OF_OTHER_TASKS, *_OF_THE_PROGRAM})
+_OF_OTHER_PROGRAMS = (
+    *("_flash_attn_2_enabled", "embd_pdrop", "hidden_dropout", "is_llama_config", "neftune_noise_alpha", "resid_pdrop"),
+    *("residual_dropout", "tokenizer_model_max_length", "tokenizer_padding_side", "transformers.js_config"),
+    "use_flash_attn",
+)
+"""No class of transformers that we take reads them."""
+COSMETIC = frozenset({*_GENERATION, *_OF_OTHER_TASKS, *_OF_THE_PROGRAM, *_OF_OTHER_PROGRAMS})
 ELSEWHERE = frozenset({"architectures", "auto_map", "quantization_config", "transformers_weights"})
 """Intake has its own rule for each."""
 KNOWN = ARITHMETIC | SERVING | FORMATS | COSMETIC | ELSEWHERE
@@ -109,7 +115,7 @@ def arithmetic(config: Mapping[str, Any]) -> dict[str, Any]:
     family = str(config.get("model_type"))
     told = _ALL_DEFAULTS | dict(_DEFAULTS.get(family, {})) | dict(config)
     found: dict[str, Any] = {key: _size(told, key) for key in _SHAPE}
-    found |= {key: default if config.get(key) in (None, {}) else config[key] for key, default in _PLAIN.items()}
+    found |= {key: _plain(config, key, default) for key, default in _PLAIN.items()}
     heads = found["num_attention_heads"]
     found["head_dim"] = _size(told, "head_dim") if told.get("head_dim") else found["hidden_size"] // heads
     shared = told.get("num_key_value_heads") is not None
@@ -144,12 +150,15 @@ def differences(
     ours, theirs = arithmetic(left), arithmetic(right)
     faults = [_said(key, ours[key], theirs[key], left_role, right_role) for key in ours if ours[key] != theirs[key]]
     if unknown:
-        for key in sorted({*left, *right} - KNOWN):
-            one, other = left.get(key) or None, right.get(key) or None  # a switch that is off may be left out
-            if one != other:
-                said = _said(key, left.get(key), right.get(key), left_role, right_role)
-                faults.append(f"{said} (a key that this version does not know)")
+        for key in unknown_differences(left, right):
+            said = _said(key, left.get(key), right.get(key), left_role, right_role)
+            faults.append(f"{said} (a key that this version does not know)")
     return faults
+
+
+def unknown_differences(left: Mapping[str, Any], right: Mapping[str, Any]) -> list[str]:
+    """Keys in no table in which two models differ; a switch that is off may be left out."""
+    return [key for key in sorted({*left, *right} - KNOWN) if (left.get(key) or None) != (right.get(key) or None)]
 
 
 def announce(base: Mapping[str, Any], instruct: Mapping[str, Any], folder: pathlib.Path) -> None:
@@ -193,6 +202,16 @@ def load(folder: pathlib.Path, config: Mapping[str, Any]) -> Any:  # noqa: ANN40
 def _size(told: Mapping[str, Any], key: str) -> int:
     value = told[key]
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{key} is {value!r}")
+    return value
+
+
+def _plain(config: Mapping[str, Any], key: str, default: object) -> object:
+    value = config.get(key)
+    if value is None or value == {}:
+        return default
+    kind = type(default)
+    if default is not None and type(value) is not kind and not (kind is float and type(value) is int):
         raise ValueError(f"{key} is {value!r}")
     return value
 

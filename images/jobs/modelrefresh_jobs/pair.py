@@ -23,7 +23,11 @@ def check_pair(base: Model, instruct: Model) -> None:
     faults += model_config.differences(base.config, instruct.config, "base", "instruct", unknown=True)
     faults += _tensors(base, instruct, "base", "instruct")
     faults += vocabularies.differences(base.folder, instruct.folder)
-    _refuse(faults, base.folder, instruct.folder, hint="base and instruct must be two releases of one model")
+    hint = "base and instruct must be two releases of one model"
+    if strange := model_config.unknown_differences(base.config, instruct.config):
+        named = failures.few(strange, separator=", ")
+        hint += f"; if the weights do not need {named}, take it out of config.json in a copy of the folder"
+    _refuse(faults, base.folder, instruct.folder, hint=hint)
     model_config.announce(base.config, instruct.config, instruct.folder)
 
 

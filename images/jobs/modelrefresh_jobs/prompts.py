@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelrefresh_jobs import intake, tokenizer
+from modelrefresh_jobs import intake, thinking, tokenizer
 from modelrefresh_jobs.failures import StageError
 
 _GENERATION = "generation_config.json"
@@ -35,7 +35,7 @@ class Manners:
     padding: int
 
     def render(self, question: str) -> str:
-        """One user message in the model's own chat template, ready to be answered.
+        """One user message in the model's own chat template, ready to be answered without thinking where it can be.
 
         Raises:
             StageError: ModelUnreadable, when the template cannot.
@@ -43,7 +43,8 @@ class Manners:
         what = f"{self.folder}: its chat template cannot render the user message {question[:_SHOWN]!r}"
         with tokenizer.reading(what, expected="a template that takes a user message without a system message"):
             message = [{"role": "user", "content": question}]
-            return str(self.tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True))
+            settings = {"tokenize": False, "add_generation_prompt": True, **thinking.SWITCH}
+            return str(self.tokenizer.apply_chat_template(message, **settings))
 
     def lengths(self, questions: Sequence[str]) -> list[int]:
         """Tokens of each question as it is put.
