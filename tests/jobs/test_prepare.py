@@ -289,7 +289,7 @@ def test_overlap_counts_what_is_learnt_and_replay_is_learnt_too(tmp_path: pathli
 
 
 def test_no_block_is_written_in_which_nothing_can_be_predicted(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
-    corpora.texts(tmp_path / "data" / "a.jsonl", corpora.sentences(2))
+    corpora.texts(tmp_path / "data" / "a.jsonl", ["the mill stands near Avon", "a bridge was built in Brill"])
     whole = run(tmp_path / "whole", base, data=f"file://{tmp_path / 'data'}").tokens
     for length in (whole - 1, 2, 3, whole):
         root = tmp_path / str(length)
