@@ -109,5 +109,11 @@ def test_a_single_file_of_another_kind_is_refused(tmp_path: pathlib.Path, name: 
 
 
 def test_names_that_are_no_text_can_be_told(tmp_path: pathlib.Path) -> None:
-    (tmp_path / os.fsdecode(b"\xff.csv")).touch()
-    assert data_files.find(tmp_path).examples() == r"\udcff.csv"
+    for name in (b"\xff.csv", b"a\nb.csv", b"a\x1b[2J.csv"):
+        (tmp_path / os.fsdecode(name)).touch()
+    assert data_files.find(tmp_path).examples() == r"a\nb.csv, a\x1b[2J.csv, \udcff.csv"
+
+
+@pytest.mark.parametrize("name", ["new\nline.txt", "\n.jsonl", "tab\t.parquet", "a\r\n.ndjson.gz"])
+def test_data_is_data_whatever_its_name_holds(tmp_path: pathlib.Path, name: str) -> None:
+    assert names(made(tmp_path, name)) == [name]

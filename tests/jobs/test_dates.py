@@ -17,6 +17,9 @@ MOMENT = "2023-11-14T22:13:20+00:00"
     [
         ("2026-01-01", "2026-01-01T00:00:00+00:00"),
         (" 2026-01-01T12:00:00+02:00 ", "2026-01-01T10:00:00+00:00"),
+        ("2026-01-01 10:00:00.5 UTC", "2026-01-01T10:00:00.500000+00:00"),
+        ("20260101", "2026-01-01T00:00:00+00:00"),
+        ("20260101101112", "2026-01-01T10:11:12+00:00"),
         (dt.date(2026, 1, 1), "2026-01-01T00:00:00+00:00"),
         (1_700_000_000, MOMENT),
         (1_700_000_000.0, MOMENT),
@@ -53,6 +56,19 @@ def test_no_document_is_newer_than_its_intake_or_of_the_year_one(value: str, *, 
     found = dates.parse(value)
     assert found is not None
     assert dates.is_plausible(found, today=TODAY) is plausible
+
+
+@given(some.integers(min_value=10**9, max_value=2 * 10**9), some.sampled_from([1, 10**3, 10**6, 10**9]), some.data())
+def test_a_number_written_as_text_is_the_same_moment(whole: int, unit: int, draw: some.DataObject) -> None:
+    number = whole * unit + draw.draw(some.integers(min_value=0, max_value=unit - 1))
+    assert dates.parse(str(number)) == dates.parse(number)
+    assert dates.parse(number) is not None
+
+
+def test_milliseconds_as_text_are_no_time_of_the_eighteenth_century() -> None:
+    found = dates.parse("1704011512345")
+    assert found is not None
+    assert found.date() == dt.date(2023, 12, 31)
 
 
 @given(some.one_of(some.text(), some.integers(), some.floats(), some.datetimes(), some.dates(), some.booleans()))

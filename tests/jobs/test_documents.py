@@ -151,9 +151,10 @@ def test_a_parquet_file_with_a_damaged_page_is_told_by_name(tmp_path: pathlib.Pa
         pa.array([2**31 - 1], pa.date32()),
         pa.array([2**62], pa.timestamp("us")),
         pa.array([1_700_000_000_123_456_789], pa.timestamp("ns")),
+        pa.array([1_700_000_000], pa.timestamp("s", tz="Nowhere/Land")),
     ],
 )
-def test_a_parquet_date_of_any_size_ends_no_stage(tmp_path: pathlib.Path, column: pa.Array) -> None:
+def test_a_parquet_date_of_any_size_or_zone_ends_no_stage(tmp_path: pathlib.Path, column: pa.Array) -> None:
     found = read(tmp_path / "a.parquet", parquet(text=["a text"], timestamp=column))
     assert [(item.text, item.claims_date) for item in found] == [("a text", True)]
 
@@ -163,6 +164,11 @@ def test_the_first_field_that_holds_a_date_is_the_date(tmp_path: pathlib.Path) -
     (found,) = read(tmp_path / "a.jsonl", json.dumps(record).encode())
     assert found.date is not None
     assert found.date.isoformat() == "2023-11-14T22:13:20+00:00"
+
+
+def test_text_files_are_not_sent_to_the_field_of_records(tmp_path: pathlib.Path) -> None:
+    assert "text in UTF-8; convert or remove these files" in fault(tmp_path / "a.txt", b"caf\xe9")
+    assert "spec.data.textField" in fault(tmp_path / "b.jsonl", b"{}")
 
 
 def test_a_file_that_vanishes_after_it_was_listed_is_a_fault(tmp_path: pathlib.Path) -> None:

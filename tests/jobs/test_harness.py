@@ -1,5 +1,6 @@
 """A model answers as our stage asks it, whatever its own files would have it do."""
 
+import logging
 import pathlib
 import shutil
 from typing import Any
@@ -53,6 +54,12 @@ def test_a_models_generation_settings_change_no_reply(
     copy = pathlib.Path(shutil.copytree(model, tmp_path / "copy"))
     builders.write_json(copy / "generation_config.json", {"eos_token_id": [1, 0], **settings})
     assert replies(copy) == expected
+
+
+def test_the_engine_says_nothing_that_concerns_nobody(model: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        replies(model)
+    assert [record.message for record in caplog.records if record.name.startswith("lm_eval")] == []
 
 
 def test_what_config_and_tokenizer_switch_on_changes_no_reply(

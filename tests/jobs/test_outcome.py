@@ -162,7 +162,7 @@ def test_a_workspace_that_cannot_be_written_still_gets_a_termination_message(tmp
 def signalled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The stage's handlers, for the time of one test."""
     monkeypatch.setattr(signals, "_STATE", signals._State())  # noqa: SLF001 -- one per process otherwise
-    before = [(number, signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGINT)]
+    before = [(number, signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
     signals.install()
     yield
     for number, handler in before:
@@ -170,7 +170,7 @@ def signalled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("signalled")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_interrupts_a_stage_unless_it_defers(number: signal.Signals) -> None:
     called: list[bool] = []
     with signals.deferred(lambda: called.append(True)):
@@ -188,6 +188,14 @@ def test_only_a_second_interrupt_does_not_wait() -> None:
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(signals.Preempted):
             signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.usefixtures("signalled")
+def test_who_asked_to_outlive_the_terminal_does() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signals.install()
+    signal.raise_signal(signal.SIGHUP)
+    assert not signals.requested()
 
 
 def python(*words: object, **variables: str) -> subprocess.CompletedProcess[str]:

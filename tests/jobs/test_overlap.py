@@ -69,6 +69,10 @@ def test_marks_and_case_do_not_split_words_and_scripts_do() -> None:
     assert words.split("Hello, हिन्दी 你好world42 ไทย") == ["hello", "हिन्दी", "你", "好", "world42", "ไ", "ท", "ย"]
 
 
+def test_a_letter_is_one_letter_however_it_is_composed() -> None:
+    assert words.split("Zu\u0308rich") == words.split("Z\u00fcrich") == ["z\u00fcrich"]
+
+
 @pytest.mark.parametrize("language", [*ALPHABETS, *SPACED])
 def test_near_duplicates_are_found_in_any_script(language: str) -> None:
     near = duplicates.NearDuplicates()

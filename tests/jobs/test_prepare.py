@@ -167,7 +167,7 @@ def test_the_first_three_faults_are_listed(tmp_path: pathlib.Path, base: pathlib
 
 def test_a_folder_without_texts_is_no_data(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
     corpora.texts(tmp_path / "data" / "a.jsonl", ["", "short"])
-    with pytest.raises(StageError, match="2 documents read, none kept") as caught:
+    with pytest.raises(StageError, match=r"2 documents read, none kept \(empty 1, too_short 1\)") as caught:
         run(tmp_path, base)
     assert caught.value.reason == "NoData"
 
@@ -191,6 +191,43 @@ def test_dates_after_the_day_of_intake_do_not_count_and_are_counted(tmp_path: pa
     corpora.write(tmp_path / "data" / "a.jsonl", [{"text": text, "date": date} for text, date in dates.items()])
     summary = prepare.run(asked(tmp_path, base), builders.quiet(env.Stage.PREPARE), today=corpora.TODAY)
     assert (summary.newest, summary.unusable_dates) == ("2026-11-26T00:00:00+00:00", 2)
+
+
+def test_only_dates_that_cannot_be_used_are_counted_whatever_becomes_of_their_documents(
+    tmp_path: pathlib.Path, base: pathlib.Path
+) -> None:
+    [text] = corpora.sentences(1)
+    records = [(text, "2026-01-01"), (text, "2026-01-02"), ("", "2026-01-01"), ("Hi.", "2026-01-01"), ("", "soon")]
+    corpora.write(tmp_path / "data" / "a.jsonl", [{"text": text, "date": date} for text, date in records])
+    summary = prepare.run(asked(tmp_path, base), builders.quiet(env.Stage.PREPARE), today=corpora.TODAY)
+    assert summary.dropped == {"duplicate": 1, "empty": 2, "too_short": 1}
+    assert (summary.newest, summary.unusable_dates) == ("2026-01-02T00:00:00+00:00", 1)
+
+
+@pytest.mark.parametrize(
+    ("sampling", "budget", "told"),
+    [(env.Sampling.NEWEST, 300, True), (env.Sampling.UNIFORM, 300, False), (env.Sampling.NEWEST, 1_000_000, False)],
+)
+def test_where_the_newest_are_wanted_the_undated_that_come_last_are_told(
+    tmp_path: pathlib.Path, base: pathlib.Path, sampling: env.Sampling, budget: int, *, told: bool
+) -> None:
+    texts = corpora.sentences(20)
+    dated: list[dict[str, object]] = [{"text": text, "date": "2026-01-01"} for text in texts[:3]]
+    corpora.write(tmp_path / "data" / "a.jsonl", dated + [{"text": text, "ts": "2026-06-01"} for text in texts[3:]])
+    progress = builders.quiet(env.Stage.PREPARE)
+    prepare.run(asked(tmp_path, base, sampling=sampling, max_tokens=budget), progress)
+    said = [text for text in progress.warnings if "17 of 20 documents have no usable date" in text]
+    assert bool(said) is told
+    assert all("published_at" in text for text in said)
+
+
+def test_replay_that_is_the_new_text_again_is_told(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
+    texts = corpora.sentences(20)
+    corpora.texts(tmp_path / "data" / "a.jsonl", texts)
+    replay = corpora.texts(tmp_path / "replay" / "a.jsonl", texts[:4] + corpora.sentences(2, seed=7))
+    progress = builders.quiet(env.Stage.PREPARE)
+    prepare.run(asked(tmp_path, base, replay=f"file://{replay}", replay_percent=40), progress)
+    assert [text for text in progress.warnings if "4 of 6 documents of replay stand among the new" in text]
 
 
 def test_without_a_day_the_day_is_today(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
@@ -252,7 +289,7 @@ def test_overlap_counts_what_is_learnt_and_replay_is_learnt_too(tmp_path: pathli
 
 
 def test_no_block_is_written_in_which_nothing_can_be_predicted(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
-    corpora.texts(tmp_path / "data" / "a.jsonl", corpora.sentences(2))
+    corpora.texts(tmp_path / "data" / "a.jsonl", ["the mill stands near Avon", "a bridge was built in Brill"])
     whole = run(tmp_path / "whole", base, data=f"file://{tmp_path / 'data'}").tokens
     for length in (whole - 1, 2, 3, whole):
         root = tmp_path / str(length)
@@ -297,7 +334,7 @@ def test_overlap_is_the_share_of_items_whose_words_stand_in_the_training_text(
 def test_a_damaged_suite_stops_the_run_before_any_text_is_packed(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
     corpora.texts(tmp_path / "data" / "a.jsonl", corpora.sentences(3))
     path = corpora.write(tmp_path / "facts.jsonl", [{"question": "who?"}])
-    with pytest.raises(StageError, match=r"facts\.jsonl:1: answer is None") as caught:
+    with pytest.raises(StageError, match=r"facts\.jsonl:1: answer is missing") as caught:
         run(tmp_path, base, suites=(corpora.suite(path),))
     assert caught.value.reason == "EvaluationUnreadable"
 

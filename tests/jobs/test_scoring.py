@@ -3,6 +3,8 @@
 import json
 import pathlib
 import statistics
+import unicodedata
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -41,6 +43,11 @@ def load(path: pathlib.Path, task: env.Task = QA) -> suites.Suite:
         ("+385", "+385", 1, 1),
         ("+3851", "+385", 0, 0),
         ("", "Euro", 0, 0),
+        ("Z\u00fcrich", "Zu\u0308rich", 1, 1),
+        ("Zu\u0308rich", "Z\u00dcRICH", 1, 1),
+        ("In Que\u0301bec.", "qu\u00e9bec", 0, 1),
+        ("Zu\u0308rich", "Zurich", 0, 0),
+        ("\u1112\u1161\u11ab", "\ud55c", 1, 1),
     ],
 )
 def test_without_a_pattern_the_whole_reply_is_the_answer(reply: str, answer: str, exact: int, contains: int) -> None:
@@ -51,6 +58,16 @@ def test_with_a_pattern_its_group_is_the_answer() -> None:
     one = item(answer="Euro", pattern=r"Answer: ([^.\n]+)\.")
     assert scored("Well. Answer: Euro. Or so.", one)["exact_match"] == 1
     assert scored("Euro", one) == {"exact_match": 0, "contains": 1}
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_pattern_finds_its_letters_however_they_are_composed(form: Literal["NFC", "NFD"]) -> None:
+    reply = unicodedata.normalize(form, "Antwort: Z\u00fcrich.")
+    other: Literal["NFC", "NFD"]
+    for other in ("NFC", "NFD"):
+        pattern = unicodedata.normalize(other, "Antwort: (Z\u00fc\\w+)\\.")
+        assert scored(reply, item(pattern=pattern), task=FOLLOWING) == {"follows": 1}
+        assert scored(reply, item(answer="Z\u00fcrich", pattern=pattern))["exact_match"] == 1
 
 
 def test_following_needs_the_whole_reply_to_match_and_the_model_to_stop() -> None:
@@ -104,7 +121,7 @@ def test_without_an_incumbent_only_right_answers_are_counted() -> None:
 @pytest.mark.parametrize(
     ("line", "task", "seen"),
     [
-        ('{"question": "q"}', QA, "answer is None"),
+        ('{"question": "q"}', QA, "answer is missing among ['question']"),
         ('{"question": "  ", "answer": "a"}', QA, "question is '  '"),
         ('{"question": "q", "answer": "a", "pattern": "none"}', QA, "pattern has 0 groups"),
         ('{"question": "q", "pattern": "("}', FOLLOWING, "is no regular expression"),

@@ -72,6 +72,11 @@ def test_a_line_that_is_no_item_is_refused_with_file_and_line(tmp_path: pathlib.
     assert f"{path}:2: " in str(caught.value)
 
 
+def test_a_field_that_is_missing_is_told_beside_those_that_are_there(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(StageError, match=r"answer is missing among \['answers', 'question'\]"):
+        load(written(tmp_path, b'{"question": "who?", "answers": ["blue"]}'))
+
+
 def test_a_folder_is_no_suite(tmp_path: pathlib.Path) -> None:
     with pytest.raises(StageError, match="not a file") as caught:
         load(tmp_path)

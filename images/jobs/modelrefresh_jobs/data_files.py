@@ -21,7 +21,10 @@ COMPRESSIONS = (".gz", ".zst")
 _NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
 _NAMED = 3
 _NAME_SHOWN = 48
-_DATA = re.compile(r".*(?P<kind>\.(jsonl|ndjson|json|txt)|\.parquet(?!\.))(?P<compression>\.gz|\.zst)?", re.IGNORECASE)
+_DATA = re.compile(
+    r".*(?P<kind>\.(jsonl|ndjson|json|txt)|\.parquet(?!\.))(?P<compression>\.gz|\.zst)?", re.IGNORECASE | re.DOTALL
+)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ABOUT = re.compile(
     r"(readme|licen[sc]e)\b.*|(notice|copying|changelog|authors|contributing|citation)\.txt|requirements([-_.].*)?\.txt"
     r"|(dataset_infos?|state|manifest|package)\.json",
@@ -75,8 +78,9 @@ def find(path: pathlib.Path) -> Found:
 
 
 def printable(text: str) -> str:
-    """A name as text that every encoding can write."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    """A name as text of one line that every encoding can write and no terminal obeys."""
+    escaped = _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+    return escaped.encode("utf-8", "backslashreplace").decode()
 
 
 def _single(path: pathlib.Path) -> DataFile:

@@ -1,9 +1,10 @@
 """Dates of documents: what counts as one.
 
-ISO dates and times, and numbers of seconds, milliseconds, microseconds or nanoseconds since
-1970 from the year 1973 on; smaller numbers are years or counters. Without a zone a time is
-UTC. Data holds dates that nothing happened on (9999-12-31, 0001-01-01): what cannot be said in
-UTC is no date, and neither is one later than the day of intake, which the caller names.
+ISO dates and times (also with " UTC" at their end, or as 14 digits), and numbers of seconds,
+milliseconds, microseconds or nanoseconds since 1970 from the year 1973 on, as numbers or as
+text; smaller numbers are years or counters. Without a zone a time is UTC. Data holds dates
+that nothing happened on (9999-12-31, 0001-01-01): what cannot be said in UTC is no date, and
+neither is one later than the day of intake, which the caller names.
 """
 
 import datetime as dt
@@ -12,6 +13,7 @@ import math
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _FIRST, _UNITS = 1e8, (1, 1_000, 1_000_000, 1_000_000_000)
 """Seconds since 1970 in March 1973, and how many of each unit a second has."""
+_DATE_DIGITS, _TIME_DIGITS = len("20260101"), len("20260101101112")
 
 
 def parse(value: object) -> dt.datetime | None:
@@ -39,7 +41,7 @@ def text(since_epoch: int) -> str:
 
 def _parsed(value: object) -> dt.datetime | None:
     if isinstance(value, str):
-        value = dt.datetime.fromisoformat(value.strip())
+        value = _from_text(value.strip())
     elif isinstance(value, int | float) and not isinstance(value, bool):
         value = _from_number(value)
     elif isinstance(value, dt.date) and not isinstance(value, dt.datetime):
@@ -48,6 +50,15 @@ def _parsed(value: object) -> dt.datetime | None:
         return None
     aware = value if value.tzinfo else value.replace(tzinfo=dt.UTC)
     return aware.astimezone(dt.UTC)
+
+
+def _from_text(value: str) -> dt.datetime | None:
+    # What follows the eight digits of a short ISO date would be read as a time: milliseconds as one of the year 1704.
+    if value.isdecimal() and len(value) > _DATE_DIGITS:
+        if len(value) != _TIME_DIGITS:
+            return _from_number(int(value))
+        value = f"{value[:_DATE_DIGITS]}T{value[_DATE_DIGITS:]}"
+    return dt.datetime.fromisoformat(value.removesuffix(" UTC"))
 
 
 def _from_number(value: float) -> dt.datetime | None:

@@ -38,24 +38,25 @@ def read(files: Sequence[data_files.DataFile], *, text_field: str) -> Iterator[D
         StageError: DataUnreadable, after the first three faults or at the end if there are fewer.
     """
     faults: list[str] = []
+    kinds: set[str] = set()
     for file in files:
         for item in _items(file, text_field):
             if isinstance(item, Document):
                 yield item
                 continue
             faults.append(data_files.printable(str(item))[:_FAULT_SHOWN])
+            kinds.add(file.kind)
             if len(faults) == _FAULTS:
-                raise _unreadable(faults, text_field)
+                raise _unreadable(faults, kinds, text_field)
     if faults:
-        raise _unreadable(faults, text_field)
+        raise _unreadable(faults, kinds, text_field)
 
 
-def _unreadable(faults: list[str], text_field: str) -> failures.StageError:
-    return failures.StageError(
-        "DataUnreadable",
-        f"{'; '.join(faults)}. Expected UTF-8 records with a string field {text_field!r}; "
-        "repair these files or set spec.data.textField.",
-    )
+def _unreadable(faults: list[str], kinds: set[str], text_field: str) -> failures.StageError:
+    advice = f"records in UTF-8 with a string field {text_field!r}; repair these files or set spec.data.textField"
+    if kinds == {".txt"}:
+        advice = "text in UTF-8; convert or remove these files"
+    return failures.StageError("DataUnreadable", f"{'; '.join(faults)}. Expected {advice}.")
 
 
 def _items(file: data_files.DataFile, text_field: str) -> Iterator[Document | FaultError]:

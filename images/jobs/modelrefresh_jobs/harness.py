@@ -85,6 +85,8 @@ def _reply(prompt: str, said: str) -> Reply:
 def _load(manners: prompts.Manners) -> Any:  # noqa: ANN401 -- lm-eval is untyped
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # It warns, once a model, of a model that it did not load itself.
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
     import torch
     import transformers
 

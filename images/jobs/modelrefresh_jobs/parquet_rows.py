@@ -11,7 +11,7 @@ from typing import Any
 from modelrefresh_jobs.data_streams import FaultError
 
 BEYOND = "beyond the calendar"
-"""Stands for a date or time that Python cannot hold."""
+"""Stands for a date or time that Python cannot hold, or of a zone that nobody knows."""
 _ROWS = 256
 """Rows held at once."""
 _NAMES_SHOWN = 8
@@ -52,5 +52,5 @@ def _value(scalar: Any, where: str, name: str) -> object:  # noqa: ANN401 -- pya
         return scalar.as_py()
     except UnicodeDecodeError as error:
         raise FaultError(f"{where}: byte {error.start} of {name!r} is not UTF-8 ({error.reason})") from error
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, LookupError):
         return BEYOND

@@ -154,9 +154,10 @@ def _check_base(request: env.StageInput, wanted: env.PrepareInput) -> None:
 
 def _no_data(wanted: env.PrepareInput, fresh: _Reading) -> failures.StageError:
     ignored = f", {len(fresh.found.ignored)} files not read ({fresh.found.examples()})" if fresh.found.ignored else ""
+    dropped = ", ".join(f"{reason} {count}" for reason, count in sorted(fresh.seen.dropped.items()))
     return failures.StageError(
         "NoData",
-        f"{wanted.data}: {fresh.seen.documents} documents read, none kept (dropped: {fresh.seen.dropped}){ignored}. "
+        f"{wanted.data}: {fresh.seen.documents} documents read, none kept ({dropped or 'none dropped'}){ignored}. "
         f"Expected {', '.join(data_files.KINDS)} files with texts of at least {survey.MIN_BYTES} bytes.",
     )
 
@@ -202,6 +203,12 @@ def _fresh(work: _Work, folder: pathlib.Path) -> tuple[selection.Chosen, packing
     if left or chosen.cut:
         cut = ", and the only one that is learnt is cut" if chosen.cut else ""
         work.progress.warn(f"{left} of {len(order)} documents do not fit into {budget} tokens{cut}")
+        undated = len(order) - len(work.fresh.seen.dates)
+        if undated and work.wanted.sampling is env.Sampling.NEWEST:
+            work.progress.warn(
+                f"{undated} of {len(order)} documents have no usable date and are the last to be learnt; dates are "
+                f"looked for in the fields {', '.join(documents.DATE_FIELDS)}"
+            )
     return chosen, packed
 
 
@@ -209,6 +216,12 @@ def _replay(work: _Work, folder: pathlib.Path, fresh_tokens: int) -> packing.Blo
     """Replay: drawn by seed, as much as its share asks for beside the new text that was found."""
     if work.replay is None or not work.replay_share:
         return _writer(work, folder).close()
+    known = work.replay.seen.lengths.keys()
+    if again := len(known & work.fresh.seen.lengths.keys()):
+        work.progress.warn(
+            f"{work.wanted.replay}: {again} of {len(known)} documents of replay stand among the new; "
+            "what is new keeps nothing that was known before"
+        )
     wanted = round(fresh_tokens * work.replay_share / (1 - work.replay_share))
     budget = min(wanted, work.wanted.max_tokens - fresh_tokens)
     order = survey.order(work.replay.seen, sampling=env.Sampling.UNIFORM, seed=work.wanted.seed)

@@ -50,7 +50,7 @@ def _has_words(text: str, wanted: str) -> bool:
 def _matched(item: suites.Item, text: str, *, whole: bool) -> str | None:
     search = regex.fullmatch if whole else regex.search
     try:
-        found = search(item.pattern, text, timeout=suites.MATCH_SECONDS)
+        found = search(answers.composed(item.pattern or ""), answers.composed(text), timeout=suites.MATCH_SECONDS)
     except TimeoutError as error:
         raise failures.StageError(
             "EvaluationUnreadable",

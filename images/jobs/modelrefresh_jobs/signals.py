@@ -1,5 +1,6 @@
 """SIGTERM, the way Kubernetes asks a stage to leave, and SIGINT (Ctrl-C), the way a person does.
 
+SIGHUP, when the person's terminal goes away, is such a request too, unless `nohup` took it off.
 By default the main thread is interrupted with `Preempted`, so that `finally` blocks clean up.
 A stage that has something to save first says so with `deferred()`: inside it the signal only
 raises a flag and calls back, and a second Ctrl-C does not wait. Knows nothing of what a stage
@@ -27,9 +28,10 @@ _STATE = _State()
 
 
 def install() -> None:
-    """Take over SIGTERM and SIGINT; call once from the main thread."""
+    """Take over SIGTERM, SIGINT and a SIGHUP that is not ignored; call once from the main thread."""
     _STATE.requested.clear()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    is_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    for number in (signal.SIGTERM, signal.SIGINT, *(() if is_nohup else (signal.SIGHUP,))):
         signal.signal(number, _on_signal)
 
 

@@ -115,7 +115,7 @@ def _item(suite: env.SuiteInput, line: bytes, *, where: str) -> Item:
     second = "answer" if suite.task is env.Task.QUESTION_ANSWERING else "pattern"
     for name in ("question", second):
         if not isinstance(record.get(name), str) or not record[name].strip():
-            seen = repr(record.get(name))[:_SHOWN]
+            seen = repr(record[name])[:_SHOWN] if name in record else f"missing among {failures.short(sorted(record))}"
             raise _unreadable(suite, f'{where}: {name} is {seen}; {suite.task} expects "question" and "{second}" texts')
     identity = record.get("id")
     if not isinstance(identity, str | int | float | None):

@@ -63,11 +63,11 @@ def take(source: Iterable[documents.Document], *, today: dt.date) -> Survey:
     for document in source:
         count += 1
         digest, _ = sieve.sort(document.text)
-        if digest and document.date and dates.is_plausible(document.date, today=today):
+        if document.date is None or not dates.is_plausible(document.date, today=today):
+            unusable += document.claims_date
+        elif digest:
             # A text that comes twice is as new as its newest record, whatever the order of files.
             when[digest] = max(dates.seconds(document.date), when.get(digest, dates.seconds(document.date)))
-        else:
-            unusable += document.claims_date
     return Survey(documents=count, dropped=sieve.dropped, lengths=sieve.lengths, dates=when, unusable_dates=unusable)
 
 

@@ -1,8 +1,12 @@
 """Words of a text, for comparing texts: runs of letters, digits and marks, without case and punctuation.
 
+A letter is one letter however it is composed in Unicode.
+
 Scripts that are written without spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese and their
 kin) have no such runs; there each character stands for a word. Knows no language and no stem.
 """
+
+import unicodedata
 
 import regex  # type: ignore[import-untyped]
 
@@ -18,5 +22,5 @@ _WORD = regex.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 
 def split(text: str) -> list[str]:
     """The words of a text in order."""
-    found: list[str] = _WORD.findall(text.lower())
+    found: list[str] = _WORD.findall(unicodedata.normalize("NFC", text.lower()))
     return found
