@@ -48,7 +48,13 @@ def targets(root: pathlib.Path) -> list[Target]:
             **text,
         ),
         Target(name="termination message", files=ends, use=lambda name: _folded(root / name), total=True, **text),
-        Target(name="status", files=("refresh.json", "version.json"), use=lambda name: _status(root / name), total=True, **text),
+        Target(
+            name="status",
+            files=("refresh.json", "version.json"),
+            use=lambda name: _status(root / name),
+            total=True,
+            **text,
+        ),
     ]
 
 
@@ -98,10 +104,25 @@ def _status(path: pathlib.Path) -> None:
 def _summaries() -> dict[Stage, dict[str, Any]]:
     digest = "d" * 64
     score = result.Score(
-        suite="facts", metric="exact_match", items=6, candidate=0.5, incumbent=0.25, difference=0.25, error=0.1, gains=2, losses=1
+        suite="facts",
+        metric="exact_match",
+        items=6,
+        candidate=0.5,
+        incumbent=0.25,
+        difference=0.25,
+        error=0.1,
+        gains=2,
+        losses=1,
     )
     train = result.TrainSummary(
-        steps=5, tokens=99, first_loss=2.0, last_loss=1.0, seconds=1.5, tokens_per_second=66.0, start_fingerprint=digest, passes=1.0
+        steps=5,
+        tokens=99,
+        first_loss=2.0,
+        last_loss=1.0,
+        seconds=1.5,
+        tokens_per_second=66.0,
+        start_fingerprint=digest,
+        passes=1.0,
     )
     prepare = result.PrepareSummary(
         fingerprint=digest, unchanged=False, documents=9, kept=8, dropped={"empty": 1}, tokens=99, replay_tokens=0, blocks=3,

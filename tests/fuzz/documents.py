@@ -39,7 +39,7 @@ def damaged(draw: random.Random, name: str, content: bytes) -> bytes | None:
 
 def _document(draw: random.Random, text: bytes) -> bytes:
     changed = _odd(draw, json.loads(text))
-    rendered = json.dumps(changed, ensure_ascii=draw.random() < 0.5)  # noqa: PLR2004 -- an even chance
+    rendered = json.dumps(changed, ensure_ascii=draw.random() < 0.5)
     holes = json.dumps(_HOLE), json.dumps(_HOLE, ensure_ascii=False)
     for hole in holes:
         rendered = rendered.replace(hole, draw.choice(_RAW))
@@ -48,7 +48,7 @@ def _document(draw: random.Random, text: bytes) -> bytes:
 
 def _odd(draw: random.Random, value: Any) -> Any:  # noqa: ANN401 -- JSON
     """The value with a hole or another key at one place, most often deep within."""
-    if not isinstance(value, dict | list) or not value or draw.random() < 0.1:  # noqa: PLR2004
+    if not isinstance(value, dict | list) or not value or draw.random() < 0.1:
         return _HOLE
     keys = list(value) if isinstance(value, dict) else list(range(len(value)))
     key, changed = draw.choice(keys), dict(value) if isinstance(value, dict) else list(value)

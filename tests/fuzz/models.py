@@ -11,8 +11,22 @@ import transformers
 from modelrefresh.contract import artifacts, env, result
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh_jobs import (
-    data_files, documents, extract, folding, intake, merge, outcome, packing, preflight, prompts, sealed, suites, survey,
-    trained, training_checkpoints, training_record,
+    data_files,
+    documents,
+    extract,
+    folding,
+    intake,
+    merge,
+    outcome,
+    packing,
+    preflight,
+    prompts,
+    sealed,
+    suites,
+    survey,
+    trained,
+    training_checkpoints,
+    training_record,
 )  # fmt: skip
 from modelrefresh_jobs.failures import StageError
 from modelrefresh_jobs.tensors import Reader
@@ -73,7 +87,13 @@ def _asked(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
     small = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
     return [
         Target(name="instruct model's small files", folder=folder, files=_MANNERS, use=ask, weight=3),
-        Target(name="start model's small files", folder=start, files=small, use=lambda _: preflight.check(request, asked), weight=2),
+        Target(
+            name="start model's small files",
+            folder=start,
+            files=small,
+            use=lambda _: preflight.check(request, asked),
+            weight=2,
+        ),
     ]
 
 
@@ -83,7 +103,9 @@ def _weights(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
     builders.resharded(pair.base, sharded)
     shards = tuple(path.name for path in sorted(sharded.glob("*.safetensors"))[:2])
     start, folder = intake.accept(pair.base), root / "adapter"
-    settings = peft.LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM", alpha_pattern={"q_proj": 4})
+    settings = peft.LoraConfig(
+        r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM", alpha_pattern={"q_proj": 4}
+    )
     peft.get_peft_model(transformers.AutoModelForCausalLM.from_pretrained(pair.base), settings).save_pretrained(folder)
 
     def pass_over(base: pathlib.Path) -> None:
@@ -100,19 +122,44 @@ def _weights(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
 
     index = (*shards, "model.safetensors.index.json", "config.json")
     return [
-        Target(name="one file of weights", folder=whole, files=("config.json", "model.safetensors"), use=lambda _: pass_over(whole), weight=2),
-        Target(name="shards and index", folder=sharded, files=index, use=lambda _: intake.fingerprint(sharded), weight=2),
-        Target(name="adapter", folder=folder, files=("adapter_config.json", "adapter_model.safetensors"), use=fold, weight=3),
-        Target(name="training's model", folder=whole, files=("config.json", "model.safetensors"), use=lambda _: trained.accept(whole, start)),
+        Target(
+            name="one file of weights",
+            folder=whole,
+            files=("config.json", "model.safetensors"),
+            use=lambda _: pass_over(whole),
+            weight=2,
+        ),
+        Target(
+            name="shards and index", folder=sharded, files=index, use=lambda _: intake.fingerprint(sharded), weight=2
+        ),
+        Target(
+            name="adapter",
+            folder=folder,
+            files=("adapter_config.json", "adapter_model.safetensors"),
+            use=fold,
+            weight=3,
+        ),
+        Target(
+            name="training's model",
+            folder=whole,
+            files=("config.json", "model.safetensors"),
+            use=lambda _: trained.accept(whole, start),
+        ),
     ]
 
 
 def _residual(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
-    request = builders.request(root, env.Stage.EXTRACT, extract=env.ExtractInput(base=builders.uri(pair.base), instruct=builders.uri(pair.instruct)))
+    request = builders.request(
+        root,
+        env.Stage.EXTRACT,
+        extract=env.ExtractInput(base=builders.uri(pair.base), instruct=builders.uri(pair.instruct)),
+    )
     stored = builders.workspace_of(root).residual(extract.run(request, builders.quiet(env.Stage.EXTRACT)).digest)
     before = {name: (stored / name).read_bytes() for name in (artifacts.MANIFEST,)}
     names = sorted(path.relative_to(stored).as_posix() for path in stored.rglob("*") if path.is_file())
-    asked = env.PrepareInput(base=builders.uri(pair.base), data="", sequence_length=32, max_tokens=1000, residual=stored.name)
+    asked = env.PrepareInput(
+        base=builders.uri(pair.base), data="", sequence_length=32, max_tokens=1000, residual=stored.name
+    )
     prepare = builders.request(root, env.Stage.PREPARE, prepare=asked)
     resealed = [name for name in names if name.endswith((".json", ".safetensors")) and name != artifacts.MANIFEST]
 
@@ -141,7 +188,9 @@ def _residual(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
 
 def _left(root: pathlib.Path) -> list[Target]:
     corpora.prepared(root, root / "models" / "base")
-    request = builders.request(root, env.Stage.TRAIN, train=env.TrainInput(start="file:///b", method=env.Method.LORA, sequence_length=32))
+    request = builders.request(
+        root, env.Stage.TRAIN, train=env.TrainInput(start="file:///b", method=env.Method.LORA, sequence_length=32)
+    )
     places = training_record.layout(request)
     point = places.checkpoints / "checkpoint-5"
     point.mkdir(parents=True)

@@ -53,7 +53,7 @@ def trials(target: Target, *, count: int, seed: int) -> Iterator[Trial]:
         try:
             target.use(mutant.name)
             error = None
-        except BaseException as raised:  # noqa: BLE001 -- a panic of a compiled library is no Exception
+        except BaseException as raised:
             if isinstance(raised, KeyboardInterrupt):
                 raise
             error = raised
