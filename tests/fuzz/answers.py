@@ -125,8 +125,8 @@ def _summaries() -> dict[Stage, dict[str, Any]]:
         passes=1.0,
     )
     prepare = result.PrepareSummary(
-        fingerprint=digest, unchanged=False, documents=9, kept=8, dropped={"empty": 1}, tokens=99, replay_tokens=0, blocks=3,
-        newest="2026-01-01", overlap={"facts": 0.5}, cut=0,
+        fingerprint=digest, unchanged=False, documents=9, kept=8, dropped={"empty": 1}, tokens=99, replay_tokens=0,
+        blocks=3, newest="2026-01-01", overlap={"facts": 0.5}, cut=0,
     )  # fmt: skip
     merge = result.MergeSummary(digest=digest, parameters=9, bytes=36, drift=0.1, residual_norm=0.2, alignment=0.0)
     extract = result.ExtractSummary(

@@ -155,7 +155,7 @@ def _residual(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
         extract=env.ExtractInput(base=builders.uri(pair.base), instruct=builders.uri(pair.instruct)),
     )
     stored = builders.workspace_of(root).residual(extract.run(request, builders.quiet(env.Stage.EXTRACT)).digest)
-    before = {name: (stored / name).read_bytes() for name in (artifacts.MANIFEST,)}
+    manifest = (stored / artifacts.MANIFEST).read_bytes()
     names = sorted(path.relative_to(stored).as_posix() for path in stored.rglob("*") if path.is_file())
     asked = env.PrepareInput(
         base=builders.uri(pair.base), data="", sequence_length=32, max_tokens=1000, residual=stored.name
@@ -166,9 +166,9 @@ def _residual(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
     def check(_name: str) -> None:
         preflight.check_bytes(preflight.check(prepare, asked))
 
-    def store(name: str) -> None:
-        if name not in before:
-            sealed.seal(sealed.Draft(path=stored, kind="residual", parents={}), target=stored)
+    def store(_name: str) -> None:
+        (stored / artifacts.MANIFEST).unlink()
+        sealed.seal(sealed.Draft(path=stored, kind="residual", parents={}), target=stored)
         try:
             ingredients = merge.Ingredients(
                 start=pair.base, trained=pair.trained, residual=stored, strategy=env.Strategy.RESIDUAL, scale=1.0,
@@ -178,7 +178,7 @@ def _residual(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
                 merge.store(ingredients, made, progress=builders.quiet(env.Stage.MERGE), target=root / "merged" / "v")
             shutil.rmtree(root / "merged" / "v")
         finally:
-            (stored / artifacts.MANIFEST).write_bytes(before[artifacts.MANIFEST])
+            (stored / artifacts.MANIFEST).write_bytes(manifest)
 
     return [
         Target(name="stored residual", folder=stored, files=tuple(names), use=check, weight=2),
