@@ -1,12 +1,14 @@
 """Damaged copies of whole files: what disks, transfers, editors and exports do to them, drawn by seed.
 
 Give it whole files by name; it yields damaged ones under the same kind of name. Knows bytes and
-encodings, nothing of what reads them: who uses it says what is expected.
+encodings, `documents` JSON; nothing of what reads them: who uses it says what is expected.
 """
 
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+
+from tests.fuzz import documents
 
 _ENCODINGS = ("utf-16", "utf-16-be", "utf-32", "latin-1", "cp1252", "utf-8-sig", "utf-7")
 _SPLICES = (
@@ -15,6 +17,8 @@ _SPLICES = (
     b"\x28\xb5\x2f\xfd", b"9999-12-31T23:59:59-05:00", b"0001-01-01T00:00:00+01:00", "\u2028".encode(), b"$" * 70_000,
 )  # fmt: skip
 """What parsers stumble over: signs of other formats, ends of ranges, depth, half characters, long runs."""
+_AS_JSON = 0.6
+"""Share of JSON files that stay JSON, or nearly."""
 Draw = random.Random
 
 
@@ -36,6 +40,10 @@ def mutants(whole: Mapping[str, bytes], *, count: int, seed: int) -> Iterator[Mu
     for number in range(count):
         name = names[number % len(names)]
         content, steps = whole[name], []
+        odd = documents.damaged(draw, name, content) if draw.random() < _AS_JSON else None
+        if odd is not None:
+            yield Mutant(name=name, content=odd, how=f"seed {seed}, number {number}: {name} odd JSON")
+            continue
         for _ in range(draw.choice((1, 1, 1, 2, 3))):
             way = draw.choice(_WAYS)
             content = way(draw, content, whole[draw.choice(names)])

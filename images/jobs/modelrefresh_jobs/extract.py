@@ -145,7 +145,7 @@ def read_card(folder: pathlib.Path) -> Card:
     try:
         sealed.verify(folder, deep=False)
         card = codec.from_document(Card, json.loads((folder / CARD).read_text()))
-    except (sealed.BrokenSealError, OSError, ValueError) as error:
+    except (sealed.BrokenSealError, OSError, ValueError, RecursionError) as error:
         message = f"{folder}: not a whole residual: {error}; extract it again"
         raise StageError("ResidualIncompatible", message) from error
     if card.encoding != "xor":

@@ -92,10 +92,14 @@ def accept(folder: pathlib.Path, start: Model) -> Adapter:
     _drop_copies(replaced, start)
     if faults := [*_misfits(pairs, start), *_misplaced(replaced, start)]:
         raise StageError("ResidualIncompatible", f"{folder}: does not fit {start.folder}: {few(faults)}")
-    folded = {
-        name: Factors(a=pair["A"], b=pair["B"], scaling=_scaling(config, name.removesuffix(".weight"), pair["A"]))
-        for name, pair in pairs.items()
-    }
+    try:
+        folded = {
+            name: Factors(a=pair["A"], b=pair["B"], scaling=_scaling(config, name.removesuffix(".weight"), pair["A"]))
+            for name, pair in pairs.items()
+        }
+    except (ValueError, TypeError, OverflowError, RecursionError, re.error) as error:
+        message = f"{folder / model_files.ADAPTER_CONFIG}: lora_alpha or alpha_pattern: {error!s:.200}"
+        raise StageError("ResidualIncompatible", f"{message}; expected numbers, by regular expressions") from error
     return Adapter(folded=folded, replaced=replaced)
 
 
@@ -145,8 +149,14 @@ def _patterned(patterns: object, module: str, default: object) -> float:
     # The same rule as peft's: a key is a regular expression for the end of the module's name.
     for key, value in (patterns if isinstance(patterns, dict) else {}).items():
         if re.match(rf"(.*\.)?({key})$", module):
-            return float(value)
-    return float(str(default))
+            return _finite(value)
+    return _finite(default)
+
+
+def _finite(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"saw {value!r:.80}, which is no number")
+    return float(value)
 
 
 def _refuse_adapted_embedding(folder: pathlib.Path, replaced: Mapping[str, Tensor]) -> None:
@@ -202,6 +212,8 @@ def _misfits(pairs: Mapping[str, Mapping[str, Tensor]], start: Model) -> list[st
             faults.append(f"{name}: only lora_{next(iter(pair))}")
         elif name not in start.tensors:
             faults.append(f"{name}: not in the start model")
+        elif any(len(one.shape) != 2 or 0 in one.shape for one in pair.values()):  # noqa: PLR2004 -- matrices
+            faults.append(f"{name}: B {list(pair['B'].shape)} and A {list(pair['A'].shape)} are no two matrices")
         elif [pair["B"].shape[0], pair["A"].shape[1]] != list(start.tensors[name].shape):
             seen = f"B {list(pair['B'].shape)} A {list(pair['A'].shape)}"
             faults.append(f"{name}: {seen} against {list(start.tensors[name].shape)}")

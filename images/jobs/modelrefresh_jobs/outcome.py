@@ -118,7 +118,7 @@ def earlier(request: env.StageInput) -> result.Result | None:
         if (folder / REQUEST).read_text() != _identity(request):
             return None
         found = result.parse((folder / artifacts.RESULT).read_text())
-    except (FileNotFoundError, codec.CodecError):
+    except (FileNotFoundError, ValueError):  # a damaged record is none
         return None
     return found if found.exit_code is ExitCode.OK else None
 

@@ -8,10 +8,13 @@ and keeps documents from seeing each other. Knows nothing of text or tokenizers.
 """
 
 import pathlib
+import tokenize
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+
+from modelrefresh_jobs.failures import StageError
 
 REST, START, PADDING = 0, 1, 2
 TOKENS, MARKS = "tokens.npy", "marks.npy"
@@ -91,8 +94,21 @@ def interleave(fresh: int, replay: int) -> Iterator[tuple[bool, int]]:
 
 
 def load(folder: pathlib.Path) -> Blocks:
-    """Tokens and marks of a packed folder as memory maps."""
-    return np.load(folder / TOKENS, mmap_mode="r"), np.load(folder / MARKS, mmap_mode="r")
+    """Tokens and marks of a packed folder as memory maps.
+
+    Raises:
+        StageError: DataUnreadable, damaged on the disk.
+    """
+    try:
+        tokens, marks = (np.lib.format.open_memmap(folder / name, mode="r") for name in (TOKENS, MARKS))
+    except (ValueError, SyntaxError, tokenize.TokenError) as error:  # whatever numpy's reader of headers raises
+        message = f"{folder}: its packed blocks are damaged ({error}); remove the folder, the run packs them again"
+        raise StageError("DataUnreadable", message) from error
+    fits = tokens.ndim == marks.ndim == 2 and tokens.shape == marks.shape and tokens.dtype.kind in "iu"  # noqa: PLR2004
+    if not fits or marks.dtype.kind not in "iu":
+        seen = f"tokens {tokens.dtype}{list(tokens.shape)}, marks {marks.dtype}{list(marks.shape)}"
+        raise StageError("DataUnreadable", f"{folder}: its packed blocks are damaged: {seen}; remove the folder")
+    return tokens, marks
 
 
 def positions(marks: Array) -> Array:

@@ -116,7 +116,7 @@ def read(folder: pathlib.Path) -> Manifest:
         manifest = codec.from_document(Manifest, json.loads(path.read_text()))
     except (FileNotFoundError, NotADirectoryError):
         raise BrokenSealError(f"{folder}: no {artifacts.MANIFEST}, so nothing was finished here") from None
-    except (ValueError, codec.CodecError) as error:
+    except (ValueError, RecursionError) as error:
         raise BrokenSealError(f"{path}: damaged: {error}") from error
     if digest(manifest.files) != manifest.digest:
         raise BrokenSealError(f"{path}: its file list does not give its digest {manifest.digest}")

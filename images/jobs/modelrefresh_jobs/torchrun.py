@@ -89,9 +89,8 @@ def _wait(
     while True:
         code = process.poll()
         seen = training_record.read(position)
-        if seen != before:
-            figures = {name: float(seen[name]) for name in training_record.FIGURES if name in seen}
-            progress.report(int(seen["done"]), int(seen["total"]), unit="steps", **figures)
+        if seen and seen != before:
+            progress.report(seen.done, seen.total, unit="steps", **seen.figures)
             before = seen
         if code is not None:
             return code

@@ -183,7 +183,7 @@ def _resume_point(
     trainer: Trainer, places: training_record.Layout, parents: Mapping[str, str]
 ) -> tuple[pathlib.Path | None, int]:
     before = training_record.read(places.position)
-    reached = int(before.get("done", 0)) if training_record.fits(before.get("made_from", {}), parents) else 0
+    reached = before.done if before and training_record.fits(before.made_from, parents) else 0
     found = training_checkpoints.newest(places.checkpoints, parents=parents)
     at = training_checkpoints.step(found) if found else 0
     # All processes have looked before the first one cleans up.

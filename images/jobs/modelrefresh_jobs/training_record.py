@@ -11,7 +11,6 @@ import os
 import pathlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
 
 from modelrefresh.contract import artifacts, codec, env
 from modelrefresh_jobs.progress import Progress
@@ -21,6 +20,17 @@ FIGURES = ("loss", "learning_rate", "tokens_per_second")
 
 _SHAPELESS = frozenset({"checkpoint_seconds", "sequence_length"})
 """Settings that change no weight, or that the blocks tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """How far a training has come."""
+
+    done: int
+    """Steps."""
+    total: int
+    figures: Mapping[str, float]
+    made_from: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +85,15 @@ def write(path: pathlib.Path, progress: Progress, *, parents: Mapping[str, str])
     partial.replace(path)
 
 
-def read(path: pathlib.Path) -> dict[str, Any]:
-    """The last position on record; empty without a readable one."""
+def read(path: pathlib.Path) -> Position | None:
+    """The last position on record; None without a readable one, since no weight depends on it."""
     try:
         found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return Position(
+            done=int(found["done"]),
+            total=int(found["total"]),
+            figures={name: float(found[name]) for name in FIGURES if name in found},
+            made_from=dict(found.get("made_from", {})),
+        )
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
+        return None

@@ -54,11 +54,17 @@ def _excerpt(limit: int) -> pydantic.BeforeValidator:
 
 
 def _as_text(value: object) -> object:
-    return f"{value:.{_DECIMALS}f}" if isinstance(value, int | float) else value
+    try:
+        return f"{value:.{_DECIMALS}f}" if isinstance(value, int | float) else value
+    except OverflowError as error:
+        raise ValueError(str(error)) from error  # pydantic knows no other as a refusal
 
 
 def _whole_seconds(moment: datetime.datetime) -> datetime.datetime:
-    return moment.astimezone(datetime.UTC).replace(microsecond=0)
+    try:
+        return moment.astimezone(datetime.UTC).replace(microsecond=0)
+    except OverflowError as error:
+        raise ValueError(str(error)) from error
 
 
 def _rfc3339(moment: datetime.datetime) -> str:

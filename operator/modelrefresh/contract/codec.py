@@ -104,7 +104,10 @@ def _parse(hint: Any, value: object, *, path: str) -> object:  # noqa: ANN401 --
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
             raise _mismatch(hint, value, path=path)
-        return {str(key): _parse(arguments[1], item, path=f"{path}.{key}") for key, item in value.items()}
+        return {
+            str(_parse(str, key, path=path)): _parse(arguments[1], item, path=f"{path}.{key}")
+            for key, item in value.items()
+        }
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return from_document(hint, value, path=path)
     parse = _parse_enum if issubclass(hint, enum.Enum) else _parse_scalar
@@ -133,7 +136,10 @@ def _parse_enum(hint: type[enum.Enum], value: object, *, path: str) -> enum.Enum
 
 def _parse_scalar(hint: type, value: object, *, path: str) -> object:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise CodecError(f"{path}: expected float, saw an integer beyond all of them") from None
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise _mismatch(hint, value, path=path)
     if isinstance(value, str) and not value.isprintable() and _is_broken(value):

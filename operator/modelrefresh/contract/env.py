@@ -275,7 +275,7 @@ def parse(text: str) -> StageInput:
     """
     try:
         document = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise codec.CodecError(f"{INPUT_VARIABLE}: not JSON: {error}") from error
     request = codec.from_document(StageInput, document)
     section = "import_" if request.stage is Stage.IMPORT else request.stage.value

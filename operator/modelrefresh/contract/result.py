@@ -203,6 +203,6 @@ def parse(text: str) -> Result:
     """
     try:
         document = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise codec.CodecError(f"result: not JSON: {error}") from error
     return codec.from_document(Result, codec.known(Result, document))
