@@ -25,9 +25,10 @@ def an_evaluation(**gate: str) -> Evaluation:
 
 
 def a_score(*, gains: int | None = 60, losses: int | None = 20, items: int = 400, **other: object) -> Score:
-    """A measurement of the one suite, the incumbent at one half."""
+    """A measurement of the one suite, the incumbent at one half of the items."""
     difference = round(((gains or 0) - (losses or 0)) / max(1, items), 6)
-    values = {"incumbent": 0.5, "candidate": 0.5 + difference, "difference": difference, "error": 0.01}
+    half = round(items // 2 / max(1, items), 6)
+    values = {"incumbent": half, "candidate": half + difference, "difference": difference, "error": 0.01}
     values |= {"suite": "knowledge", "metric": "exact_match", "items": items, "gains": gains, "losses": losses}
     return Score(**{**values, **other})  # type: ignore[arg-type]
 
