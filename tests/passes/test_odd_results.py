@@ -98,7 +98,9 @@ def test_a_success_that_cannot_be_used_is_tried_as_often_as_a_failure_and_told(
     assert place.served() in (None, world.STOCK)
 
 
-@pytest.mark.parametrize("text", ["", "\n", "Killed", '{"stage": "train"', "[1]", '{"stage": "train", "run": NaN}', "5"])
+@pytest.mark.parametrize(
+    "text", ["", "\n", "Killed", '{"stage": "train"', "[1]", '{"stage": "train", "run": NaN}', "5"]
+)
 def test_a_pod_that_ends_well_without_a_result_costs_an_attempt_and_its_pause(text: str) -> None:
     place = World()
     place.held.add(Stage.TRAIN)

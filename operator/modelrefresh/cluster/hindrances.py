@@ -23,6 +23,7 @@ _POD_NAME: Final = re.compile(r'\bpods? "[^"]*"')
 _LONG_AGO: Final = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 _WARNINGS: Final = 3
 """So many texts are told; what is new at every try in a way that `constant` does not know must not fill a condition."""
+_EVENTS: Final = 250
 _SILENT: Final = "no event says why; look at the Job controller"
 
 
@@ -117,12 +118,13 @@ async def _warning(port: Port, document: Document) -> str:
     metadata = document["metadata"]
     events: list[Document] = []
     try:
-        # One page: an object has few events, for those that repeat are counted.
+        # An object has few events, for those that repeat are counted; whoever makes many holds nobody up.
         async for page in port.pages(
             kinds.EVENT, namespace=metadata["namespace"], fields=f"involvedObject.uid={metadata['uid']}"
         ):
-            events = page
-            break
+            events += page
+            if len(events) >= _EVENTS:
+                break
     except errors.ForbiddenError as error:
         LOGGER.warning("what hinders %s cannot be read: %s", metadata["name"], error)
         return "its events may not be read; grant the operator the verb list on events"

@@ -186,6 +186,9 @@ def _checked(stage: StageRecord, said: Result, evaluation: Evaluation | None) ->
     """The facts of a success, or why there are none."""
     try:
         facts = _facts(said, evaluation)
+        if said.extract is not None:
+            # The status of an InstructionResidual takes in all of it.
+            ResidualStatus.model_validate(dataclasses.asdict(said.extract))
     except pydantic.ValidationError as error:
         wrong = error.errors(include_url=False)[0]
         place = ".".join(str(step) for step in wrong["loc"])
@@ -201,9 +204,7 @@ def _checked(stage: StageRecord, said: Result, evaluation: Evaluation | None) ->
 def _facts(result: Result, evaluation: Evaluation | None) -> dict[str, Any] | None:
     """Fields of the stage record that a success fills; None if the stage's summary is missing."""
     match result:
-        case Result(extract=ExtractSummary() as summary):
-            return {"digest": ResidualStatus.model_validate(dataclasses.asdict(summary)).digest}
-        case Result(import_=ImportSummary(digest=digest)):
+        case Result(extract=ExtractSummary(digest=digest)) | Result(import_=ImportSummary(digest=digest)):
             return {"digest": digest}
         case Result(prepare=PrepareSummary() as summary):
             most_first = sorted(summary.overlap.items(), key=lambda item: (-item[1], item[0]))

@@ -88,7 +88,9 @@ def _by_code(job: JobSeen, said: str) -> Answer:
         )
     (turn, reason), stated = _BY_CODE[ExitCode(job.exit_code)], _stated(job)
     if job.exit_code == ExitCode.OK:
-        text = f"it ended well, but its result cannot be used: {said}; is the profile's image of the operator's release?"
+        text = (
+            f"it ended well, but its result cannot be used: {said}; is the profile's image of the operator's release?"
+        )
         return Answer(turn=turn, reason=reason, message=text)
     if stated is Reason.INPUT_INVALID:
         text = f"the profile's image is of another release than the operator, give both the same: {said}"
