@@ -101,7 +101,8 @@ async def _carry_out(port: Port, document: Document, this: Pass[S, P], plan: P) 
     else:
         told = this.status(plan)
         if refusal:
-            with contextlib.suppress(errors.NotFoundError):
+            # Gone, or changed by what was just done, as by the finalizer: then the next pass takes it back.
+            with contextlib.suppress(errors.NotFoundError, errors.ConflictError):
                 await _record(port, document, told)
         await _tell(port, document, this, told)
     finally:

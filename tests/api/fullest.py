@@ -63,6 +63,7 @@ def _stage(stage: Stage) -> StageRecord:
         message=LONG,
         progress="100%",
         digest=DIGEST,
+        incumbent=DIGEST if stage is Stage.EVALUATE else None,
         warnings=(LONG,) * 4,
         prepare=prepare if stage is Stage.PREPARE else None,
         train=train if stage is Stage.TRAIN else None,

@@ -33,10 +33,17 @@ def hold_job(cluster: FakeCluster, namespace: str, name: str, *, message: str = 
     _job_status(cluster, namespace, name, {"active": 1, "ready": 0, "startTime": _time(cluster)})
 
 
-def refuse_image(cluster: FakeCluster, namespace: str, name: str, *, message: str = "manifest unknown") -> None:
+def refuse_image(
+    cluster: FakeCluster,
+    namespace: str,
+    name: str,
+    *,
+    message: str = "manifest unknown",
+    word: str = "ImagePullBackOff",
+) -> None:
     """The Job's image cannot be pulled."""
     pod = _pod(cluster, namespace, name, 0)
-    state = {"waiting": {"reason": "ImagePullBackOff", "message": message}}
+    state = {"waiting": {"reason": word, "message": message}}
     _pod_status(cluster, pod, {"phase": "Pending", "containerStatuses": [_container(pod, state)]})
     _job_status(cluster, namespace, name, {"active": 1, "ready": 0, "startTime": _time(cluster)})
 
@@ -52,15 +59,23 @@ def refuse_pods(cluster: FakeCluster, namespace: str, name: str, *, message: str
 
 def stick_pod(cluster: FakeCluster, namespace: str, name: str, *, message: str) -> None:
     """The Job's pod has a node, whose kubelet cannot mount a volume of it and says so in an event only."""
+    is_new = not _pods(cluster, namespace, name)
     pod = _pod(cluster, namespace, name, 0)
     placed = {"type": "PodScheduled", "status": "True"}
     state = {"waiting": {"reason": "ContainerCreating"}}
     _pod_status(
         cluster, pod, {"phase": "Pending", "conditions": [placed], "containerStatuses": [_container(pod, state)]}
     )
-    _event(cluster, pod, reason="Scheduled", message="assigned", severity="Normal")
+    if is_new:
+        _event(cluster, pod, reason="Scheduled", message="assigned", severity="Normal")
     _event(cluster, pod, reason="FailedMount", message=message)
     _job_status(cluster, namespace, name, {"active": 1, "ready": 0, "startTime": _time(cluster)})
+
+
+def attach_volume(cluster: FakeCluster, namespace: str, name: str, *, volume: str) -> None:
+    """A volume of the Job's pod is attached to its node, which an event says."""
+    text = f"AttachVolume.Attach succeeded for volume {volume}"
+    _event(cluster, _pod(cluster, namespace, name, 0), reason="SuccessfulAttachVolume", message=text, severity="Normal")
 
 
 def finish_job(cluster: FakeCluster, namespace: str, name: str, *, exit_code: int = 0, message: str = "") -> None:
@@ -194,7 +209,8 @@ def _end_pods(cluster: FakeCluster, namespace: str, job: str, *, status: Documen
 
 
 def _container(pod: Document, state: dict[str, Any]) -> dict[str, Any]:
-    return {"name": pod["spec"]["containers"][0]["name"], "state": state, "restartCount": 0}
+    container = pod["spec"]["containers"][0]
+    return {"name": container["name"], "image": container["image"], "state": state, "restartCount": 0}
 
 
 def _pod_status(cluster: FakeCluster, pod: Document, status: Document) -> None:

@@ -25,9 +25,10 @@ def an_evaluation(**gate: str) -> Evaluation:
 
 
 def a_score(*, gains: int | None = 60, losses: int | None = 20, items: int = 400, **other: object) -> Score:
-    """A measurement of the one suite, the incumbent at one half."""
+    """A measurement of the one suite, the incumbent at one half of the items."""
     difference = round(((gains or 0) - (losses or 0)) / max(1, items), 6)
-    values = {"incumbent": 0.5, "candidate": 0.5 + difference, "difference": difference, "error": 0.01}
+    half = round(items // 2 / max(1, items), 6)
+    values = {"incumbent": half, "candidate": half + difference, "difference": difference, "error": 0.01}
     values |= {"suite": "knowledge", "metric": "exact_match", "items": items, "gains": gains, "losses": losses}
     return Score(**{**values, **other})  # type: ignore[arg-type]
 
@@ -35,7 +36,7 @@ def a_score(*, gains: int | None = 60, losses: int | None = 20, items: int = 400
 def graded(difference: float, *, error: float = 0.01, items: int = 400, **other: object) -> Score:
     """A measurement without counts, as of a graded metric or an older stage."""
     counts = {"gains": None, "losses": None, "items": items}
-    values = {**counts, "candidate": 0.5 + difference, "difference": difference, "error": error}
+    values = {**counts, "incumbent": 0.5, "candidate": 0.5 + difference, "difference": difference, "error": error}
     return a_score(**{**values, **other})  # type: ignore[arg-type]
 
 
@@ -135,6 +136,36 @@ def test_a_measurement_that_contradicts_itself_is_an_error(gate: dict[str, str],
     sound = a_score(right=240)
     assert verdict_of(an_evaluation(**gate), sound) is Verdict.PASS
     assert verdict_of(an_evaluation(**gate), dataclasses.replace(sound, **damage)) is Verdict.ERROR  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("candidate", "gains", "losses"),
+    [(0.1, 50, 0), (0.95, 10, 40), (0.5005, 20, 10), (0.0, 1, 0), (1.0, 0, 1)],
+    ids=["more-gained-than-right", "lost-and-right", "no-share", "gained-nothing-right", "lost-all-right"],
+)
+@pytest.mark.parametrize("gate", [{"minDifference": "-1"}, {"versus": "Absolute", "minScore": "0"}])
+def test_counts_of_flips_that_do_not_fit_the_score_are_an_error(
+    gate: dict[str, str], candidate: float, gains: int, losses: int
+) -> None:
+    difference = (gains - losses) / 100
+    incumbent = min(1.0, max(0.0, candidate - difference))
+    score = a_score(gains=gains, losses=losses, items=100, candidate=candidate, incumbent=incumbent)
+    score = dataclasses.replace(score, difference=candidate - incumbent)
+    assert verdict_of(an_evaluation(**gate), score) is Verdict.ERROR
+
+
+def test_every_count_that_can_be_fits_its_six_digits() -> None:
+    chance = random.Random(14)  # noqa: S311 -- inputs of a test
+    for _ in range(300):
+        items = chance.choice([1, 2, 3, 7, 163, 1000, 99_991])
+        gains = chance.randint(0, items)
+        losses = chance.randint(0, items - gains)
+        both = chance.randint(0, items - gains - losses)
+        figures = {"candidate": (both + gains) / items, "incumbent": (both + losses) / items}
+        figures["difference"] = (gains - losses) / items
+        rounded = {name: round(figure, 6) for name, figure in figures.items()}
+        score = a_score(gains=gains, losses=losses, items=items, **rounded)
+        assert verdict_of(an_evaluation(minDifference="-1"), score) is Verdict.PASS
 
 
 @pytest.mark.parametrize("score", [-0.1, 1.1, math.nan])

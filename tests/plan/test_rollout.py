@@ -89,6 +89,14 @@ def test_a_rollout_past_its_deadline_goes_back_and_holds_the_digest() -> None:
     )
 
 
+def test_a_clock_that_is_put_back_does_not_give_a_candidate_for_ever() -> None:
+    seen = with_newer(rolling(seen=True), digest=NEWER, settled=False, message="0 of 1")
+    earlier = NOW - datetime.timedelta(days=300)
+    status = decide(seen, earlier).status
+    late = decide(dataclasses.replace(seen, status=status), earlier + datetime.timedelta(seconds=1201))
+    assert (late.word.reason, late.status.held) == (Reason.ROLLED_BACK, (NEWER,))
+
+
 def test_the_way_back_is_not_abandoned_for_being_slow() -> None:
     status = rolling(STOCK, back=True, seen=True).but(held=(NEWER,))
     plan = decide(with_newer(status, digest=STOCK, settled=False), LATE)

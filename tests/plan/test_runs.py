@@ -80,6 +80,20 @@ def test_a_tick_opens_a_run() -> None:
     assert opened(plan.status) is TriggerKind.SCHEDULE
 
 
+@pytest.mark.parametrize("ahead", [datetime.timedelta(minutes=6), datetime.timedelta(days=400)])
+def test_a_clock_that_was_ahead_does_not_silence_the_schedule(ahead: datetime.timedelta) -> None:
+    status = decide(a_sight(SCHEDULED, status=ended(last_schedule_time=NOW + ahead)), NOW).status
+    plan = decide(a_sight(SCHEDULED, status=status), NOW + datetime.timedelta(hours=1))
+    assert opened(plan.status) is TriggerKind.SCHEDULE
+
+
+def test_a_tick_is_not_met_again_by_a_clock_that_is_a_little_behind() -> None:
+    tick = NOW + datetime.timedelta(hours=1)
+    before, after = (tick + datetime.timedelta(seconds=seconds) for seconds in (-2, 2))
+    status = decide(a_sight(SCHEDULED, status=ended(last_schedule_time=after)), before).status
+    assert opened(decide(a_sight(SCHEDULED, status=status), after).status) is None
+
+
 def test_a_schedule_that_is_new_does_not_fire_for_the_past() -> None:
     plan = decide(a_sight(SCHEDULED, status=ended()), NOW + datetime.timedelta(hours=5))
     assert opened(plan.status) is None

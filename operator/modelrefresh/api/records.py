@@ -205,6 +205,8 @@ class StageRecord(Record):
     """Such as 41%."""
     digest: Digest | None = None
     """Of the artifact it made."""
+    incumbent: Digest | None = None
+    """What the current attempt of evaluate was asked to compare with."""
     warnings: Annotated[tuple[Message, ...], pydantic.Field(max_length=4), first(4)] = ()
     """What the stage wants the model owner to look at, though nothing failed."""
     prepare: PrepareFacts | None = None

@@ -83,4 +83,5 @@ Account = Annotated[str, _excerpt(2048), pydantic.Field(max_length=2048)]
 Label = Annotated[str, pydantic.Field(max_length=253)]
 Digest = Annotated[str, pydantic.Field(max_length=80)]
 Measure = Annotated[str, pydantic.BeforeValidator(_as_text), pydantic.Field(max_length=24)]
-Count = Annotated[int, pydantic.Field(ge=0)]
+Count = Annotated[int, pydantic.Field(ge=0, le=2**53)]
+"""Up to where JSON numbers are exact; the API server would refuse the whole status for a larger one."""

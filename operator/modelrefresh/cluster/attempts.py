@@ -80,7 +80,7 @@ def _job(job: Document, pods: Sequence[Document]) -> JobSeen:
         state=state,
         profile=job["metadata"].get("annotations", {}).get(names.ANNOTATION_PROFILE, ""),
         deleting="deletionTimestamp" in job["metadata"],
-        exit_code=end.exit_code or None,
+        exit_code=end.exit_code,
         result=end.answer,
         message=_message(pods, end, said) or _suspended(job),
         disrupted=end.disrupted,
@@ -109,8 +109,8 @@ def _state(job: Document, pods: Sequence[Document]) -> JobState:
 def _speaker(ends: Sequence[Ending], state: JobState) -> Ending:
     """The ending that counts: the first that left a result where the stage succeeded, the culprit's where it failed."""
     if state is JobState.SUCCEEDED:
-        told = (end for end in ends if end.exit_code == 0 and end.answer is not None)
-        return min(told, key=lambda end: end.pod, default=Ending(pod=""))
+        told = (end for end in ends if end.exit_code == 0)
+        return min(told, key=lambda end: (end.answer is None, end.pod), default=Ending(pod=""))
     return endings.culprit(end for end in ends if end.exit_code != 0) or Ending(pod="")
 
 
@@ -123,14 +123,30 @@ def _finished(status: Document, failed: Document | None, pods: Sequence[Document
 def _message(pods: Sequence[Document], end: Ending, said: str) -> str:
     if end.exit_code and end.text:
         return _log(end.text)
+    if end.exit_code == 0 and end.fault:
+        return f"termination message of pod {end.pod}: {end.fault}"
     for pod in sorted(pods, key=lambda pod: pod["metadata"]["name"]):
         waiting = _waiting(pod)
+        if waiting.get("reason") in BAD_IMAGE:
+            return f"{unpullable(pod, endings.container(pod))}{_cause(waiting)}"
         if waiting.get("reason") in STUCK:
             return f"pod {pod['metadata']['name']}: {waiting['reason']}: {waiting.get('message', '')}".strip(": ")
         unplaced = _condition(pod.get("status", {}), "PodScheduled", wanted="False")
         if unplaced:
             return f"pod {pod['metadata']['name']} waits for a node: {unplaced.get('message', '')}"
     return said
+
+
+def unpullable(pod: Document, status: Document) -> str:
+    """That a container's image cannot be pulled, without the words between which the kubelet alternates."""
+    image, name = status.get("image", ""), status["name"]
+    return f"pod {pod['metadata']['name']}: image {image} of container {name} cannot be pulled"
+
+
+def _cause(waiting: Document) -> str:
+    """Why not, in the registry's words; a pause alone is no cause."""
+    said = str(waiting.get("message") or "").rpartition("ErrImagePull: ")[2]
+    return "" if not said or said.startswith("Back-off ") else f": {said}"
 
 
 def _log(text: str) -> str:

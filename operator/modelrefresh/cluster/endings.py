@@ -48,6 +48,15 @@ class Ending:
         except codec.CodecError:
             return None
 
+    @property
+    def fault(self) -> str:
+        """Why the termination message is no result; empty if it is one."""
+        try:
+            result.parse(self.text)
+        except codec.CodecError as error:
+            return str(error)
+        return ""
+
 
 def container(pod: Document) -> Document:
     """Status of the stage's own container; empty before there is one."""

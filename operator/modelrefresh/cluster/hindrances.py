@@ -21,6 +21,9 @@ from modelrefresh.plan.observed import Hindrance, JobSeen, JobState
 LOGGER = logging.getLogger(__name__)
 _POD_NAME: Final = re.compile(r'\bpods? "[^"]*"')
 _LONG_AGO: Final = datetime.datetime.min.replace(tzinfo=datetime.UTC)
+_WARNINGS: Final = 3
+"""So many texts are told; what is new at every try in a way that `constant` does not know must not fill a condition."""
+_EVENTS: Final = 250
 _SILENT: Final = "no event says why; look at the Job controller"
 
 
@@ -98,9 +101,7 @@ async def _of_pod(port: Port, pod: Document, *, reason: Reason) -> Hindrance | N
     for status in _containers(pod):
         waiting = (status.get("state") or {}).get("waiting") or {}
         if waiting.get("reason") in attempts.BAD_IMAGE:
-            # The kubelet alternates between two words and lengthens its pauses: the image is all that stays.
-            text = f"pod {name}: image {status.get('image', '')} of container {status['name']} cannot be pulled"
-            return Hindrance(reason=Reason.IMAGE_PULL_FAILED, message=text)
+            return Hindrance(reason=Reason.IMAGE_PULL_FAILED, message=attempts.unpullable(pod, status))
         if waiting.get("reason") in attempts.STUCK:
             text = f"pod {name} cannot start: {waiting['reason']}: {waiting.get('message', '')}"
             return Hindrance(reason=reason, message=text)
@@ -110,29 +111,36 @@ async def _of_pod(port: Port, pod: Document, *, reason: Reason) -> Hindrance | N
 
 
 async def _warning(port: Port, document: Document) -> str:
-    """The newest event of the object, if it is a warning; empty if not."""
+    """What the object's events warn of since its newest normal one, each text once; empty if nothing.
+
+    All of them, and in the order of their words: those of one pod take turns, and each other text is a write.
+    """
     metadata = document["metadata"]
     events: list[Document] = []
     try:
-        # One page: an object has few events, for those that repeat are counted.
+        # An object has few events, for those that repeat are counted; whoever makes many holds nobody up.
         async for page in port.pages(
             kinds.EVENT, namespace=metadata["namespace"], fields=f"involvedObject.uid={metadata['uid']}"
         ):
-            events = page
-            break
+            events += page
+            if len(events) >= _EVENTS:
+                break
     except errors.ForbiddenError as error:
         LOGGER.warning("what hinders %s cannot be read: %s", metadata["name"], error)
         return "its events may not be read; grant the operator the verb list on events"
-    newest = max(events, key=_order, default=None)
-    if newest is None or newest.get("type") != "Warning":
-        return ""
-    return constant(newest.get("message", ""))
+    calm = max((_time(event) for event in events if event.get("type") != "Warning"), default=_LONG_AGO)
+    warnings = {
+        constant(event.get("message", ""))
+        for event in events
+        if event.get("type") == "Warning" and _time(event) >= calm
+    }
+    return "; ".join(sorted(warnings)[:_WARNINGS])
 
 
-def _order(event: Document) -> tuple[datetime.datetime, bool]:
+def _time(event: Document) -> datetime.datetime:
     series: Mapping[str, Any] = event.get("series") or {}
     text = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")
-    return attempts.time_of(text) or _LONG_AGO, event.get("type") == "Warning"
+    return attempts.time_of(text) or _LONG_AGO
 
 
 def constant(message: str) -> str:

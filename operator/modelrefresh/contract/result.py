@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from modelrefresh.contract import codec
-from modelrefresh.contract.env import Stage
+from modelrefresh.contract.env import Digest, Stage
 from modelrefresh.contract.exit_codes import ExitCode
 
 TERMINATION_LIMIT = 4096
@@ -23,7 +23,7 @@ MESSAGE_LIMIT = 1500
 class ExtractSummary:
     """A stored residual."""
 
-    digest: str
+    digest: Digest
     base_fingerprint: str
     """Content fingerprint of the base; a merge refuses any other base."""
     instruct_fingerprint: str
@@ -38,7 +38,7 @@ class ExtractSummary:
 class ImportSummary:
     """A registered stock model."""
 
-    digest: str
+    digest: Digest
     architecture: str
     parameters: int
     bytes: int
@@ -97,7 +97,7 @@ class TrainSummary:
 class MergeSummary:
     """A sealed candidate."""
 
-    digest: str
+    digest: Digest
     parameters: int
     bytes: int
     drift: float
@@ -133,9 +133,9 @@ class Score:
 class EvaluateSummary:
     """All scores of one evaluation."""
 
-    candidate: str
+    candidate: Digest
     """Digest that was evaluated."""
-    incumbent: str | None = None
+    incumbent: Digest | None = None
     scores: tuple[Score, ...]
 
 

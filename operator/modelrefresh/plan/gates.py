@@ -128,7 +128,16 @@ def _miscount(score: Score) -> str:
     apart = (gains - losses) / score.items
     if score.gains is not None and (score.difference is None or abs(apart - score.difference) > _ROUNDING):
         return f"{gains} gained and {losses} lost of {score.items} where the difference is {score.difference}"
-    return ""
+    return _misfit(score, gains, losses) if score.gains is not None else ""
+
+
+def _misfit(score: Score, gains: int, losses: int) -> str:
+    """Counts of flips say that every figure is 0 or 1: the score is a share, has the gains and lacks the losses."""
+    share = round(score.candidate * score.items) / score.items
+    least, most = gains / score.items - _ROUNDING, 1 - losses / score.items + _ROUNDING
+    if least <= score.candidate <= most and abs(share - score.candidate) <= _ROUNDING:
+        return ""
+    return f"{gains} gained and {losses} lost of {score.items} where the score is {score.candidate:g}"
 
 
 def _settle(gate: Gate, score: Score, *, seen: float, bounds: Interval) -> Judgement:

@@ -222,9 +222,14 @@ def work(seen: Seen) -> Work:
 
 
 def inputs(spec: RefreshSpec, *, residual: str) -> str:
-    """Hash of what a run works on: rollout, triggers, retention and suspension do not belong to it."""
+    """Hash of what a run works on: rollout, triggers, retention and suspension do not belong to it.
+
+    Fields at their default are left out, so that a field which a release adds changes no hash (docs/decisions/0013).
+    """
     matters = spec.model_dump(
-        mode="json", include={"profile", "base", "residual_ref", "data", "training", "residual", "evaluation"}
+        mode="json",
+        include={"profile", "base", "residual_ref", "data", "training", "residual", "evaluation"},
+        exclude_defaults=True,
     )
     text = json.dumps(matters | {"digest": residual}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

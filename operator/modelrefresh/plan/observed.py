@@ -50,7 +50,7 @@ class JobSeen:
     profile: str = ""
     """Hash of the profile that it was made with."""
     exit_code: int | None = None
-    """Of the stage's container that is the cause of a failure; None if nothing recorded one."""
+    """Of the stage's container that speaks for the attempt; None if nothing recorded one."""
     result: Result | None = None
     """Parsed termination message; None if absent or damaged."""
     message: str = ""

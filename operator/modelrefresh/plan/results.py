@@ -22,7 +22,7 @@ from modelrefresh.api.records import (
     TrainFacts,
 )
 from modelrefresh.api.spec import Evaluation
-from modelrefresh.api.status import RefreshStatus
+from modelrefresh.api.status import RefreshStatus, ResidualStatus
 from modelrefresh.contract.result import (
     EvaluateSummary,
     ExtractSummary,
@@ -35,7 +35,7 @@ from modelrefresh.contract.result import (
 from modelrefresh.plan import gates, retries, stages
 from modelrefresh.plan.actions import Word
 from modelrefresh.plan.observed import JobSeen, JobState
-from modelrefresh.plan.retries import Turn
+from modelrefresh.plan.retries import Answer, Turn
 
 _STALLING = (Reason.IMAGE_PULL_FAILED, Reason.PODS_REFUSED, Reason.POD_STUCK)
 """Reasons of a stage at work for which nothing goes on until a person acts."""
@@ -86,7 +86,10 @@ def follow(stage: StageRecord, job: JobSeen, terms: Terms) -> StageRecord:
     hindered = job.hindrance
     if job.state is JobState.QUEUED:
         if job.image_failed:
-            return stage.but(state=StageState.QUEUED, reason=Reason.IMAGE_PULL_FAILED, message=job.message)
+            # The kubelet alternates between a cause and its pause; the fuller text stands, since each other is a write.
+            known = stage.reason == Reason.IMAGE_PULL_FAILED and stage.message.startswith(job.message)
+            text = stage.message if known else job.message
+            return stage.but(state=StageState.QUEUED, reason=Reason.IMAGE_PULL_FAILED, message=text)
         # A pod that ran and vanished is the Job's end, of which its controller has yet to tell.
         if hindered is not None and hindered.stalled and stage.state is not StageState.RUNNING:
             return stage.but(state=StageState.QUEUED, reason=hindered.reason, message=hindered.message)
@@ -99,15 +102,15 @@ def follow(stage: StageRecord, job: JobSeen, terms: Terms) -> StageRecord:
             progress=job.progress or stage.progress,
             start_time=stage.start_time or job.started,
         )
-    facts = _said(job, terms.evaluation)
-    if facts is None:
-        return _fail(stage, job, terms)
+    outcome = _outcome(stage, job, terms)
+    if isinstance(outcome, Answer):
+        return _fail(stage, job, terms, outcome)
     return _end(stage, job, terms).but(
         state=StageState.SUCCEEDED,
         reason=Reason.STAGE_SUCCEEDED,
         message="",
         warnings=job.result.warnings if job.result else (),
-        **facts,
+        **outcome,
     )
 
 
@@ -115,13 +118,14 @@ def failure(before: StageRecord, after: StageRecord, job: JobSeen, terms: Terms)
     """What to remember of an attempt that failed just now, or None."""
     if after.failures + after.disruptions == before.failures + before.disruptions:
         return None
+    outcome = _outcome(before, job, terms)
     return Failure(
         run=job.run,
         stage=after.name,
         attempt=after.attempt,
         reason=after.reason or Reason.INTERNAL_ERROR,
         exit_code=job.exit_code,
-        message=retries.classify(job).message,
+        message=outcome.message if isinstance(outcome, Answer) else "",
         time=terms.now,
         profile=job.profile,
     )
@@ -148,8 +152,7 @@ def pause(status: RefreshStatus, jobs: Sequence[JobSeen], *, reason: Reason, now
     return status.but(run=stages.put(run, waiting))
 
 
-def _fail(stage: StageRecord, job: JobSeen, terms: Terms) -> StageRecord:
-    answer = retries.classify(job)
+def _fail(stage: StageRecord, job: JobSeen, terms: Terms, answer: Answer) -> StageRecord:
     lost = answer.turn in (Turn.DISRUPTED, Turn.LATER, Turn.WAIT)
     failures, disruptions = stage.failures + (not lost), stage.disruptions + lost
     exhausted = failures >= terms.attempts or disruptions > retries.MAX_DISRUPTIONS
@@ -179,15 +182,35 @@ def _gpu_seconds(stage: StageRecord, job: JobSeen, *, until: datetime.datetime) 
     return round(max(0.0, (until - job.started).total_seconds()) * stage.gpus) if job.started else 0
 
 
-def _said(job: JobSeen, evaluation: Evaluation | None) -> dict[str, Any] | None:
-    """What a success leaves; None if there is none, it is of another stage or run, or its numbers cannot be."""
-    answer = job.result
-    if job.state is not JobState.SUCCEEDED or answer is None or (answer.stage, answer.run) != (job.stage, job.run):
-        return None
+def _outcome(stage: StageRecord, job: JobSeen, terms: Terms) -> dict[str, Any] | Answer:
+    """What a success leaves, or what follows from an attempt that leaves nothing to go on with."""
+    said = job.result
+    if said is not None and (said.stage, said.run) != (job.stage, job.run):
+        fault = f"it is of stage {said.stage} of run {said.run}"
+        job = dataclasses.replace(job, result=None, message=job.message or fault)
+    if job.state is not JobState.SUCCEEDED or job.result is None:
+        return retries.classify(job)
+    facts = _checked(stage, job.result, terms.evaluation)
+    return retries.classify(dataclasses.replace(job, result=None, message=facts)) if isinstance(facts, str) else facts
+
+
+def _checked(stage: StageRecord, said: Result, evaluation: Evaluation | None) -> dict[str, Any] | str:
+    """The facts of a success, or why there are none."""
     try:
-        return _facts(answer, evaluation)
-    except pydantic.ValidationError:
-        return None
+        facts = _facts(said, evaluation)
+        if said.extract is not None:
+            # The status of an InstructionResidual takes in all of it.
+            ResidualStatus.model_validate(dataclasses.asdict(said.extract))
+    except pydantic.ValidationError as error:
+        wrong = error.errors(include_url=False)[0]
+        place = ".".join(str(step) for step in wrong["loc"])
+        return f"{place}: {wrong['msg']}, saw {wrong['input']!r:.40}"
+    if facts is None:
+        return f"it says nothing of {stage.name}"
+    measured = said.evaluate
+    if measured is not None and stage.incumbent is not None and measured.incumbent != stage.incumbent:
+        return f"the candidate was compared with {measured.incumbent or 'nothing'}, expected {stage.incumbent}"
+    return facts
 
 
 def _facts(result: Result, evaluation: Evaluation | None) -> dict[str, Any] | None:

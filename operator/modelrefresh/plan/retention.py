@@ -21,6 +21,8 @@ RUN: Final = "retention"
 """Run id of every sweep; sweeps are told apart by their attempt."""
 _AT_ONCE: Final = 8
 """Folders of each kind that one sweep removes; the next one takes the rest."""
+_MOST_BYTES: Final = 2**50
+"""No claim holds more; a sweep that says so is not believed."""
 _LOOK_SECONDS: Final = 15.0
 _ATTEMPT_SECONDS: Final = 3600
 """A sweep that failed is tried again after this time."""
@@ -74,8 +76,9 @@ def _begin(work: Work, runs: tuple[str, ...], versions: tuple[VersionSeen, ...])
 def _follow(work: Work, begun: Sweep, job: JobSeen, now: datetime.datetime) -> Plan:
     if job.state in (JobState.QUEUED, JobState.RUNNING):
         return _await(work, job)
-    if job.state is JobState.SUCCEEDED and job.result is not None and job.result.sweep is not None:
-        return _finish(work, begun, job.result.sweep.bytes, now)
+    told = job.result.sweep if job.state is JobState.SUCCEEDED and job.result is not None else None
+    if told is not None and 0 <= told.bytes <= _MOST_BYTES:
+        return _finish(work, begun, told.bytes, now)
     return _fail(work, begun, job, now)
 
 

@@ -55,7 +55,7 @@ _BY_CODE: Final = {
     ExitCode.TRANSIENT: (Turn.LATER, Reason.SOURCE_UNAVAILABLE),
     ExitCode.PEER_LOST: (Turn.LATER, Reason.PEER_LOST),
     ExitCode.INTERNAL: (Turn.AGAIN, Reason.INTERNAL_ERROR),
-    ExitCode.OK: (Turn.AGAIN, Reason.POD_LOST),
+    ExitCode.OK: (Turn.AGAIN, Reason.INTERNAL_ERROR),
 }
 
 
@@ -87,6 +87,11 @@ def _by_code(job: JobSeen, said: str) -> Answer:
             turn=Turn.AGAIN, reason=Reason.INTERNAL_ERROR, message=f"exit code {job.exit_code}. {said}".strip()
         )
     (turn, reason), stated = _BY_CODE[ExitCode(job.exit_code)], _stated(job)
+    if job.exit_code == ExitCode.OK:
+        text = (
+            f"it ended well, but its result cannot be used: {said}; is the profile's image of the operator's release?"
+        )
+        return Answer(turn=turn, reason=reason, message=text)
     if stated is Reason.INPUT_INVALID:
         text = f"the profile's image is of another release than the operator, give both the same: {said}"
         return Answer(turn=Turn.WAIT, reason=stated, message=text)

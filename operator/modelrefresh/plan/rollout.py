@@ -96,6 +96,9 @@ def _advance(at: Serving, rollout: Rollout, now: datetime.datetime) -> Plan:
     # Time counts while the version is tried: not before the Deployment was pointed, nor while something hindered it.
     if (there and at.deployment.observed and not rollout.seen) or rollout.hindered:
         rollout = rollout.but(seen=True, hindered=False, start_time=now)
+    if rollout.start_time > now:
+        # The clock was put back.
+        rollout = rollout.but(start_time=now)
     late = rollout.seen and (now - rollout.start_time).total_seconds() > trial.allowed_seconds(at)
     if late and not rollout.back and at.status.live is not None:
         return _go_back(at, rollout, at.status.live, now)

@@ -19,6 +19,8 @@ from modelrefresh.plan.observed import Work
 
 _RETRY_SECONDS = 60
 _TOKEN_LIMIT = 120
+_SKEW = datetime.timedelta(minutes=5)
+"""Clocks of two replicas differ by less; a tick that one of them has met must not come again for the other."""
 _RETRY_DOUBLINGS = 6
 """A cheap stage that failed is tried again after 1, 2, 4 ... 64 minutes."""
 
@@ -144,4 +146,7 @@ def _watch_schedule(work: Work, now: datetime.datetime) -> RefreshStatus:
     if triggers.schedule is None:
         return status.but(last_schedule_time=None, next_schedule_time=None)
     since = status.last_schedule_time or now
+    if since - now > _SKEW:
+        # A clock that was ahead and is right again must not silence the schedule until it gets there.
+        since = now
     return status.but(last_schedule_time=since, next_schedule_time=schedule.next_tick(triggers, now=now))

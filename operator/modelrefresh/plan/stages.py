@@ -52,6 +52,11 @@ def candidate(run: Run) -> str | None:
     return merged.merge.digest if merged and merged.merge else None
 
 
+def asked(work: Work, stage: StageRecord) -> StageRecord:
+    """The record of an attempt that begins now, with what its answer will be held against."""
+    return stage.but(incumbent=_incumbent(work) if stage.name is Stage.EVALUATE else None)
+
+
 def start(work: Work, run: Run, stage: StageRecord) -> StartStage:
     """The action that starts the next attempt of a stage."""
     training = work.spec.training

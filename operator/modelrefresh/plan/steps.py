@@ -96,7 +96,7 @@ def start_stage(work: Work, now: datetime.datetime) -> Plan | None:
         state=StageState.QUEUED, attempt=stage.attempt + 1, reason=Reason.QUEUED, end_time=None, message=""
     )
     action = stages.start(work, run, begun)
-    begun = begun.but(gpus=action.gpus * action.nodes)
+    begun = stages.asked(work, begun).but(gpus=action.gpus * action.nodes)
     # Word for word what `await_stage` will say of the queued Job, which then has nothing to write.
     word = Word(reason=Reason.QUEUED, message=f"{stage.name} attempt {begun.attempt}", working=True)
     return Plan(
@@ -114,9 +114,11 @@ def _current(work: Work) -> tuple[Run | None, StageRecord | None]:
 def _recreate(work: Work, run: Run, stage: StageRecord, *, gone: bool) -> Plan:
     """The attempt is recorded but its Job is not there: never created, or deleted by somebody."""
     busy = (run.id, stage.name) in work.pods
-    action = () if busy or not gone else (stages.start(work, run, stage),)
     word = Word(reason=Reason.RUNNING, message=f"creating {stage.name} attempt {stage.attempt}", working=True)
-    return Plan(status=work.status, word=word, actions=action, wake_seconds=2.0)
+    if busy or not gone:
+        return Plan(status=work.status, word=word, wake_seconds=2.0)
+    status = work.status.but(run=stages.put(run, stages.asked(work, stage)))
+    return Plan(status=status, word=word, actions=(stages.start(work, run, stage),), wake_seconds=2.0)
 
 
 def _replace(work: Work, run: Run, stage: StageRecord, job: JobSeen) -> Plan:
