@@ -9,7 +9,7 @@ import os
 import pathlib
 import tempfile
 
-from tests.bench import checkpoints, loads, merging, recipes, refreshing, tables
+from tests.bench import checkpoints, fuzzing, loads, merging, recipes, refreshing, tables
 from tests.bench.refreshing import Load
 
 PARAMETERS, ROUNDS = 550_000_000, 3
@@ -24,7 +24,7 @@ LOADS = (
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
-    parser.add_argument("part", nargs="?", choices=("merge", "operator", "recipes"), help="only this part")
+    parser.add_argument("part", nargs="?", choices=("merge", "operator", "recipes", "fuzz"), help="only this part")
     parser.add_argument("--write", action="store_true", help="keep the tables in docs/benchmarks.md")
     parser.add_argument("--parameters", type=int, default=PARAMETERS, help="weights of each checkpoint")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="runs of each program of the merge")
@@ -35,6 +35,9 @@ def main() -> None:
     if chosen.part in (None, "merge"):
         figures = merging.run(checkpoints.shape(chosen.parameters), rounds=chosen.rounds, others=True)
         _show("merge", merging.render(figures), load=load, write=chosen.write)
+    if chosen.part in (None, "fuzz"):
+        with tempfile.TemporaryDirectory(prefix="modelrefresh-fuzz-") as folder:
+            _show("fuzz", fuzzing.render(fuzzing.run(pathlib.Path(folder))), load=load, write=chosen.write)
     if chosen.part in (None, "recipes"):
         with tempfile.TemporaryDirectory(prefix="modelrefresh-recipes-") as folder:
             _show("recipes", recipes.render(recipes.run(pathlib.Path(folder))), load=load, write=chosen.write)

@@ -182,7 +182,14 @@ def _residual(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
 
     return [
         Target(name="stored residual", folder=stored, files=tuple(names), use=check, weight=2),
-        Target(name="stored residual, sealed anew", folder=stored, files=tuple(resealed), use=store, weight=2),
+        Target(
+            name="stored residual, sealed anew",
+            folder=stored,
+            files=tuple(resealed),
+            use=store,
+            places=(stored.name,),  # its digest is its name
+            weight=2,
+        ),
     ]
 
 

@@ -102,8 +102,9 @@ def write(parts: Parts, made: sealed.Draft, *, progress: Progress) -> tuple[Gaug
         shards.write_index(made.path, layout)
         hashes = {name: value for work in works for name, value in work.hashes.items()}
         if intake.combine(hashes, parts.start, parts.formats) != parts.other:
-            message = "start and residual do not give the model back that the residual was cut from"
-            raise StageError("ResidualIncompatible", f"{message}: it was damaged; extract it again")
+            where = next(iter(parts.residual.values())).file.parent
+            message = f"{where}: with {parts.start.folder} it does not give the model back that it was cut from"
+            raise StageError("ResidualIncompatible", f"{message}; it was damaged, extract it again")
         _verify(works[0], made.path)
     return residual.total(work.gauges for work in works), layout
 

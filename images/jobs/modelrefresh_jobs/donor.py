@@ -11,7 +11,7 @@ import pathlib
 import shutil
 from collections.abc import Mapping
 
-from modelrefresh_jobs import intake, model_files, prompts
+from modelrefresh_jobs import intake, model_config, model_files, prompts
 
 LOG = logging.getLogger("modelrefresh.jobs")
 
@@ -60,5 +60,11 @@ def write_configuration(target: pathlib.Path, document: Mapping[str, object]) ->
 
 
 def read_configuration(folder: pathlib.Path) -> dict[str, object]:
-    """The instruct model's config.json as kept among donor files."""
-    return intake.read_json(folder / FOLDER / model_files.CONFIG)
+    """The instruct model's config.json as kept among donor files.
+
+    Raises:
+        StageError: ModelUnreadable, missing or with arithmetic that cannot be told.
+    """
+    config = intake.read_json(folder / FOLDER / model_files.CONFIG)
+    model_config.check(folder / FOLDER, config)
+    return config

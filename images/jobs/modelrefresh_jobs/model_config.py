@@ -200,9 +200,9 @@ def load(folder: pathlib.Path, config: Mapping[str, Any]) -> Any:  # noqa: ANN40
 
 
 def _size(told: Mapping[str, Any], key: str) -> int:
-    value = told[key]
+    value = told.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{key} is {value!r}")
+        raise ValueError(f"{key} is {value!r}" if key in told else f"{key} is missing")
     return value
 
 
