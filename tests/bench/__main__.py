@@ -1,6 +1,6 @@
 """`python -m tests.bench`: take the figures, print them as tables, and with --write keep them in docs/benchmarks.md.
 
-Takes about an hour and 10 GB of disk; `merge`, `operator` or `recipes` takes one part of it. Nothing
+Takes about an hour and 10 GB of disk; `merge`, `operator`, `recipes` or `fuzz` takes one part. Nothing
 is judged: a figure that is bad is printed like one that is good.
 """
 
