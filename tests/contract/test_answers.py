@@ -103,3 +103,9 @@ def test_what_is_nested_without_end_is_no_answer(parse: Callable[[str], object])
 def test_warnings_give_way_before_the_figures_do() -> None:
     answer = dataclasses.replace(ANSWER, warnings=("x" * 3000, "y" * 3000))
     assert result.parse(result.render_short(answer)) == ANSWER
+
+
+@pytest.mark.parametrize("parse", [result.parse, env.parse])
+def test_a_number_of_more_digits_than_python_reads_is_no_answer(parse: Callable[[str], object]) -> None:
+    with pytest.raises(codec.CodecError):
+        parse(f'{{"attempt": {"9" * 5000}}}')

@@ -70,9 +70,10 @@ def test_weights_in_other_formats_are_refused_by_name(model: pathlib.Path) -> No
     assert "model.norm.weight (I8)" in refused(model)
 
 
-def test_unknown_architectures_are_refused_with_the_known_ones(model: pathlib.Path) -> None:
-    builders.edit_json(model / "config.json", architectures=["MambaForCausalLM"])
-    assert all(name in refused(model) for name in ("MambaForCausalLM", *intake.ARCHITECTURES))
+@pytest.mark.parametrize("named", ["MambaForCausalLM", ["LlamaForCausalLM"], {}, 7])
+def test_unknown_architectures_are_refused_with_the_known_ones(model: pathlib.Path, named: object) -> None:
+    builders.edit_json(model / "config.json", architectures=[named])
+    assert all(name in refused(model) for name in (str(named), *intake.ARCHITECTURES))
 
 
 def test_a_truncated_file_is_refused(model: pathlib.Path) -> None:

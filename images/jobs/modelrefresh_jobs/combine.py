@@ -164,7 +164,8 @@ def _require_finite(work: _Work, name: str, piece: Slice, merged: Bits) -> None:
         if not np.isfinite(piece.trained).all():
             message = f"{name}: infinite or not a number in the trained weights; lower the learning rate"
             raise StageError("TrainingDiverged", message, exit_code=ExitCode.DIVERGED)
-        message = f"{name}: infinite or not a number in the residual; it was damaged, extract it again"
+        where = work.parts.residual[name].file.parent
+        message = f"{where}: {name} is infinite or not a number in the residual; it was damaged, extract it again"
         raise StageError("ResidualIncompatible", message)
     if not floats.is_finite(merged, work.parts.written(name)):
         seen = f"{name}: the sum exceeds {work.parts.written(name).name}"

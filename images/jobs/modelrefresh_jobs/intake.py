@@ -66,7 +66,7 @@ def accept(folder: pathlib.Path) -> Model:
         raise StageError("ModelUnreadable", f"{folder}: quantised ({seen}); expected the bf16, fp16 or fp32 original")
     architectures = config.get("architectures")
     name = architectures[0] if isinstance(architectures, list) and len(architectures) == 1 else None
-    if name not in ARCHITECTURES:
+    if not isinstance(name, str) or name not in ARCHITECTURES:
         message = f"{folder}: architecture {architectures}; supported are {sorted(ARCHITECTURES)}"
         raise StageError("ModelUnreadable", message)
     model_config.check(folder, config)

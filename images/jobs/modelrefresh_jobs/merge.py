@@ -167,9 +167,9 @@ def _write_manners(ingredients: Ingredients, start: Model, layout: Sequence[Shar
 
 def _dtype(instruct: Mapping[str, object], layout: Sequence[Shard]) -> str:
     # What loaders compute in is the instruct model's word; where it gives none, the format of most weights.
-    said = instruct.get("dtype") or instruct.get("torch_dtype")
+    said = str(instruct.get("dtype") or instruct.get("torch_dtype"))
     if said in {form.torch_name for form in floats.FORMATS.values()}:
-        return str(said)
+        return said
     weights = _weights(layout)
     return floats.FORMATS[max(weights, key=weights.__getitem__)].torch_name
 
