@@ -213,7 +213,7 @@ def test_a_bit_that_flipped_in_a_residual_of_mixed_formats_is_found(tmp_path: pa
     data = bytearray(stored.read_bytes())
     data[-5] ^= 4
     stored.write_bytes(data)
-    with pytest.raises(StageError, match="it was damaged; extract it again"):
+    with pytest.raises(StageError, match="it was damaged, extract it again"):
         models.merge(models.pair.trained)
 
 

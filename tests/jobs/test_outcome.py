@@ -163,6 +163,7 @@ def signalled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The stage's handlers, for the time of one test."""
     monkeypatch.setattr(signals, "_STATE", signals._State())  # noqa: SLF001 -- one per process otherwise
     before = [(number, signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
     signals.install()
     yield
     for number, handler in before:
