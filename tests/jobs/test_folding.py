@@ -182,3 +182,15 @@ def test_a_folder_with_an_adapter_and_a_whole_model_is_refused(tmp_path: pathlib
     shutil.copyfile(start / "model.safetensors", tmp_path / "adapter" / "model.safetensors")
     with pytest.raises(StageError, match="more than one set of weights"):
         trained.accept(tmp_path / "adapter", intake.accept(start))
+
+
+def test_an_expression_of_an_adapter_that_never_finishes_is_refused(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folding, "_MATCH_SECONDS", 0.05)
+    start = builders.tiny_model(tmp_path / "start")
+    adapter(start, tmp_path / "adapter")
+    builders.edit_json(tmp_path / "adapter" / "adapter_config.json", alpha_pattern={"(.|..|...)*[A-Z]": 3})
+    with pytest.raises(StageError, match="alpha_pattern") as caught:
+        folding.accept(tmp_path / "adapter", intake.accept(start))
+    assert caught.value.reason == "ResidualIncompatible"

@@ -188,3 +188,13 @@ def test_a_pair_may_differ_in_added_tokens_and_templates(pristine: builders.Pair
     assert isinstance(added, list)
     builders.edit_json(model / "tokenizer.json", added_tokens=added[:1])
     pair.check_pair(intake.accept(pristine.base), intake.accept(model))
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff" * 64, b"0" * 63, b"../versions"])
+def test_a_remembered_fingerprint_that_is_none_is_made_anew(model: pathlib.Path, damage: bytes) -> None:
+    workspace = builders.workspace_of(model.parent / "workspace")
+    first = intake.fingerprint(model, workspace=workspace)
+    (remembered,) = (workspace.root / "cache" / "fingerprints").iterdir()
+    remembered.write_bytes(damage)
+    assert intake.fingerprint(model, workspace=workspace) == first
+    assert remembered.read_text() == first

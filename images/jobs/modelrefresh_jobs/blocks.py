@@ -25,7 +25,9 @@ class Blocks(torch.utils.data.Dataset[dict[str, torch.Tensor]]):
         self._blocks = blocks
         self._rows, self._sizes = packing.learnable(blocks[1]), packing.tokens(blocks[1])
         self._examples, self._length, self._seed = examples, length, seed
-        self._order: tuple[int, packing.Array] = (-1, np.empty(0, np.int64))
+        self._whole = int(self._sizes[self._rows].sum())
+        self._turn = -1
+        self._order = self._sums = np.empty(0, np.int64)
 
     @property
     def sequence_length(self) -> int:
@@ -41,23 +43,27 @@ class Blocks(torch.utils.data.Dataset[dict[str, torch.Tensor]]):
             filling = example(tokens[0], marks[0])
             return filling | {"labels": torch.full_like(filling["labels"], IGNORED)}
         turn, place = divmod(index, len(self._rows))
-        row = int(self._pass(turn)[place])
+        self._begin(turn)
+        row = int(self._order[place])
         return example(tokens[row], marks[row])
 
     def tokens(self, examples: int) -> int:
         """Tokens in the first examples of the run; padding and empty examples have none."""
         turn, place = divmod(min(examples, self._examples), len(self._rows))
-        return int(turn * self._sizes[self._rows].sum() + self._sizes[self._pass(turn)[:place]].sum())
+        if not place:
+            return turn * self._whole
+        self._begin(turn)
+        return turn * self._whole + int(self._sums[place - 1])
 
     def passes(self, examples: int) -> float:
         """How often the first examples of the run meet each block, on average."""
         return min(examples, self._examples) / len(self._rows)
 
-    def _pass(self, turn: int) -> packing.Array:
-        if self._order[0] != turn:
-            order = np.random.default_rng((self._seed, turn)).permutation(len(self._rows))
-            self._order = turn, self._rows[order]
-        return self._order[1]
+    def _begin(self, turn: int) -> None:
+        """Make the order of one pass and its running sum of tokens: every step asks for both."""
+        if self._turn != turn:
+            self._order = self._rows[np.random.default_rng((self._seed, turn)).permutation(len(self._rows))]
+            self._turn, self._sums = turn, np.cumsum(self._sizes[self._order])
 
 
 def example(tokens: packing.Array, marks: packing.Array) -> dict[str, torch.Tensor]:

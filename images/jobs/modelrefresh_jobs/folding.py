@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import regex  # type: ignore[import-untyped]
 
 from modelrefresh_jobs import floats, intake, model_files, tensors
 from modelrefresh_jobs.failures import StageError, few
@@ -22,6 +23,8 @@ from modelrefresh_jobs.tensors import Reader, Tensor
 
 _PREFIX = "base_model.model."
 _COPY = ".base_layer.weight"
+_MATCH_SECONDS = 2.0
+"""For one expression of a user on one module's name."""
 _UNDERSTOOD = frozenset(
     {
         *("peft_type", "peft_version", "task_type", "base_model_name_or_path", "revision", "inference_mode"),
@@ -97,7 +100,7 @@ def accept(folder: pathlib.Path, start: Model) -> Adapter:
             name: Factors(a=pair["A"], b=pair["B"], scaling=_scaling(config, name.removesuffix(".weight"), pair["A"]))
             for name, pair in pairs.items()
         }
-    except (ValueError, TypeError, OverflowError, RecursionError, re.error) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError, TimeoutError, regex.error) as error:
         message = f"{folder / model_files.ADAPTER_CONFIG}: lora_alpha or alpha_pattern: {error!s:.200}"
         raise StageError("ResidualIncompatible", f"{message}; expected numbers, by regular expressions") from error
     return Adapter(folded=folded, replaced=replaced)
@@ -148,7 +151,7 @@ def _scaling(config: Mapping[str, object], module: str, a: Tensor) -> float:
 def _patterned(patterns: object, module: str, default: object) -> float:
     # The same rule as peft's: a key is a regular expression for the end of the module's name.
     for key, value in (patterns if isinstance(patterns, dict) else {}).items():
-        if re.match(rf"(.*\.)?({key})$", module):
+        if regex.match(rf"(.*\.)?({key})$", module, timeout=_MATCH_SECONDS):
             return _finite(value)
     return _finite(default)
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelrefresh_jobs import intake, model_config, prompts, thinking, tokenizer
+from modelrefresh_jobs import intake, libraries, model_config, prompts, thinking
 from modelrefresh_jobs.progress import Progress
 
 LOG = logging.getLogger("modelrefresh.jobs")
@@ -94,7 +94,7 @@ def _load(manners: prompts.Manners) -> Any:  # noqa: ANN401 -- lm-eval is untype
     transformers.logging.disable_progress_bar()
     config = model_config.load(manners.folder, intake.accept(manners.folder).config)
     gpu = torch.cuda.is_available()
-    with tokenizer.reading(f"{manners.folder}: cannot be loaded", expected="a checkpoint that transformers loads"):
+    with libraries.reading(f"{manners.folder}: cannot be loaded", expected="a checkpoint that transformers loads"):
         model = transformers.AutoModelForCausalLM.from_pretrained(
             manners.folder,
             config=config,

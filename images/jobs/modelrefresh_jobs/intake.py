@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import pathlib
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ ARCHITECTURES = frozenset(model_config.MODEL_TYPES)
 EMBEDDING = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"
 _DERIVED = "rotary_emb.inv_freq"
+_FINGERPRINT = re.compile(rb"[0-9a-f]{64}")
 """Stored by old exporters although it follows from config.json; loaders compute it anew."""
 _CODE_KEYS = frozenset({"auto_map", "trust_remote_code", "custom_pipelines"})
 _CONFIGS = "*config.json"
@@ -125,8 +127,8 @@ def fingerprint(folder: pathlib.Path, *, workspace: artifacts.Workspace | None =
     """
     model = accept(folder)
     remembered = workspace and workspace.root / "cache" / "fingerprints" / _stat_key(model)
-    if remembered and remembered.is_file():
-        return remembered.read_text()
+    if remembered and remembered.is_file() and _FINGERPRINT.fullmatch(said := remembered.read_bytes()):
+        return said.decode()
     named = combine({name: _hash(model, tensor) for name, tensor in model.tensors.items()}, model)
     if workspace:
         remember(model, named, workspace=workspace)

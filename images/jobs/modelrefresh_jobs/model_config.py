@@ -11,7 +11,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from modelrefresh_jobs import failures
+from modelrefresh_jobs import failures, libraries
 from modelrefresh_jobs.failures import StageError
 
 LOG = logging.getLogger("modelrefresh.jobs")
@@ -192,11 +192,9 @@ def load(folder: pathlib.Path, config: Mapping[str, Any]) -> Any:  # noqa: ANN40
     import transformers
 
     heeded = {key: value for key, value in config.items() if key not in COSMETIC | ELSEWHERE}
-    try:
+    what = f"{folder / 'config.json'}: transformers refuses it"
+    with libraries.reading(what, expected="what transformers writes there"):
         return transformers.AutoConfig.for_model(**heeded)
-    except Exception as error:
-        # The library has no common class for what it says of a user's file.
-        raise StageError("ModelUnreadable", f"{folder / 'config.json'}: transformers refuses it: {error}") from error
 
 
 def _size(told: Mapping[str, Any], key: str) -> int:

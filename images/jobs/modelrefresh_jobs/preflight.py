@@ -12,7 +12,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelrefresh.contract import artifacts, env
-from modelrefresh_jobs import combine, donor, extract, intake, pair, prompts, sealed, sources, suites, trained
+from modelrefresh_jobs import (
+    combine,
+    donor,
+    extract,
+    failures,
+    intake,
+    libraries,
+    pair,
+    prompts,
+    sealed,
+    sources,
+    suites,
+    trained,
+)
 from modelrefresh_jobs import tokenizer as tokenizers
 from modelrefresh_jobs.failures import StageError
 from modelrefresh_jobs.intake import Model
@@ -24,6 +37,7 @@ class Ready:
     """What was proven and is used again."""
 
     suites: Mapping[str, Suite]
+    start: Model
     residual: pathlib.Path | None
 
 
@@ -46,7 +60,7 @@ def check(request: env.StageInput, wanted: env.PrepareInput) -> Ready:
     if wanted.incumbent:
         serves = prompts.load(version(request, wanted.incumbent))
         check_answers(serves, items, max_new_tokens=wanted.max_new_tokens)
-    return Ready(suites=loaded, residual=residual)
+    return Ready(suites=loaded, start=start, residual=residual)
 
 
 def check_bytes(ready: Ready) -> None:
@@ -98,7 +112,7 @@ def _check_start(start: Model, wanted: env.PrepareInput) -> None:
         )
     prompts.prove_generation(start.folder)
     _check_vocabulary(start, settings.vocab_size)
-    with tokenizers.reading(f"{start.folder}/config.json", expected="a model that can be built and trained"):
+    with libraries.reading(f"{start.folder}/config.json", expected="a model that can be built and trained"):
         built = _built(settings)
         _check_tensors(start, built)
         if wanted.train and wanted.train.method is env.Method.LORA:
@@ -131,7 +145,7 @@ def _check_tensors(start: Model, built: Any) -> None:  # noqa: ANN401 -- transfo
         shapes.pop(intake.HEAD, None)
     stored = {name: tuple(tensor.shape) for name, tensor in start.tensors.items()}
     if names := sorted(name for name in {*shapes, *stored} if shapes.get(name) != stored.get(name)):
-        first = ", ".join(f"{name}: stored {stored.get(name)}, config {shapes.get(name)}" for name in names[:3])
+        first = failures.few(f"{name}: stored {stored.get(name)}, config {shapes.get(name)}" for name in names)
         message = f"{start.folder}: {len(names)} tensors are not those that its config.json asks for: {first}"
         raise StageError("ModelUnreadable", f"{message}; copy the whole checkpoint of one release")
 

@@ -115,7 +115,7 @@ def run(request: env.StageInput, progress: Progress, *, today: dt.date | None = 
     for uri, reading in ((wanted.data, fresh), (wanted.replay, replay)):
         if reading and reading.found.ignored:
             progress.warn(f"{uri}: {len(reading.found.ignored)} files are not read: {reading.found.examples()}")
-    for text in advice.given(wanted, parameters=intake.accept(sources.resolve(wanted.base, request)).parameters):
+    for text in advice.given(wanted, parameters=ready.start.parameters):
         progress.warn(text)
     preflight.check_bytes(ready)
     work = _Work(

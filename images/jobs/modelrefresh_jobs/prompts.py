@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelrefresh_jobs import intake, thinking, tokenizer
+from modelrefresh_jobs import intake, libraries, thinking, tokenizer
 from modelrefresh_jobs.failures import StageError
 
 _GENERATION = "generation_config.json"
@@ -41,7 +41,7 @@ class Manners:
             StageError: ModelUnreadable, when the template cannot.
         """
         what = f"{self.folder}: its chat template cannot render the user message {question[:_SHOWN]!r}"
-        with tokenizer.reading(what, expected="a template that takes a user message without a system message"):
+        with libraries.reading(what, expected="a template that takes a user message without a system message"):
             message = [{"role": "user", "content": question}]
             settings = {"tokenize": False, "add_generation_prompt": True, **thinking.SWITCH}
             return str(self.tokenizer.apply_chat_template(message, **settings))
@@ -79,7 +79,7 @@ class Manners:
             raise StageError("EvaluationUnreadable", message)
 
     def _encoded(self, prompts: list[str]) -> list[list[int]]:
-        with tokenizer.reading(f"{self.folder}: its tokenizer fails on a question", expected="token sequences"):
+        with libraries.reading(f"{self.folder}: its tokenizer fails on a question", expected="token sequences"):
             encoded: list[list[int]] = self.tokenizer(prompts, add_special_tokens=False)["input_ids"]
         highest = max((max(ids, default=-1) for ids in encoded), default=-1)
         if not all(encoded) or highest >= self.vocabulary:
@@ -107,7 +107,7 @@ def load(folder: pathlib.Path, config: Mapping[str, object] | None = None) -> Ma
     padding = loaded.pad_token_id
     if padding is None:
         padding = loaded.eos_token_id if loaded.eos_token_id is not None else min(stops)
-        with tokenizer.reading(f"{folder}: stop token {padding} cannot pad", expected="a token of the tokenizer"):
+        with libraries.reading(f"{folder}: stop token {padding} cannot pad", expected="a token of the tokenizer"):
             loaded.pad_token = loaded.convert_ids_to_tokens(padding)
     if odd := sorted(token for token in {*stops, padding} if not 0 <= token < settings.vocab_size):
         message = f"{folder}: stop or padding tokens {odd}; expected ids below {settings.vocab_size} (vocab_size)"
@@ -135,7 +135,7 @@ def effective(folder: pathlib.Path, config: Mapping[str, object]) -> Any:  # noq
     """
     import transformers
 
-    with tokenizer.reading(f"{folder}/config.json", expected="a configuration that transformers accepts"):
+    with libraries.reading(f"{folder}/config.json", expected="a configuration that transformers accepts"):
         settings = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(dict(config))
     for key in ("max_position_embeddings", "vocab_size"):
         value = getattr(settings, key, None)
@@ -155,7 +155,7 @@ def prove_generation(folder: pathlib.Path) -> None:
 
     if (folder / _GENERATION).exists():
         intake.read_json(folder / _GENERATION)
-        with tokenizer.reading(f"{folder}/{_GENERATION}", expected="settings that transformers accepts"):
+        with libraries.reading(f"{folder}/{_GENERATION}", expected="settings that transformers accepts"):
             settings = transformers.GenerationConfig.from_pretrained(folder, local_files_only=True)
             with tempfile.TemporaryDirectory() as elsewhere:
                 settings.save_pretrained(elsewhere)

@@ -1,43 +1,18 @@
 """One model's tokenizer from its folder: the only place where one is loaded.
 
-The files are the user's, and what reads them is a compiled library: whatever it raises over
-them is told with the file or folder as the user's, also a panic, which is no `Exception`. What
-whoever saved it had switched on (truncation, padding, dropout) is off here, so that only our
-stages decide. Knows nothing of what a tokenizer is used for.
+What whoever saved it had switched on (truncation, padding, dropout) is off here, so that only
+our stages decide. Knows nothing of what a tokenizer is used for.
 """
 
-import contextlib
 import logging
 import pathlib
-from collections.abc import Iterator
 from typing import Any
 
-from modelrefresh_jobs import intake, outcome
+from modelrefresh_jobs import intake, libraries
 from modelrefresh_jobs.failures import StageError
 
 LOG = logging.getLogger("modelrefresh.jobs")
 _DOCUMENTS = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
-_PANIC = "PanicException"
-"""How pyo3 names what a Rust library did not foresee; the class itself can not be imported."""
-_SHOWN = 300
-
-
-@contextlib.contextmanager
-def reading(what: str, *, expected: str) -> Iterator[None]:
-    """Lay every error that a library raises over a user's model files to those files.
-
-    Raises:
-        StageError: ModelUnreadable. Full disks, lost volumes, missing memory and SIGTERM stay what they are.
-    """
-    try:
-        yield
-    except BaseException as error:
-        known = isinstance(error, StageError | Warning) or outcome.classify(error).expected
-        if known or not (isinstance(error, Exception) or type(error).__name__ == _PANIC):
-            raise
-        line = getattr(error, "lineno", None)  # of a template
-        seen = f"{type(error).__name__}{f', line {line}' if line else ''}: {error}"[:_SHOWN]
-        raise StageError("ModelUnreadable", f"{what}: {seen}; expected {expected}") from error
 
 
 def load(model: pathlib.Path) -> Any:  # noqa: ANN401 -- transformers' tokenizers are untyped
@@ -51,7 +26,9 @@ def load(model: pathlib.Path) -> Any:  # noqa: ANN401 -- transformers' tokenizer
             intake.read_json(model / name)
     import transformers
 
-    with reading(f"{model}: its tokenizer cannot be loaded", expected="files that transformers loads without code"):
+    with libraries.reading(
+        f"{model}: its tokenizer cannot be loaded", expected="files that transformers loads without code"
+    ):
         tokenizer = transformers.AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
         if not tokenizer.is_fast:
             raise StageError("ModelUnreadable", f"{model}: the tokenizer has no tokenizer.json; expected a fast one")

@@ -8,7 +8,7 @@ can not smuggle in control tokens. Refuses tokenizers that are not fast or have 
 import pathlib
 from collections.abc import Iterable, Iterator
 
-from modelrefresh_jobs import failures, tokenizer
+from modelrefresh_jobs import failures, libraries, tokenizer
 
 _BATCH, _BATCH_CHARACTERS = 512, 1 << 23
 """Texts that are tokenised at once; a tokenizer holds many times their size."""
@@ -41,7 +41,7 @@ class Tokens:
         yield from self._encoded(batch)
 
     def _encoded(self, batch: list[str]) -> Iterator[list[int]]:
-        with tokenizer.reading(f"{self._model}: its tokenizer fails on a text", expected="token sequences"):
+        with libraries.reading(f"{self._model}: its tokenizer fails on a text", expected="token sequences"):
             encodings = self._backend.encode_batch_fast(batch, add_special_tokens=False)
         for encoding in encodings:
             yield [*self._head, *encoding.ids, self.end]

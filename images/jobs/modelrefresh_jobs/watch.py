@@ -49,12 +49,12 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self.preempted = False
         self.seconds = 0.0
         self._started = self._saved = self._recorded = time.monotonic()
-        self._first_step = 0
+        self._known = 0
 
     def on_train_begin(self, _arguments: Arguments, state: State, _control: Control, **_: object) -> None:
         """Start the clocks."""
         self._started = self._saved = time.monotonic()
-        self._first_step = state.global_step
+        self._known = self.terms.tokens(state.global_step)
 
     def on_step_end(self, _arguments: Arguments, state: State, control: Control, **_: object) -> None:
         """Save or stop, when any process has reason to."""
@@ -74,7 +74,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             return
         self._check(state.global_step, logs)
         self.seconds = time.monotonic() - self._started
-        speed = self._tokens(state.global_step) / max(self.seconds, 1e-9)
+        speed = (self.terms.tokens(state.global_step) - self._known) / max(self.seconds, 1e-9)
         self._progress.report(
             state.global_step,
             state.max_steps,
@@ -96,9 +96,6 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             training_checkpoints.seal(self.terms.checkpoints, at=state.global_step, parents=self.terms.parents)
             training_record.write(self.terms.position, self._progress, parents=self.terms.parents)
         self._saved = time.monotonic()
-
-    def _tokens(self, step: int) -> int:
-        return self.terms.tokens(step) - self.terms.tokens(self._first_step)
 
     @staticmethod
     def _check(step: int, logs: dict[str, float]) -> None:

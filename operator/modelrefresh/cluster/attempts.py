@@ -67,7 +67,7 @@ def _is_attempt(document: Document) -> bool:
 
 def _job(job: Document, pods: Sequence[Document]) -> JobSeen:
     labels, status = job["metadata"]["labels"], job.get("status", {})
-    failed = _condition(status, "Failed") or _condition(status, "FailureTarget")
+    failed = endings.condition(job, "Failed") or endings.condition(job, "FailureTarget")
     said = failed.get("message", "") if failed else ""
     state = _state(job, pods)
     end = _speaker(endings.of(pods, said=said), state)
@@ -94,11 +94,11 @@ def _job(job: Document, pods: Sequence[Document]) -> JobSeen:
 
 def _state(job: Document, pods: Sequence[Document]) -> JobState:
     """What became of the stage; a Job that other containers of its pods fail or hold open changes nothing about it."""
-    status, ends = job.get("status", {}), [endings.terminated(pod) for pod in pods]
+    ends = [endings.terminated(pod) for pod in pods]
     over = len(ends) >= (job.get("spec", {}).get("completions") or 1) and all(end is not None for end in ends)
-    failed = _condition(status, "Failed") is not None
+    failed = endings.condition(job, "Failed") is not None
     decided = over and (failed or any(map(endings.is_held_open, pods)))
-    if _condition(status, "Complete") or (decided and all(end["exitCode"] == 0 for end in ends if end)):
+    if endings.condition(job, "Complete") or (decided and all(end["exitCode"] == 0 for end in ends if end)):
         return JobState.SUCCEEDED
     if decided or failed:
         return JobState.FAILED
@@ -131,7 +131,7 @@ def _message(pods: Sequence[Document], end: Ending, said: str) -> str:
             return f"{unpullable(pod, endings.container(pod))}{_cause(waiting)}"
         if waiting.get("reason") in STUCK:
             return f"pod {pod['metadata']['name']}: {waiting['reason']}: {waiting.get('message', '')}".strip(": ")
-        unplaced = _condition(pod.get("status", {}), "PodScheduled", wanted="False")
+        unplaced = endings.condition(pod, "PodScheduled", wanted="False")
         if unplaced:
             return f"pod {pod['metadata']['name']} waits for a node: {unplaced.get('message', '')}"
     return said
@@ -159,13 +159,6 @@ def _log(text: str) -> str:
 
 def _suspended(job: Document) -> str:
     return "the Job is suspended: its queue has not admitted it yet" if job["spec"].get("suspend") else ""
-
-
-def _condition(status: Document, kind: str, *, wanted: str = "True") -> Document | None:
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == kind and condition.get("status") == wanted:
-            return dict(condition)
-    return None
 
 
 def pods_of(uid: str, pods: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

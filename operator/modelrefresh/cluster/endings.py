@@ -77,10 +77,10 @@ def is_held_open(pod: Document) -> bool:
     return terminated(pod) is not None and any(status.get("state", {}).get("running") for status in others)
 
 
-def has_condition(pod: Document, kind: str) -> bool:
-    """Whether a condition of the pod is true."""
-    conditions = pod.get("status", {}).get("conditions") or ()
-    return any((item.get("type"), item.get("status")) == (kind, "True") for item in conditions)
+def condition(document: Document, kind: str, *, wanted: str = "True") -> Document | None:
+    """The condition of this type of a Job, pod or Deployment, if it has this status."""
+    found = document.get("status", {}).get("conditions") or ()
+    return next((dict(item) for item in found if (item.get("type"), item.get("status")) == (kind, wanted)), None)
 
 
 def of(pods: Iterable[Document], *, said: str) -> list[Ending]:
@@ -102,7 +102,7 @@ def culprit(endings: Iterable[Ending]) -> Ending | None:
 def _of_pod(pod: Document, *, named: bool) -> Ending:
     end, name = terminated(pod), pod["metadata"]["name"]
     late = pod.get("status", {}).get("reason") == "DeadlineExceeded"
-    disrupted = has_condition(pod, _DISRUPTED)
+    disrupted = condition(pod, _DISRUPTED) is not None
     if end is None:
         return Ending(pod=name, disrupted=disrupted, deadline_exceeded=late, named=named)
     code, killed = int(end["exitCode"]), end.get("reason") == "OOMKilled"

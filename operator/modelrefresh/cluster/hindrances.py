@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from modelrefresh import errors
 from modelrefresh.api.conditions import Reason
-from modelrefresh.cluster import attempts, kinds
+from modelrefresh.cluster import attempts, endings, kinds
 from modelrefresh.cluster.port import Document, Port
 from modelrefresh.plan.observed import Hindrance, JobSeen, JobState
 
@@ -66,17 +66,11 @@ async def of_deployment(port: Port, document: Document, pods: Sequence[Document]
         return Hindrance(reason=Reason.TARGET_PAUSED, message=text)
     if any(has_run(pod) and not _is_ready(pod) for pod in pods):
         return None
-    refused = condition(document, "ReplicaFailure", wanted="True")
+    refused = endings.condition(document, "ReplicaFailure")
     if refused is not None:
         text = f'Deployment "{name}" can make no pod: {constant(refused.get("message", ""))}'
         return Hindrance(reason=Reason.TARGET_HINDERED, message=text)
     return await _of_pods(port, pods, reason=Reason.TARGET_HINDERED)
-
-
-def condition(document: Document, kind: str, *, wanted: str) -> Document | None:
-    """The condition of this type, if it has this status."""
-    found = document.get("status", {}).get("conditions") or ()
-    return next((dict(item) for item in found if (item.get("type"), item.get("status")) == (kind, wanted)), None)
 
 
 def has_run(pod: Document) -> bool:
@@ -94,7 +88,7 @@ async def _of_pods(port: Port, pods: Sequence[Document], *, reason: Reason) -> H
 
 async def _of_pod(port: Port, pod: Document, *, reason: Reason) -> Hindrance | None:
     name = pod["metadata"]["name"]
-    unplaced = condition(pod, "PodScheduled", wanted="False")
+    unplaced = endings.condition(pod, "PodScheduled", wanted="False")
     if unplaced is not None:
         text = f"pod {name} waits for a node: {unplaced.get('message', '')}"
         return Hindrance(reason=Reason.QUEUED, message=text, stalled=False)
@@ -158,4 +152,4 @@ def _last(status: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _is_ready(pod: Document) -> bool:
-    return condition(pod, "Ready", wanted="True") is not None
+    return endings.condition(pod, "Ready") is not None
