@@ -21,6 +21,8 @@ SOURCES = "/sources"
 """Parent of the read-only mounts of `pvc://` claims, one folder per claim."""
 MASTER_VARIABLE = "MODELREFRESH_MASTER_ADDR"
 """Address of the first node's pod, set on training pods of several nodes."""
+NONCE_VARIABLE = "MODELREFRESH_NONCE"
+"""What the result of this attempt must carry: made by the operator for one Job, unknown to every other pod."""
 PROGRESS_PORT = 9400
 """Port on which a stage answers `/progress` (JSON) and `/metrics` (Prometheus text)."""
 
@@ -253,6 +255,8 @@ class StageInput:
     attempt: int = 1
     workspace: str = WORKSPACE
     sources: str = SOURCES
+    allowed: tuple[str, ...] = ()
+    """Prefixes of URIs below which everything that is read must lie; none means all of a claim."""
     extract: ExtractInput | None = None
     import_: ImportInput | None = None
     prepare: PrepareInput | None = None
