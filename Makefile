@@ -33,7 +33,7 @@ cluster-down: # stop that cluster and remove its state; built programs stay cach
 crds: environment # write crds/*.yaml, the chart's copies and docs/rules.md from the code
 	PYTHONPATH=operator $(PYTHON) -m modelrefresh.api.schema crds && cp crds/*.yaml charts/modelrefresh/files/crds/
 	PYTHONPATH=operator $(PYTHON) -m tests.policy.rules_page docs/rules.md
-	PYTHONPATH=operator:images/jobs $(PYTHON) -m tests.policy.attacks_table docs/security.md
+	$(PYTHON) -m tests.policy.attacks_table docs/security.md
 
 images: environment # build both images from the checkout and push them to the cluster's registry
 	$(PYTHON) -m tests.images build
