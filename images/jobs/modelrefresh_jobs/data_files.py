@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from modelrefresh_jobs import failures
+from modelrefresh_jobs import failures, printable
 
 KINDS = (".jsonl", ".ndjson", ".json", ".txt", ".parquet")
 COMPRESSIONS = (".gz", ".zst")
@@ -24,7 +24,6 @@ _NAME_SHOWN = 48
 _DATA = re.compile(
     r".*(?P<kind>\.(jsonl|ndjson|json|txt)|\.parquet(?!\.))(?P<compression>\.gz|\.zst)?", re.IGNORECASE | re.DOTALL
 )
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ABOUT = re.compile(
     r"(readme|licen[sc]e)\b.*|(notice|copying|changelog|authors|contributing|citation)\.txt|requirements([-_.].*)?\.txt"
     r"|(dataset_infos?|state|manifest|package)\.json",
@@ -54,7 +53,7 @@ class Found:
 
     def examples(self) -> str | None:
         """The first ignored names, as one short text; None if there are none."""
-        names = [printable(name)[-_NAME_SHOWN:] for name in self.ignored[:_NAMED]]
+        names = [printable.line(name)[-_NAME_SHOWN:] for name in self.ignored[:_NAMED]]
         return ", ".join(names) or None
 
 
@@ -75,12 +74,6 @@ def find(path: pathlib.Path) -> Found:
         else:
             files.append(_data_file(item, matched))
     return Found(files=tuple(files), ignored=tuple(ignored))
-
-
-def printable(text: str) -> str:
-    """A name as text of one line that every encoding can write and no terminal obeys."""
-    escaped = _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
-    return escaped.encode("utf-8", "backslashreplace").decode()
 
 
 def _single(path: pathlib.Path) -> DataFile:
@@ -113,7 +106,7 @@ def _data_file(path: pathlib.Path, matched: re.Match[str]) -> DataFile:
         mode = path.stat().st_mode
     except OSError as error:
         if path.is_symlink() and error.errno in _NOWHERE:
-            raise _refused(path, f"a link to {path.readlink()}, where nothing is. Mend or remove the link") from error
+            raise _refused(path, "a link to where nothing is. Mend or remove the link") from error
         if isinstance(error, FileNotFoundError):
             raise _refused(path, "gone since its folder was listed; expected data that holds still") from error
         raise
@@ -123,4 +116,4 @@ def _data_file(path: pathlib.Path, matched: re.Match[str]) -> DataFile:
 
 
 def _refused(path: pathlib.Path, seen: str) -> failures.StageError:
-    return failures.StageError("DataUnreadable", printable(f"{path}: {seen}."))
+    return failures.StageError("DataUnreadable", f"{path}: {seen}.")

@@ -15,14 +15,13 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, cast
 
-from modelrefresh_jobs import data_files
+from modelrefresh_jobs import data_files, door
 
 LIMIT = 64 * 1024 * 1024
 """Bytes of one line, of one record of a .json file or of one text file."""
 _BOM = codecs.BOM_UTF8
 _CHUNK = 1 << 16
 _SPACE = " \t\r\n"
-_SHOWN = 80
 
 
 class FaultError(Exception):
@@ -81,7 +80,7 @@ def parsed(line: bytes, *, where: str) -> object:
     except UnicodeDecodeError as error:
         raise FaultError(f"{where}: byte {error.start} is not UTF-8 ({error.reason})") from error
     except (ValueError, RecursionError) as error:
-        raise _not_json(error, where=where, seen=repr(line[:_SHOWN])) from error
+        raise _not_json(error, where=where) from error
 
 
 def values(stream: BinaryIO, path: pathlib.Path) -> Iterator[tuple[str, object]]:
@@ -90,12 +89,12 @@ def values(stream: BinaryIO, path: pathlib.Path) -> Iterator[tuple[str, object]]
     listed = text.skipped("[")
     while not text.skipped("]") if listed else text.next():
         if listed and number and not text.skipped(","):
-            raise FaultError(f"{path} after record {number}: expected a comma or ], saw {text.next() or 'the end'!r}")
+            raise FaultError(f"{path} after record {number}: expected a comma or ]")
         number += 1
         where = f"{path} record {number}"
         yield where, text.value(where=where)
     if text.next():
-        raise FaultError(f"{path} after record {number}: expected the end, saw {text.next()!r}")
+        raise FaultError(f"{path} after record {number}: expected the end")
 
 
 class _Text:
@@ -132,12 +131,12 @@ class _Text:
                 found, self._at = self._json.raw_decode(self._held, self._at)
             except json.JSONDecodeError as error:
                 if self._ended:
-                    raise _not_json(error, where=where, seen=repr(self._held[self._at : self._at + _SHOWN])) from error
+                    raise _not_json(error, where=where) from error
                 if len(self._held) - self._at > LIMIT:
                     raise FaultError(f"{where}: more than {LIMIT} characters, or not JSON ({error.msg})") from error
                 self._more()
             except (ValueError, RecursionError) as error:
-                raise _not_json(error, where=where, seen=repr(self._held[self._at : self._at + _SHOWN])) from error
+                raise _not_json(error, where=where) from error
             else:
                 return found
 
@@ -152,16 +151,25 @@ class _Text:
             raise FaultError(f"{self._path}: not UTF-8 ({error.reason})") from error
 
 
-def _open(path: pathlib.Path, compression: str) -> BinaryIO:
-    if compression == ".gz":
-        return cast("BinaryIO", gzip.open(path, "rb"))
-    if compression == ".zst":
-        import pyarrow as pa
+@contextlib.contextmanager
+def _open(path: pathlib.Path, compression: str) -> Iterator[BinaryIO]:
+    with io.BufferedReader(cast("io.RawIOBase", door.opened(path, reason="DataUnreadable"))) as file:
+        if compression == ".gz":
+            with gzip.open(file, "rb") as stream:
+                yield cast("BinaryIO", stream)
+        elif compression == ".zst":
+            import pyarrow as pa
 
-        return cast("BinaryIO", io.BufferedReader(pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")))
-    return path.open("rb")
+            yield cast("BinaryIO", io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd")))
+        else:
+            yield cast("BinaryIO", file)
 
 
-def _not_json(error: ValueError | RecursionError, *, where: str, seen: str) -> FaultError:
-    said = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-    return FaultError(f"{where}: not JSON ({said}): {seen}")
+def _not_json(error: ValueError | RecursionError, *, where: str) -> FaultError:
+    """Where and how, never what: the message is read by others than the file."""
+    said = "a number of too many digits"
+    if isinstance(error, json.JSONDecodeError):
+        said = f"{error.msg} at character {error.pos}"
+    elif isinstance(error, RecursionError):
+        said = "nested too deeply"
+    return FaultError(f"{where}: not JSON ({said})")

@@ -11,14 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelrefresh_jobs import data_files, data_streams, dates, failures, parquet_rows
+from modelrefresh_jobs import data_files, data_streams, dates, failures, parquet_rows, printable
 from modelrefresh_jobs.data_streams import FaultError
 
 DATE_FIELDS = ("date", "published", "published_at", "publishedAt", "timestamp", "created_at")
 """Fields of a record that may hold its date; the first one that does counts."""
 _FAULTS = 3
 _FAULT_SHOWN = 400
-_FIELDS_SHOWN, _FIELD_SHOWN = 8, 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +43,7 @@ def read(files: Sequence[data_files.DataFile], *, text_field: str) -> Iterator[D
             if isinstance(item, Document):
                 yield item
                 continue
-            faults.append(data_files.printable(str(item))[:_FAULT_SHOWN])
+            faults.append(printable.line(str(item))[:_FAULT_SHOWN])
             kinds.add(file.kind)
             if len(faults) == _FAULTS:
                 raise _unreadable(faults, kinds, text_field)
@@ -100,9 +99,7 @@ def _document(record: object, text_field: str, *, where: str) -> Document | Faul
     try:
         text.isascii() or text.encode()
     except UnicodeEncodeError as error:
-        return FaultError(
-            f"{where}: character {error.start} is half of one ({text[error.start]!a}), which no UTF-8 holds"
-        )
+        return FaultError(f"{where}: character {error.start} is half of one, which no UTF-8 holds")
     claims = [record[name] for name in DATE_FIELDS if record.get(name) not in (None, "")]
     found = (dates.parse(claim) for claim in claims)
     return Document(text=text, date=next((date for date in found if date), None), claims_date=bool(claims))
@@ -111,4 +108,4 @@ def _document(record: object, text_field: str, *, where: str) -> Document | Faul
 def _seen(record: Mapping[str, Any], text_field: str) -> str:
     if text_field in record:
         return f"{text_field!r} is {type(record[text_field]).__name__}"
-    return f"fields {[name[:_FIELD_SHOWN] for name in sorted(record)[:_FIELDS_SHOWN]]}"
+    return f"{text_field!r} is not among its {len(record)} fields"

@@ -11,7 +11,7 @@ import pathlib
 import shutil
 from collections.abc import Mapping
 
-from modelrefresh_jobs import intake, model_config, model_files, prompts
+from modelrefresh_jobs import door, intake, model_config, model_files, prompts
 
 LOG = logging.getLogger("modelrefresh.jobs")
 
@@ -23,7 +23,7 @@ def copy(instruct: pathlib.Path, target: pathlib.Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for name in model_files.manners(instruct):
         (target / name).parent.mkdir(exist_ok=True)
-        shutil.copyfile(instruct / name, target / name)
+        _copy(instruct / name, target / name)
     copy_licences(instruct, target)
 
 
@@ -31,7 +31,12 @@ def copy_licences(model: pathlib.Path, target: pathlib.Path) -> None:
     """Licences travel with the weights; files already there stay."""
     for path in model_files.licences(model):
         if not (target / path.name).exists():
-            shutil.copyfile(path, target / path.name)
+            _copy(path, target / path.name)
+
+
+def _copy(source: pathlib.Path, target: pathlib.Path) -> None:
+    with door.opened(source) as reading, target.open("wb") as writing:
+        shutil.copyfileobj(reading, writing)
 
 
 def check(instruct: pathlib.Path) -> None:
@@ -41,7 +46,7 @@ def check(instruct: pathlib.Path) -> None:
         StageError: ModelUnreadable.
     """
     if has_template(instruct):
-        prompts.load(instruct)
+        prompts.prove(instruct)
     else:
         LOG.warning("%s has no chat template; servers and evaluation will not know how to ask it", instruct)
 

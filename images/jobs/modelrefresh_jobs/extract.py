@@ -16,7 +16,7 @@ import threadpoolctl
 
 from modelrefresh.contract import artifacts, codec, env, result
 from modelrefresh_jobs import donor, floats, intake, lineage, pair, prompts, residual, sealed, shards, sources, tensors
-from modelrefresh_jobs.failures import StageError
+from modelrefresh_jobs.failures import StageError, shown
 from modelrefresh_jobs.floats import Format, Scratch, Values
 from modelrefresh_jobs.intake import Model
 from modelrefresh_jobs.progress import Progress
@@ -83,10 +83,7 @@ def run(request: env.StageInput, progress: Progress) -> result.ExtractSummary:
     parents = {"base": request.extract.base, "instruct": request.extract.instruct}
     label, parent = f"{request.owner}.{request.run}", workspace.residual("any").parent
     with sealed.draft(parent, kind=KIND, label=label, attempt=request.attempt, parents=parents) as made:
-        summary = store(base, instruct, made, progress=progress)
-    intake.remember(base, summary.base_fingerprint, workspace=workspace)
-    intake.remember(instruct, summary.instruct_fingerprint, workspace=workspace)
-    return summary
+        return store(base, instruct, made, progress=progress)
 
 
 def artifact(request: env.StageInput, summary: result.ExtractSummary) -> pathlib.Path:
@@ -149,7 +146,7 @@ def read_card(folder: pathlib.Path) -> Card:
         message = f"{folder}: not a whole residual: {error}; extract it again"
         raise StageError("ResidualIncompatible", message) from error
     if card.encoding != "xor":
-        message = f"{folder}: encoding {card.encoding!r}; this version reads 'xor': extract it again"
+        message = f"{folder}: encoding {shown(card.encoding)}; this version reads 'xor': extract it again"
         raise StageError("ResidualIncompatible", message)
     named = {name for one in (card.mixed or {}).values() for name in (one.base, one.instruct)}
     if odd := sorted(named - set(floats.FORMATS)):

@@ -4,16 +4,21 @@ Everything else that escapes a stage is an internal error; `__main__` maps both 
 code and a result once. Knows that a status keeps little of a message.
 """
 
+import re
 from collections.abc import Iterable
 
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh_jobs import printable
 
 LIMIT = 1400
 """Bytes of a message; what the termination message and a status keep of one is a little more."""
 _NAMED = 3
 """Faults of one kind that a message spells out: a model has hundreds of tensors."""
 _TAIL = 400
-_VALUE = 200
+_PLAIN = re.compile(r"[A-Za-z0-9_.+-]{1,32}")
+"""A word of a format. Longer ones might be a secret, others a sentence of somebody's."""
+_LISTED = 8
+_NAMES = {dict: "an object", list: "a list", tuple: "a list", int: "a whole number of many digits"}
 _CUT = " [...] "
 
 
@@ -36,15 +41,25 @@ def few(faults: Iterable[str], *, separator: str = "; ") -> str:
     return separator.join(listed[:_NAMED]) + (f"{separator}and {rest} more" if rest > 0 else "")
 
 
-def short(value: object) -> str:
-    """A user's value as Python writes it, at most 200 characters."""
-    text = repr(value)
-    return text if len(text) <= _VALUE else f"{text[:_VALUE]}{_CUT.rstrip()}"
+def shown(value: object) -> str:
+    """What may be said of a value that stands in a user's file: numbers, switches and short words as they are.
+
+    Of anything else its kind and size, since a message is read by others than the file (CWE-209).
+    """
+    if value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 10**20):
+        return repr(value)
+    if isinstance(value, str):
+        return repr(value) if _PLAIN.fullmatch(value) else f"a text of {len(value)} characters"
+    if isinstance(value, list | tuple) and len(value) <= _LISTED:
+        return f"[{', '.join(map(shown, value))}]"
+    size = f" of {len(value)}" if isinstance(value, list | tuple | dict) else ""
+    return f"{_NAMES.get(type(value), type(value).__name__)}{size}"
 
 
 def fitted(message: str) -> str:
-    """At most `LIMIT` bytes: who and why stand at the beginning, what to do at the end, so the middle goes."""
-    data = message.encode(errors="replace")
+    """One line of at most `LIMIT` bytes; who and why stand at the beginning, what to do at the end: the middle goes."""
+    message = printable.line(message)
+    data = message.encode()
     if len(data) <= LIMIT:
         return message
     head = LIMIT - _TAIL - len(_CUT)

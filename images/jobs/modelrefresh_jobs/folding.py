@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import regex  # type: ignore[import-untyped]
 
-from modelrefresh_jobs import floats, intake, model_files, tensors
+from modelrefresh_jobs import failures, floats, intake, model_files, tensors
 from modelrefresh_jobs.failures import StageError, few
 from modelrefresh_jobs.floats import Scratch, Values
 from modelrefresh_jobs.intake import Model
@@ -130,13 +130,15 @@ def _whole(reader: Reader, tensor: Tensor) -> Values:
 
 
 def _refuse_settings(folder: pathlib.Path, config: Mapping[str, object]) -> None:
-    faults = [f"{key}={value!r}" for key, value in sorted(config.items()) if key not in _UNDERSTOOD and value]
+    faults = [
+        f"{key}={failures.shown(value)}" for key, value in sorted(config.items()) if key not in _UNDERSTOOD and value
+    ]
     if config.get("peft_type") != "LORA":
-        faults.append(f"peft_type={config.get('peft_type')!r}")
+        faults.append(f"peft_type={failures.shown(config.get('peft_type'))}")
     if config.get("bias", "none") != "none":
-        faults.append(f"bias={config['bias']!r}")
+        faults.append(f"bias={failures.shown(config['bias'])}")
     if config.get("init_lora_weights", True) not in _PLAIN_STARTS:
-        faults.append(f"init_lora_weights={config['init_lora_weights']!r}")
+        faults.append(f"init_lora_weights={failures.shown(config['init_lora_weights'])}")
     if faults:
         message = f"{folder / model_files.ADAPTER_CONFIG}: settings that cannot be folded exactly"
         raise StageError("ResidualIncompatible", f"{message}: {few(faults, separator=', ')}; use plain LoRA")
@@ -158,7 +160,7 @@ def _patterned(patterns: object, module: str, default: object) -> float:
 
 def _finite(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"saw {value!r:.80}, which is no number")
+        raise ValueError(f"saw {failures.shown(value)}, which is no number")
     return float(value)
 
 

@@ -8,7 +8,7 @@ import json
 import pathlib
 
 from modelrefresh.contract import artifacts, env, result
-from modelrefresh_jobs import donor, intake, model_files, sealed, sources, tensors
+from modelrefresh_jobs import donor, door, intake, model_config, model_files, sealed, sources, tensors
 from modelrefresh_jobs.intake import Model
 from modelrefresh_jobs.progress import Progress
 
@@ -38,7 +38,7 @@ def store(
     """Copy and seal an accepted model, as `target` or under its digest."""
     donor.check(model.folder)
     donor.copy(model.folder, made.path)
-    donor.write_configuration(made.path, model.config)
+    donor.write_configuration(made.path, model_config.written(model.config))
     found = model_files.weights(model.folder)
     total = sum(file.stat().st_size for file in found.files)
     done = 0
@@ -47,7 +47,7 @@ def store(
         done += file.stat().st_size
         progress.report(done, total, unit="bytes")
     if found.index:
-        (made.path / found.index.name).write_bytes(found.index.read_bytes())
+        (made.path / found.index.name).write_bytes(door.read(found.index, limit=model_files.INDEX_LIMIT))
     tensors.open_folder(made.path)  # the copy must be as whole as the original
     provenance = json.dumps({"stage": "import", "parents": dict(made.parents)}, indent=1, sort_keys=True)
     (made.path / artifacts.PROVENANCE).write_text(provenance + "\n")
@@ -61,7 +61,7 @@ def store(
 
 def _copy(source: pathlib.Path, target: pathlib.Path) -> str:
     digest = hashlib.sha256()
-    with source.open("rb") as reading, target.open("wb") as writing:
+    with door.opened(source) as reading, target.open("wb") as writing:
         while data := reading.read(_BLOCK):
             digest.update(data)
             writing.write(data)

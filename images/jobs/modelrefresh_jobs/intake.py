@@ -8,13 +8,10 @@ import hashlib
 import json
 import logging
 import pathlib
-import re
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from modelrefresh.contract import artifacts
-from modelrefresh_jobs import failures, floats, model_config, model_files, tensors
+from modelrefresh_jobs import door, failures, floats, model_config, model_files, tensors
 from modelrefresh_jobs.failures import StageError
 from modelrefresh_jobs.floats import Format
 from modelrefresh_jobs.tensors import Reader, Tensor
@@ -25,10 +22,13 @@ ARCHITECTURES = frozenset(model_config.MODEL_TYPES)
 EMBEDDING = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"
 _DERIVED = "rotary_emb.inv_freq"
-_FINGERPRINT = re.compile(rb"[0-9a-f]{64}")
 """Stored by old exporters although it follows from config.json; loaders compute it anew."""
-_CODE_KEYS = frozenset({"auto_map", "trust_remote_code", "custom_pipelines"})
+_CODE_KEYS = frozenset({"auto_map", "trust_remote_code", "custom_generate", "custom_pipelines", "use_kernels"})
+_KERNELS = ("implementation", "implementation_internal", "kernel", "kernels", "kernel_config")
+"""Ends of keys that choose a kernel; transformers fetches one that is named as ORG/NAME (CVE-2026-4372)."""
 _CONFIGS = "*config.json"
+_JSON_LIMIT = 256 << 20
+"""Bytes; the largest tokenizers have some 40 MiB."""
 _LEFT_BY_TRAINERS = frozenset({"zero_to_fp32.py"})
 """DeepSpeed copies it into every checkpoint; no configuration names it and no loader reads it."""
 
@@ -64,12 +64,12 @@ def accept(folder: pathlib.Path) -> Model:
     refuse_code(folder)
     config = read_json(folder / "config.json")
     if config.get("quantization_config"):
-        seen = failures.short(config["quantization_config"])
+        seen = failures.shown(config["quantization_config"])
         raise StageError("ModelUnreadable", f"{folder}: quantised ({seen}); expected the bf16, fp16 or fp32 original")
     architectures = config.get("architectures")
     name = architectures[0] if isinstance(architectures, list) and len(architectures) == 1 else None
     if not isinstance(name, str) or name not in ARCHITECTURES:
-        message = f"{folder}: architecture {architectures}; supported are {sorted(ARCHITECTURES)}"
+        message = f"{folder}: architecture {failures.shown(architectures)}; supported are {sorted(ARCHITECTURES)}"
         raise StageError("ModelUnreadable", message)
     model_config.check(folder, config)
     tied = config.get("tie_word_embeddings", False) is True
@@ -106,33 +106,27 @@ def read_json(path: pathlib.Path) -> dict[str, object]:
         StageError: missing, not JSON or not an object.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(door.read(path, limit=_JSON_LIMIT).decode())
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         there = sorted(entry.name for entry in path.parent.iterdir()) if path.parent.is_dir() else ["no folder"]
         names = failures.few(there, separator=", ") or "nothing"
         message = f"{path}: missing; the folder holds {names}, expected a Hugging Face checkpoint"
         raise StageError("ModelUnreadable", message) from None
     except (ValueError, RecursionError) as error:
-        raise StageError("ModelUnreadable", f"{path}: not JSON ({error})") from error
+        place = f": {error.msg} at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+        raise StageError("ModelUnreadable", f"{path}: not JSON ({type(error).__name__}{place})") from error
     if not isinstance(document, dict):
         raise StageError("ModelUnreadable", f"{path}: expected an object, saw {type(document).__name__}")
     return document
 
 
-def fingerprint(folder: pathlib.Path, *, workspace: artifacts.Workspace | None = None) -> str:
+def fingerprint(folder: pathlib.Path) -> str:
     """Name the weights: sha256 over sorted (name, dtype, shape, sha256 of the bytes).
 
-    Equal for equal weights in any sharding. With a workspace the answer is remembered there
-    for as long as sizes and times of the weight files stay.
+    Equal for equal weights in any sharding. Never remembered: sizes and times of files can be made to fit.
     """
     model = accept(folder)
-    remembered = workspace and workspace.root / "cache" / "fingerprints" / _stat_key(model)
-    if remembered and remembered.is_file() and _FINGERPRINT.fullmatch(said := remembered.read_bytes()):
-        return said.decode()
-    named = combine({name: _hash(model, tensor) for name, tensor in model.tensors.items()}, model)
-    if workspace:
-        remember(model, named, workspace=workspace)
-    return named
+    return combine({name: _hash(model, tensor) for name, tensor in model.tensors.items()}, model)
 
 
 def combine(hashes: Mapping[str, str], model: Model, formats: Mapping[str, Format] | None = None) -> str:
@@ -148,15 +142,6 @@ def combine(hashes: Mapping[str, str], model: Model, formats: Mapping[str, Forma
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def remember(model: Model, named: str, *, workspace: artifacts.Workspace) -> None:
-    """Keep a fingerprint for the stages that follow."""
-    target = workspace.root / "cache" / "fingerprints" / _stat_key(model)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
-    partial.write_text(named)
-    partial.replace(target)
-
-
 def _hash(model: Model, tensor: Tensor) -> str:
     LOG.debug("hashing %s of %s", tensor.name, model.folder)
     digest = hashlib.sha256()
@@ -166,10 +151,10 @@ def _hash(model: Model, tensor: Tensor) -> str:
     return digest.hexdigest()
 
 
-def _stat_key(model: Model) -> str:
-    files = sorted({tensor.file.resolve() for tensor in model.tensors.values()})
-    lines = [f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}\n" for file in files]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+def _names_code(value: object) -> bool:
+    if isinstance(value, dict | list):
+        return any(map(_names_code, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, str) and ("/" in value or ":" in value)
 
 
 def _drop_copied_head(folder: pathlib.Path, stored: dict[str, Tensor]) -> None:
@@ -188,7 +173,7 @@ def _drop_copied_head(folder: pathlib.Path, stored: dict[str, Tensor]) -> None:
 def _code_keys(document: object) -> Iterator[str]:
     if isinstance(document, dict):
         for key, value in document.items():
-            if key in _CODE_KEYS and value not in (False, None):
+            if (key in _CODE_KEYS and value not in (False, None)) or (key.endswith(_KERNELS) and _names_code(value)):
                 yield key
             yield from _code_keys(value)
     elif isinstance(document, list):

@@ -7,7 +7,7 @@ an `Exception`. Knows no library.
 import contextlib
 from collections.abc import Iterator
 
-from modelrefresh_jobs import outcome
+from modelrefresh_jobs import door, outcome
 from modelrefresh_jobs.failures import StageError
 
 _PANIC = "PanicException"
@@ -29,5 +29,7 @@ def reading(what: str, *, expected: str) -> Iterator[None]:
         if known or not (isinstance(error, Exception) or type(error).__name__ == _PANIC):
             raise
         line = getattr(error, "lineno", None)  # of a template
-        seen = f"{type(error).__name__}{f', line {line}' if line else ''}: {error}"[:_SHOWN]
+        # What a library says may quote the file; at a shell that is the person's own.
+        words = "" if door.is_guarded() else f": {error}"
+        seen = f"{type(error).__name__}{f', line {line}' if line else ''}{words}"[:_SHOWN]
         raise StageError("ModelUnreadable", f"{what}: {seen}; expected {expected}") from error

@@ -65,8 +65,6 @@ class Ingredients:
     residual: pathlib.Path
     strategy: env.Strategy = env.Strategy.RESIDUAL
     scale: float = 1.0
-    workspace: artifacts.Workspace | None = None
-    """Where fingerprints are remembered, if anywhere."""
 
 
 def run(request: env.StageInput, progress: Progress) -> result.MergeSummary:
@@ -80,7 +78,6 @@ def run(request: env.StageInput, progress: Progress) -> result.MergeSummary:
         residual=workspace.residual(asked.residual),
         strategy=asked.strategy,
         scale=asked.scale,
-        workspace=workspace,
     )
     try:
         manifest = sealed.verify(ingredients.trained, deep=True)
@@ -145,7 +142,7 @@ def store(
 
 
 def _check_start(ingredients: Ingredients, card: extract.Card) -> str:
-    known = intake.fingerprint(ingredients.start, workspace=ingredients.workspace)
+    known = intake.fingerprint(ingredients.start)
     direct = ingredients.strategy is env.Strategy.DIRECT
     expected = card.instruct_fingerprint if direct else card.base_fingerprint
     if known != expected:

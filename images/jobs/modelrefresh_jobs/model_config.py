@@ -74,6 +74,13 @@ _OF_OTHER_PROGRAMS = (
 COSMETIC = frozenset({*_GENERATION, *_OF_OTHER_TASKS, *_OF_THE_PROGRAM, *_OF_OTHER_PROGRAMS})
 ELSEWHERE = frozenset({"architectures", "auto_map", "quantization_config", "transformers_weights"})
 """Intake has its own rule for each."""
+_CHOOSES = frozenset(
+    {
+        *("_attn_implementation", "_attn_implementation_autoset", "_commit_hash", "_name_or_path"),
+        *("attn_implementation", "experts_implementation", "name_or_path"),
+    }
+)
+"""They tell a loader which kernels to take, or where the model once came from."""
 KNOWN = ARITHMETIC | SERVING | FORMATS | COSMETIC | ELSEWHERE
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "llama": {"vocab_size": 32000, "intermediate_size": 11008},
@@ -97,7 +104,9 @@ def check(folder: pathlib.Path, config: Mapping[str, Any]) -> None:
     """
     named = config.get("architectures")
     expected = MODEL_TYPES.get(str(named[0])) if isinstance(named, list) and named else None
-    fault = None if config.get("model_type") == expected else f"model_type is {config.get('model_type')!r}"
+    fault = (
+        None if config.get("model_type") == expected else f"model_type is {failures.shown(config.get('model_type'))}"
+    )
     try:
         arithmetic(config)
     except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
@@ -178,9 +187,18 @@ def announce(base: Mapping[str, Any], instruct: Mapping[str, Any], folder: pathl
 def served(instruct: Mapping[str, Any], *, dtype: str) -> dict[str, Any]:
     """The config.json of a refreshed model: the instruct model's, since base and instruct agree in arithmetic."""
     spelling = "torch_dtype" if "torch_dtype" in instruct else "dtype"  # transformers 4 and 5
-    dropped = FORMATS | {"_name_or_path", "auto_map", "quantization_config", "transformers_weights"}
-    kept = {key: value for key, value in instruct.items() if key not in dropped}
-    return kept | {spelling: dtype, "use_cache": True}
+    return {key: value for key, value in written(instruct).items() if key not in FORMATS} | {
+        spelling: dtype,
+        "use_cache": True,
+    }
+
+
+def written(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a config.json goes into a version: what the tables know, and nothing that chooses a program.
+
+    What is judged is then what is served, whatever a server would make of a key that we do not know.
+    """
+    return {key: value for key, value in config.items() if key in KNOWN - _CHOOSES - (ELSEWHERE - {"architectures"})}
 
 
 def load(folder: pathlib.Path, config: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- the library's are untyped
@@ -191,7 +209,8 @@ def load(folder: pathlib.Path, config: Mapping[str, Any]) -> Any:  # noqa: ANN40
     """
     import transformers
 
-    heeded = {key: value for key, value in config.items() if key not in COSMETIC | ELSEWHERE}
+    # A key that nobody knows becomes an attribute, and some attributes make transformers fetch code.
+    heeded = {key: value for key, value in config.items() if key in KNOWN - COSMETIC - ELSEWHERE}
     what = f"{folder / 'config.json'}: transformers refuses it"
     with libraries.reading(what, expected="what transformers writes there"):
         return transformers.AutoConfig.for_model(**heeded)
@@ -200,7 +219,7 @@ def load(folder: pathlib.Path, config: Mapping[str, Any]) -> Any:  # noqa: ANN40
 def _size(told: Mapping[str, Any], key: str) -> int:
     value = told.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{key} is {value!r}" if key in told else f"{key} is missing")
+        raise ValueError(f"{key} is {failures.shown(value)}" if key in told else f"{key} is missing")
     return value
 
 
@@ -210,7 +229,7 @@ def _plain(config: Mapping[str, Any], key: str, default: object) -> object:
         return default
     kind = type(default)
     if default is not None and type(value) is not kind and not (kind is float and type(value) is int):
-        raise ValueError(f"{key} is {value!r}")
+        raise ValueError(f"{key} is {failures.shown(value)}")
     return value
 
 
@@ -229,4 +248,4 @@ def _windows(family: str, config: Mapping[str, Any], layers: int) -> object:
 
 
 def _said(key: str, ours: object, theirs: object, left_role: str, right_role: str) -> str:
-    return f"{key}: {left_role} {failures.short(ours)}, {right_role} {failures.short(theirs)}"
+    return f"{key}: {left_role} {failures.shown(ours)}, {right_role} {failures.shown(theirs)}"

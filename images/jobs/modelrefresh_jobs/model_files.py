@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from modelrefresh.contract import artifacts
-from modelrefresh_jobs import failures
+from modelrefresh_jobs import door, failures
 from modelrefresh_jobs.failures import StageError
 
 MODEL = "model"
@@ -21,6 +21,8 @@ ADAPTER = "adapter_model"
 """The same of a PEFT adapter."""
 ADAPTER_CONFIG = "adapter_config.json"
 CONFIG = "config.json"
+INDEX_LIMIT = 64 << 20
+"""Bytes of an index; one of 100,000 tensors has some ten MiB."""
 TEMPLATES = "additional_chat_templates"
 """Folder of named chat templates, as transformers reads and writes it."""
 MANNERS = frozenset({".codes", ".jinja", ".json", ".model", ".spm", ".tiktoken", ".tokenizer", ".txt"})
@@ -83,8 +85,8 @@ def refuse_other(folder: pathlib.Path, found: Weights, config: Mapping[str, obje
     """
     named = config.get("transformers_weights")
     if named not in (None, found.entry):
-        message = f"{folder}: config.json names {named!r} in transformers_weights, other readers take {found.entry}"
-        raise StageError("ModelUnreadable", f"{message}; remove that key, or the files that are not the model")
+        seen = f"config.json names {failures.shown(named)} in transformers_weights, other readers take {found.entry}"
+        raise StageError("ModelUnreadable", f"{folder}: {seen}; remove that key, or the files that are not the model")
 
 
 def manners(folder: pathlib.Path) -> tuple[str, ...]:
@@ -126,10 +128,12 @@ def _shards(names: frozenset[str], stem: str) -> frozenset[str]:
 
 def _read_index(index: pathlib.Path) -> dict[str, str]:
     try:
-        shards: dict[str, str] = json.loads(index.read_text())["weight_map"]
+        shards: dict[str, str] = json.loads(door.read(index, limit=INDEX_LIMIT))["weight_map"]
         strange = sorted({name for name in shards.values() if pathlib.PurePosixPath(name).name != name})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise StageError("ModelUnreadable", f"{index}: not an index with a weight_map ({error!r})") from error
+        raise StageError(
+            "ModelUnreadable", f"{index}: not an index with a weight_map ({type(error).__name__})"
+        ) from error
     if strange or not shards:
         seen = (
             f"names files outside its folder: {failures.few(strange, separator=', ')}" if strange else "names no file"

@@ -8,13 +8,13 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from modelrefresh_jobs import door
 from modelrefresh_jobs.data_streams import FaultError
 
 BEYOND = "beyond the calendar"
 """Stands for a date or time that Python cannot hold, or of a zone that nobody knows."""
 _ROWS = 256
 """Rows held at once."""
-_NAMES_SHOWN = 8
 
 
 def rows(path: pathlib.Path, *, text_field: str, others: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -27,11 +27,11 @@ def rows(path: pathlib.Path, *, text_field: str, others: Sequence[str]) -> Itera
     from pyarrow import parquet
 
     try:
-        with parquet.ParquetFile(path) as table:
+        with door.opened(path, reason="DataUnreadable") as file, parquet.ParquetFile(file) as table:
             names = table.schema_arrow.names
             if names.count(text_field) != 1:
                 seen = "twice" if text_field in names else "not"
-                raise FaultError(f"{path}: column {text_field!r} is {seen} there; columns are {names[:_NAMES_SHOWN]}")
+                raise FaultError(f"{path}: column {text_field!r} is {seen} among its {len(names)} columns")
             columns = [text_field, *(name for name in others if names.count(name) == 1)]
             row = 0
             for batch in table.iter_batches(columns=columns, batch_size=_ROWS):
@@ -40,11 +40,11 @@ def rows(path: pathlib.Path, *, text_field: str, others: Sequence[str]) -> Itera
                     where = f"{path} row {row}"
                     yield where, {name: _value(batch.column(name)[index], where, name) for name in columns}
     except pa.ArrowException as error:
-        raise FaultError(f"{path}: not a readable parquet file ({error})") from error
+        raise FaultError(f"{path}: not a readable parquet file ({type(error).__name__})") from error
     except OSError as error:
         if error.errno is not None:
             raise
-        raise FaultError(f"{path}: not a readable parquet file ({error})") from error
+        raise FaultError(f"{path}: not a readable parquet file ({type(error).__name__})") from error
 
 
 def _value(scalar: Any, where: str, name: str) -> object:  # noqa: ANN401 -- pyarrow is untyped

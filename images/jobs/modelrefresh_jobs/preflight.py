@@ -17,6 +17,7 @@ from modelrefresh_jobs import (
     donor,
     extract,
     failures,
+    first_sight,
     intake,
     libraries,
     pair,
@@ -24,6 +25,7 @@ from modelrefresh_jobs import (
     sealed,
     sources,
     suites,
+    tokens,
     trained,
 )
 from modelrefresh_jobs import tokenizer as tokenizers
@@ -58,7 +60,9 @@ def check(request: env.StageInput, wanted: env.PrepareInput) -> Ready:
     if residual:
         check_answers(_candidate(residual, start, wanted), items, max_new_tokens=wanted.max_new_tokens)
     if wanted.incumbent:
-        serves = prompts.load(version(request, wanted.incumbent))
+        folder = version(request, wanted.incumbent)
+        prompts.prove(folder)
+        serves = prompts.load(folder)
         check_answers(serves, items, max_new_tokens=wanted.max_new_tokens)
     return Ready(suites=loaded, start=start, residual=residual)
 
@@ -122,6 +126,7 @@ def _check_start(start: Model, wanted: env.PrepareInput) -> None:
 
 
 def _check_vocabulary(start: Model, size: int) -> None:
+    first_sight.prove(start.folder, lambda: list(tokens.Tokens(start.folder).encode(prompts.HARD_PROBES)))
     loaded = tokenizers.load(start.folder)
     special = {token for token, added in loaded.added_tokens_decoder.items() if added.special}
     used = (set(loaded.get_vocab().values()) - special) | {loaded.eos_token_id, loaded.bos_token_id} - {None}
@@ -164,6 +169,7 @@ def _candidate(residual: pathlib.Path, start: Model, wanted: env.PrepareInput) -
         formats=card.formats(start, direct=wanted.base_fingerprint == card.instruct_fingerprint),
     )
     combine.check(parts, residual)
+    prompts.prove(residual / donor.FOLDER, instruct)
     return prompts.load(residual / donor.FOLDER, instruct)
 
 

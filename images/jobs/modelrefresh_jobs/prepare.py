@@ -141,8 +141,7 @@ def _check_base(request: env.StageInput, wanted: env.PrepareInput) -> None:
     """Refuse a base that the residual was not cut from, before anything is trained on it."""
     if wanted.base_fingerprint is None:
         return
-    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
-    saw = intake.fingerprint(sources.resolve(wanted.base, request), workspace=workspace)
+    saw = intake.fingerprint(sources.resolve(wanted.base, request))
     if saw != wanted.base_fingerprint:
         message = (
             f"{wanted.base}: its weights have the fingerprint {saw}, the residual was cut from "

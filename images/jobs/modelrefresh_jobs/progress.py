@@ -11,9 +11,14 @@ import logging
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import Any
+
+from modelrefresh_jobs import printable
 
 LOG = logging.getLogger("modelrefresh.jobs")
 _LOG_SECONDS = 5.0
+_PEERS = 8
+_PEER_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -42,6 +47,7 @@ class Progress:
 
     def warn(self, text: str) -> None:
         """Say something that the stage's result will carry to the model owner."""
+        text = printable.line(text)
         LOG.warning("%s: %s", self.stage, text)
         self.warnings.append(text)
 
@@ -66,10 +72,37 @@ class Progress:
         return "\n".join([*lines, ""])
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    """Few connections at once, each for a few seconds: peers that say nothing cost a stage no threads."""
+
+    def __init__(self, *arguments: Any) -> None:  # noqa: ANN401 -- socketserver's own
+        self._places = threading.BoundedSemaphore(_PEERS)
+        super().__init__(*arguments)
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 -- socketserver's own
+        """Answer in a thread if there is a place, else hang up."""
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 -- socketserver's own
+        """Answer, and give the place back."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 -- socketserver's own
+        """A peer that breaks off is not worth a log line."""
+
+
 def serve(progress: Progress, *, port: int, host: str = "") -> None:
     """Answer on this port of one or all addresses from a daemon thread; a taken port is logged and ignored."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
+        timeout = _PEER_SECONDS
+
         def do_GET(self) -> None:
             text = json.dumps(progress.document()) if self.path == "/progress" else progress.metrics()
             self.send_response(
@@ -83,7 +116,7 @@ def serve(progress: Progress, *, port: int, host: str = "") -> None:
             """Requests are not worth a log line."""
 
     try:
-        server = http.server.ThreadingHTTPServer((host, port), Handler)
+        server = _Server((host, port), Handler)
     except OSError as error:
         LOG.warning("progress: port %d cannot be served (%s); the stage goes on without", port, error)
         return

@@ -4,20 +4,28 @@
 both. A question that does not fit is refused with numbers, never cut. Knows no weights.
 """
 
+import contextlib
 import pathlib
+import signal
 import tempfile
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelrefresh_jobs import intake, libraries, thinking, tokenizer
+from modelrefresh_jobs import failures, first_sight, intake, libraries, thinking, tokenizer
 from modelrefresh_jobs.failures import StageError
 
 _GENERATION = "generation_config.json"
 _PROBE = "Which river flows through the town"
 """No mark that a template may escape: it must stand in what is rendered."""
+HARD_PROBES = (_PROBE, "{{ 7 * 7 }} <|im_end|> \U0001f600 e\u0301", "a" * 4096, "a " * 4096, "1" * 4096)
+"""Texts at which templates and the patterns of tokenizers show what they cost."""
 _BATCH = 256
-_SHOWN = 40
+_RENDER_SECONDS = 10.0
+"""Of computing, for one question; templates of real models take milliseconds."""
+_RENDERED = 1 << 20
+"""Characters that a template may add to a question: system prompts have some thousands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +48,16 @@ class Manners:
         Raises:
             StageError: ModelUnreadable, when the template cannot.
         """
-        what = f"{self.folder}: its chat template cannot render the user message {question[:_SHOWN]!r}"
+        what = f"{self.folder}: its chat template cannot render a user message of {len(question)} characters"
         with libraries.reading(what, expected="a template that takes a user message without a system message"):
             message = [{"role": "user", "content": question}]
             settings = {"tokenize": False, "add_generation_prompt": True, **thinking.SWITCH}
-            return str(self.tokenizer.apply_chat_template(message, **settings))
+            with _within(_RENDER_SECONDS, self.folder):
+                text = str(self.tokenizer.apply_chat_template(message, **settings))
+        if len(text) > len(question) + _RENDERED:
+            seen = f"its chat template makes {len(text)} characters of {len(question)}"
+            raise StageError("ModelUnreadable", f"{self.folder}: {seen}; expected at most {_RENDERED} more")
+        return text
 
     def lengths(self, questions: Sequence[str]) -> list[int]:
         """Tokens of each question as it is put.
@@ -87,6 +100,17 @@ class Manners:
             message = f"{self.folder}: its tokenizer makes {seen} of a question; expected ids below {self.vocabulary}"
             raise StageError("ModelUnreadable", f"{message} (vocab_size): tokenizer and weights are not one model's")
         return encoded
+
+
+def prove(folder: pathlib.Path, config: Mapping[str, object] | None = None) -> None:
+    """Load the manners and ask them odd things, in a process that may take only so much time and memory.
+
+    Raises:
+        StageError: ModelUnreadable.
+    """
+    import transformers  # noqa: F401 -- the child that looks need not import it again
+
+    first_sight.prove(folder, lambda: load(folder, config).lengths(HARD_PROBES))
 
 
 def load(folder: pathlib.Path, config: Mapping[str, object] | None = None) -> Manners:
@@ -140,7 +164,7 @@ def effective(folder: pathlib.Path, config: Mapping[str, object]) -> Any:  # noq
     for key in ("max_position_embeddings", "vocab_size"):
         value = getattr(settings, key, None)
         if not isinstance(value, int) or value < 1:
-            message = f"{folder}/config.json: {key} is {value!r}; expected a whole number above 0"
+            message = f"{folder}/config.json: {key} is {failures.shown(value)}; expected a whole number above 0"
             raise StageError("ModelUnreadable", message)
     return settings
 
@@ -161,6 +185,26 @@ def prove_generation(folder: pathlib.Path) -> None:
                 settings.save_pretrained(elsewhere)
 
 
+@contextlib.contextmanager
+def _within(seconds: float, folder: pathlib.Path) -> Iterator[None]:
+    """Interrupt Python code that computes for longer; only the main thread can be interrupted."""
+
+    def stop(*_: object) -> None:
+        message = f"{folder}: its chat template did not finish within {seconds:.0f} s on one question"
+        raise StageError("ModelUnreadable", f"{message}; expected one that ends at once")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
 def _stops(folder: pathlib.Path, settings: Any, loaded: Any) -> frozenset[int]:  # noqa: ANN401 -- transformers is untyped
     said: object = settings.eos_token_id
     where = "config.json"
@@ -168,7 +212,7 @@ def _stops(folder: pathlib.Path, settings: Any, loaded: Any) -> frozenset[int]: 
         said, where = intake.read_json(folder / _GENERATION).get("eos_token_id"), _GENERATION
     ends = said if isinstance(said, list) else [] if said is None else [said]
     if odd := [end for end in ends if not isinstance(end, int) or isinstance(end, bool)]:
-        message = f"{folder}/{where}: eos_token_id holds {odd!r:.80}; expected token ids"
+        message = f"{folder}/{where}: eos_token_id holds {failures.shown(odd)}; expected token ids"
         raise StageError("ModelUnreadable", message)
     stops = frozenset(end for end in (*ends, loaded.eos_token_id) if end is not None)
     if not stops:

@@ -54,7 +54,7 @@ def _matched(item: suites.Item, text: str, *, whole: bool) -> str | None:
     except TimeoutError as error:
         raise failures.StageError(
             "EvaluationUnreadable",
-            f"item {item.id}: pattern {item.pattern!r} did not finish on a reply of {len(text)} characters within "
+            f"item {failures.shown(item.id)}: its pattern did not finish on a reply of {len(text)} characters within "
             f"{suites.MATCH_SECONDS:g} s; write it without nested repetition",
         ) from error
     return None if found is None else str(found[0] if whole else found[1] or "")

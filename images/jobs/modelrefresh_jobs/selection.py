@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from modelrefresh_jobs import documents, duplicates, packing, survey, tokens, words
-from modelrefresh_jobs.data_files import DataFile, printable
+from modelrefresh_jobs import documents, duplicates, packing, printable, survey, tokens, words
+from modelrefresh_jobs.data_files import DataFile
 from modelrefresh_jobs.failures import StageError
 from modelrefresh_jobs.overlap import Item, Overlap
 from modelrefresh_jobs.progress import Progress
@@ -175,7 +175,7 @@ def _reach(source: Source, start: int, *, characters: float) -> Iterator[bytes]:
 
 
 def _changed(source: Source, *, lost: int) -> StageError:
-    first = printable(str(source.files[0].path))
+    first = printable.line(str(source.files[0].path))
     return StageError(
         "DataUnreadable",
         f"{first} and the files beside it: {lost} documents are gone that were there when this stage first read them; "

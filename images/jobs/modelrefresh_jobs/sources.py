@@ -12,9 +12,9 @@ import pathlib
 import re
 from collections.abc import Callable
 
-from modelrefresh.contract import artifacts, env
+from modelrefresh.contract import allowed, artifacts, env
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs import model_files
+from modelrefresh_jobs import door, model_files
 from modelrefresh_jobs.failures import StageError
 
 LOG = logging.getLogger("modelrefresh.jobs")
@@ -31,7 +31,7 @@ WANTED = (
 """What is fetched of a repository."""
 _UNWANTED = ("consolidated*", "original/*", "onnx/*")
 """The same weights once more, in other layouts."""
-_LISTED = 20
+_LISTED = 10
 
 
 def resolve(uri: str, request: env.StageInput, *, reason: str = _MODEL) -> pathlib.Path:
@@ -51,9 +51,9 @@ def _found(uri: str, request: env.StageInput, reason: str) -> pathlib.Path:
     if not separator:
         raise StageError(reason, f"{uri}: not a URI; expected pvc://CLAIM/PATH, hf://ORG/NAME@COMMIT or file:///PATH")
     if scheme == "pvc":
-        return _below_claim(uri, rest, pathlib.Path(request.sources), reason)
+        return _below_claim(uri, rest, request, reason)
     if scheme == "file":
-        return _existing(uri, pathlib.Path(rest), reason)
+        return _existing(uri, pathlib.Path(rest), reason, root=pathlib.Path("/"))
     if scheme == "hf":
         return _from_hub(uri, request, reason)
     hint = "copy the bucket to a volume and name it as pvc://CLAIM/PATH" if scheme == "s3" else "use pvc, hf or file"
@@ -65,18 +65,38 @@ def stored(name: str, request: env.StageInput, *, below: Callable[[str], pathlib
     return resolve(name, request, reason=reason) if "://" in name else below(name)
 
 
-def _below_claim(uri: str, rest: str, sources: pathlib.Path, reason: str) -> pathlib.Path:
+def _below_claim(uri: str, rest: str, request: env.StageInput, reason: str) -> pathlib.Path:
     claim, _, path = rest.partition("/")
     if claim in ("", ".") or ".." in pathlib.PurePosixPath(rest).parts:
         raise StageError(reason, f"{uri}: expected pvc://CLAIM/PATH without '..'")
-    mount = pathlib.Path(artifacts.claim_path(str(sources), claim, "")).resolve()
-    found = _existing(uri, mount / path, reason)
-    if not found.resolve().is_relative_to(mount):
-        raise StageError(reason, f"{uri}: a link leads out of the claim to {found.resolve()}; copy the files instead")
+    mount = pathlib.Path(artifacts.claim_path(request.sources, claim, ""))
+    root = _allowed_root(uri, mount, request, reason)
+    found = mount / path
+    # Asked before whether anything is there, so that no answer tells of what lies outside.
+    if not (door.inside(root, mount) and door.inside(found, root)):
+        raise StageError(reason, f"{uri}: a link leads out of {_allowed_words(uri, request)}; copy the files instead")
+    _existing(uri, found, reason, root=root)
+    door.survey(found, root=root, reason=reason, is_model=reason in _FOLDERS)
+    door.admit(root)
     return found
 
 
-def _existing(uri: str, path: pathlib.Path, reason: str) -> pathlib.Path:
+def _allowed_root(uri: str, mount: pathlib.Path, request: env.StageInput, reason: str) -> pathlib.Path:
+    """The claim, or the part of it that the profile allows."""
+    if not request.allowed:
+        return mount
+    prefix = allowed.widest(request.allowed, uri)
+    if prefix is None:
+        raise StageError(reason, f"{uri}: not among the allowed sources of the profile")
+    return mount / prefix.removeprefix("pvc://").partition("/")[2]
+
+
+def _allowed_words(uri: str, request: env.StageInput) -> str:
+    prefix = allowed.widest(request.allowed, uri)
+    return f"the allowed source {prefix}" if prefix and prefix != "pvc://" else "the claim"
+
+
+def _existing(uri: str, path: pathlib.Path, reason: str, *, root: pathlib.Path) -> pathlib.Path:
     try:
         if path.exists():
             return path
@@ -84,11 +104,18 @@ def _existing(uri: str, path: pathlib.Path, reason: str) -> pathlib.Path:
         if error.errno != errno.ENAMETOOLONG:
             raise
         raise StageError(reason, f"{uri:.80}...: {error.strerror}; no file system holds such a name") from error
+    raise StageError(reason, f"{uri}: {path} does not exist{_nearby(path, root)}")
+
+
+def _nearby(path: pathlib.Path, root: pathlib.Path) -> str:
+    """What lies in the nearest folder that is there, if that is one which may be read."""
     nearest = next((parent for parent in path.parents if parent.is_dir()), pathlib.Path("/"))
+    if not door.inside(nearest, root):
+        return ""
     names = sorted(entry.name + "/" * entry.is_dir() for entry in nearest.iterdir())
     shown = ", ".join(names[:_LISTED]) or "nothing"
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    raise StageError(reason, f"{uri}: {path} does not exist; {nearest} holds: {shown}{more}")
+    return f"; {nearest} holds: {shown}{more}"
 
 
 def _from_hub(uri: str, request: env.StageInput, reason: str) -> pathlib.Path:
@@ -129,4 +156,8 @@ def _snapshot(uri: str, repo: str, revision: str, *, home: pathlib.Path, reason:
     # Without the marker a snapshot may be half a download; with it the network is not needed again.
     complete.parent.mkdir(parents=True, exist_ok=True)
     complete.touch()
-    return pathlib.Path(folder)
+    snapshot = pathlib.Path(folder)
+    if snapshot.exists():
+        # Its files are links to the blobs beside it; other stages write this cache too.
+        door.survey(snapshot, root=home, reason=reason, is_model=True)
+    return snapshot

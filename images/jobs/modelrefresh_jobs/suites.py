@@ -20,7 +20,7 @@ from typing import Any
 import regex  # type: ignore[import-untyped]
 
 from modelrefresh.contract import env
-from modelrefresh_jobs import answers, failures, sources
+from modelrefresh_jobs import answers, door, failures, sources
 
 PATTERN_LIMIT = 1000
 """Characters of a pattern."""
@@ -28,6 +28,9 @@ MATCH_SECONDS = 2.0
 _PROBES = ("a" * 200 + "!", "a b " * 50 + "!", "1" * 200 + "!")
 _NAME = re.compile(r"[\w.-]{1,63}")
 _SHUFFLE_SEED = 0
+_SUFFIXES = (".jsonl", ".ndjson", ".json", ".txt")
+_LIMIT = 256 * 1024 * 1024
+"""Bytes of a suite; 100,000 long questions have a quarter of it."""
 _SHOWN = 80
 
 
@@ -96,13 +99,18 @@ def load(suite: env.SuiteInput, request: env.StageInput) -> Suite:
     path = sources.resolve(suite.uri, request, reason="EvaluationUnreadable")
     if not path.is_file():
         raise _unreadable(suite, f"{path}: not a file; expected a JSON-lines file")
-    lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines()
+    if not path.name.lower().endswith(_SUFFIXES):
+        raise _unreadable(
+            suite, f"{path.name} has another kind of name; expected one that ends in {', '.join(_SUFFIXES)}"
+        )
+    content = door.read(path, limit=_LIMIT, reason="EvaluationUnreadable")
+    lines = content.removeprefix(codecs.BOM_UTF8).splitlines()
     items = tuple(_item(suite, line, where=f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip())
     if not items:
         raise _unreadable(suite, f"{path}: empty; expected at least one item")
-    identity, count = Counter(item.id for item in items).most_common(1)[0]
+    _, count = Counter(item.id for item in items).most_common(1)[0]
     if count > 1:
-        raise _unreadable(suite, f"{path}: id {identity!r:.{_SHOWN}} occurs {count} times; ids must differ")
+        raise _unreadable(suite, f"{path}: an id occurs {count} times; ids must differ")
     return Suite(name=suite.name, task=suite.task, items=items)
 
 
@@ -115,14 +123,14 @@ def _item(suite: env.SuiteInput, line: bytes, *, where: str) -> Item:
     second = "answer" if suite.task is env.Task.QUESTION_ANSWERING else "pattern"
     for name in ("question", second):
         if not isinstance(record.get(name), str) or not record[name].strip():
-            seen = repr(record[name])[:_SHOWN] if name in record else f"missing among {failures.short(sorted(record))}"
+            seen = _kind(record[name]) if name in record else f"missing among {len(record)} fields"
             raise _unreadable(suite, f'{where}: {name} is {seen}; {suite.task} expects "question" and "{second}" texts')
     identity = record.get("id")
     if not isinstance(identity, str | int | float | None):
-        raise _unreadable(suite, f"{where}: id is {identity!r:.{_SHOWN}}; expected a text or a number")
+        raise _unreadable(suite, f"{where}: id is {_kind(identity)}; expected a text or a number")
     answer = record["answer"] if suite.task is env.Task.QUESTION_ANSWERING else None
     if answer is not None and not answers.normalise(answer):
-        message = f"{where}: answer is {answer!r:.{_SHOWN}}, of which nothing is left to compare: no reply could match"
+        message = f"{where}: of the answer ({len(answer)} characters) nothing is left to compare: no reply could match"
         raise _unreadable(suite, f"{message}; expected letters or digits, or ask for it by a pattern")
     pattern = record.get("pattern")
     if pattern is not None:
@@ -137,10 +145,27 @@ def _record(suite: env.SuiteInput, line: bytes, *, where: str) -> dict[str, Any]
         # Half of a surrogate pair, which JSON can escape, is no text for any tokenizer or file.
         json.dumps(record, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
-        raise _unreadable(suite, f"{where}: not UTF-8 JSON ({error}): {line[:_SHOWN]!r}") from error
+        raise _unreadable(suite, f"{where}: not UTF-8 JSON ({_fault(error)})") from error
     if not isinstance(record, dict):
         raise _unreadable(suite, f"{where}: expected an object, saw {type(record).__name__}")
     return record
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, str):
+        return f"a text of {len(value)} characters" if value.strip() else "a blank text"
+    return type(value).__name__
+
+
+def _fault(error: BaseException) -> str:
+    """What is wrong and where, without the words that were read."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at character {error.pos}"
+    if isinstance(error, UnicodeDecodeError | UnicodeEncodeError):
+        return f"{error.reason} at {error.start}"
+    if isinstance(error, regex.error):
+        return f"{error.msg} at character {error.pos}"
+    return type(error).__name__
 
 
 def _check_pattern(suite: env.SuiteInput, pattern: object, *, where: str) -> None:
@@ -149,12 +174,12 @@ def _check_pattern(suite: env.SuiteInput, pattern: object, *, where: str) -> Non
     try:
         groups = regex.compile(pattern).groups
     except (regex.error, ArithmeticError, MemoryError, RecursionError, ValueError) as error:
-        raise _unreadable(suite, f"{where}: pattern {pattern[:_SHOWN]!r} is no regular expression ({error})") from error
+        raise _unreadable(suite, f"{where}: the pattern is no regular expression ({_fault(error)})") from error
     is_whole = suite.task is env.Task.INSTRUCTION_FOLLOWING
     if not is_whole and groups != 1:
         raise _unreadable(suite, f"{where}: pattern has {groups} groups; expected one, around the answer")
     if not _finishes(pattern, is_whole=is_whole):
-        message = f"{where}: pattern {pattern[:_SHOWN]!r} does not finish on a dull text within {MATCH_SECONDS:g} s"
+        message = f"{where}: the pattern does not finish on a dull text within {MATCH_SECONDS:g} s"
         raise _unreadable(suite, f"{message}; write it without nested repetition")
 
 

@@ -17,11 +17,15 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 import safetensors
 
-from modelrefresh_jobs import failures, floats, model_files
+from modelrefresh_jobs import door, failures, floats, model_files
 from modelrefresh_jobs.failures import StageError
 from modelrefresh_jobs.floats import Bits, Format
 from modelrefresh_jobs.model_files import MODEL, Weights
 
+_HEADER = 32 << 20
+"""Bytes of a header; 100,000 tensors take some ten MiB."""
+_TENSORS = 200_000
+_RANK = 8
 SLICE = 1 << 15
 """Weights per slice: the float64 copies of a slice stay in the processor's cache."""
 
@@ -93,13 +97,13 @@ def open_file(path: pathlib.Path) -> Mapping[str, Tensor]:
         hint = "let everybody read it, or set runAsUser or fsGroup in the RefreshProfile"
         raise StageError("ModelUnreadable", f"{path}: {seen}; {hint}")
     try:
+        _header(path)
         with safetensors.safe_open(path, framework="numpy"):  # validates the header against the file's length
             pass
     except (safetensors.SafetensorError, OSError) as error:
-        raise StageError("ModelUnreadable", f"{path}: not a whole safetensors file ({error}); copy it again") from error
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
+        said = type(error).__name__ if door.is_guarded() else error
+        raise StageError("ModelUnreadable", f"{path}: not a whole safetensors file ({said}); copy it again") from error
+    header, length = _header(path)
     return {
         name: Tensor(
             name=name,
@@ -111,6 +115,35 @@ def open_file(path: pathlib.Path) -> Mapping[str, Tensor]:
         for name, entry in header.items()
         if name != "__metadata__"
     }
+
+
+def _header(path: pathlib.Path) -> tuple[dict[str, Any], int]:
+    """The header and its length in bytes, of a size that a model can have."""
+    with door.opened(path) as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > _HEADER:
+            seen = f"a header of {length} bytes; expected at most {_HEADER}"
+            raise StageError("ModelUnreadable", f"{path}: {seen}: not a model, or damaged")
+        try:
+            header = json.loads(file.read(length), object_pairs_hook=_once)
+        except (ValueError, RecursionError) as error:
+            seen = f"a header that is no JSON object of different names ({type(error).__name__})"
+            raise StageError("ModelUnreadable", f"{path}: {seen}; copy it again") from error
+    entries = [entry for name, entry in header.items() if name != "__metadata__"] if isinstance(header, dict) else []
+    ranks = [
+        len(entry["shape"]) for entry in entries if isinstance(entry, dict) and isinstance(entry.get("shape"), list)
+    ]
+    if len(entries) > _TENSORS or max(ranks, default=0) > _RANK:
+        seen = f"{len(entries)} tensors of up to {max(ranks, default=0)} dimensions"
+        raise StageError("ModelUnreadable", f"{path}: {seen}; expected at most {_TENSORS} of {_RANK}")
+    return header, length
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands there twice")
+    return found
 
 
 def slices(tensor: Tensor) -> Iterator[tuple[int, int]]:
@@ -143,7 +176,7 @@ class Reader:
         """Weights start to stop (counted in row-major order) as bytes."""
         file = self._files.get(tensor.file)
         if file is None:
-            file = self._files[tensor.file] = tensor.file.open("rb", buffering=0)
+            file = self._files[tensor.file] = door.opened(tensor.file)
         size = tensor.pattern.itemsize
         # Not a memory map: a file that shrinks under it would kill the process without a word.
         data = os.pread(file.fileno(), (stop - start) * size, tensor.offset + start * size)

@@ -16,7 +16,7 @@ import torch
 import transformers
 from transformers import PreTrainedModel, Trainer, TrainerState
 
-from modelrefresh.contract import artifacts, env, result
+from modelrefresh.contract import env, result
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh_jobs import (
     blocks,
@@ -53,6 +53,7 @@ def train(request: env.StageInput, progress: Progress, *, stop: Callable[[], boo
     wanted = request.train
     assert wanted is not None  # noqa: S101 -- env.parse() guarantees the section of the stage
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    training_checkpoints.unpickle_nothing()
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     transformers.set_seed(wanted.seed)
@@ -75,10 +76,11 @@ def train(request: env.StageInput, progress: Progress, *, stop: Callable[[], boo
     resumed, lost = _resume_point(trainer, places, parents)
     # Up to here there was nothing to save, and a signal ended it.
     with signals.deferred():
-        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+        with training_checkpoints.resuming(resumed):
+            trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
         if observer.preempted:
             raise _preempted(trainer.state, places)
-        began = intake.fingerprint(start, workspace=artifacts.Workspace(root=pathlib.Path(request.workspace)))
+        began = wanted.start_fingerprint or intake.fingerprint(start)
         _seal_model(trainer, request, places, {**parents, sealed.START: began})
     resumed_step = training_checkpoints.step(resumed) if resumed else 0
     return _summary(
@@ -137,6 +139,7 @@ def _trainer(
         import deepspeed
 
         # The Trainer's processes are connected by now; on CPUs DeepSpeed does not notice by itself before ZeRO-3 loads.
+        training_checkpoints.allow_states_of_deepspeed()
         deepspeed.init_distributed(dist_backend=torch.distributed.get_backend(), verbose=False)
     model = _model(start, wanted, examples.sequence_length)
     trainer = Trainer(

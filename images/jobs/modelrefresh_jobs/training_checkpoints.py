@@ -5,16 +5,58 @@ manifest last, in place. A folder whose seal is missing or broken is passed over
 line, for the one before. Two are kept. Knows nothing of what a checkpoint contains.
 """
 
+import contextlib
 import logging
+import os
 import pathlib
+import pickle
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh_jobs import sealed, training_record
+from modelrefresh_jobs.failures import StageError
 
 LOG = logging.getLogger("modelrefresh.jobs")
 _KEPT = 2
 _PREFIX = "checkpoint-"
+
+
+def unpickle_nothing() -> None:
+    """Have torch read tensors and plain values of a checkpoint, and run no code of it, whoever calls it and how.
+
+    DeepSpeed asks for the contrary; torch lets the environment overrule it (torch.load, TORCH_FORCE_WEIGHTS_ONLY_LOAD).
+    """
+    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
+
+
+def allow_states_of_deepspeed() -> None:
+    """Let torch make the few classes of DeepSpeed's that its checkpoints hold beside tensors; none runs code."""
+    import torch
+    from deepspeed.runtime.fp16 import loss_scaler
+    from deepspeed.runtime.zero.config import ZeroStageEnum
+    from deepspeed.utils.tensor_fragment import fragment_address
+
+    classes = [loss_scaler.LossScaler, loss_scaler.DynamicLossScaler, ZeroStageEnum, fragment_address]
+    torch.serialization.add_safe_globals(classes)
+
+
+@contextlib.contextmanager
+def resuming(found: pathlib.Path | None) -> Iterator[None]:
+    """Remove the checkpoint if it holds what torch refuses to make, so that the next attempt takes the one before.
+
+    Raises:
+        StageError: ModelUnreadable, to be tried again.
+    """
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        if found is None:
+            raise
+        shutil.rmtree(found, ignore_errors=True)
+        message = f"checkpoint at step {step(found)} holds objects that no training of ours writes, and was removed"
+        hint = "the next attempt goes on from the one before; look who else writes to the workspace"
+        raise StageError("ModelUnreadable", f"{message}; {hint}", exit_code=ExitCode.TRANSIENT) from error
 
 
 def newest(folder: pathlib.Path, *, parents: Mapping[str, str]) -> pathlib.Path | None:

@@ -25,7 +25,7 @@ def differences(base: pathlib.Path, instruct: pathlib.Path) -> list[str]:
     ours, theirs = _pipeline(base), _pipeline(instruct)
     faults = [f"tokenizers: the {words} differ" for key, words in _LARGE.items() if ours[key] != theirs[key]]
     return faults + [
-        f"tokenizers: {name} in base {failures.short(ours.get(name))}, in instruct {failures.short(theirs.get(name))}"
+        f"tokenizers: {name} in base {failures.shown(ours.get(name))}, in instruct {failures.shown(theirs.get(name))}"
         for name in sorted({*ours, *theirs} - set(_LARGE))
         if (ours.get(name) or None) != (theirs.get(name) or None)  # nothing is spelled null, false or ""
     ]

@@ -174,6 +174,8 @@ class TrainInput:
     """LoRA trains low-rank adapters, Full trains all weights."""
     learning_rate: Annotated[float, limits.LEARNING_RATE] | None = None
     """Peak learning rate; if absent that of the method, 2e-4 for LoRA and 2e-5 for Full (`LEARNING_RATES`)."""
+    start_fingerprint: Digest | None = None
+    """Fingerprint of its weights, as `prepare` has proven it; hashed again if absent."""
     sequence_length: Annotated[int, limits.SEQUENCE_LENGTH] | None = None
     """Tokens per block, which must be those of the blocks; whatever the blocks have if absent."""
     epochs: Annotated[float, limits.EPOCHS] = 1.0

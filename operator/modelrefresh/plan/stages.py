@@ -108,6 +108,7 @@ def _train(work: Work, _: Run, request: StageInput) -> StageInput:
         request,
         train=env.TrainInput(
             start=_start(work),
+            start_fingerprint=_fingerprint(work),
             method=training.method,
             learning_rate=float(training.learning_rate or env.LEARNING_RATES[training.method]),
             sequence_length=training.sequence_length,

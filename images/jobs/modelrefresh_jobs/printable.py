@@ -1,0 +1,41 @@
+"""Text from outside on its way to people: what a terminal would obey, or nobody would see, is escaped.
+
+Names of files, texts of libraries and of users reach logs, a status and `kubectl describe`; a newline or an
+escape sequence in one of them would look like somebody else's words (CWE-117, CWE-150).
+"""
+
+import logging
+import unicodedata
+from typing import Final
+
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Unicode categories: control, format (bidi, zero width), surrogate, private, unassigned, line and paragraph ends."""
+
+
+def line(text: str) -> str:
+    """The text as one line in which everything can be seen; spaces of any kind become plain ones."""
+    return text if text.isascii() and text.isprintable() else "".join(map(_seen, text))
+
+
+def lines(text: str) -> str:
+    """The same of a text whose line ends and tabs are meant, such as a traceback."""
+    return "\n".join("\t".join(map(line, one.split("\t"))) for one in text.split("\n"))
+
+
+def _seen(character: str) -> str:
+    kind = unicodedata.category(character)
+    if kind == "Zs":
+        return " "
+    return character.encode("unicode_escape").decode("ascii") if kind in _UNSEEN else character
+
+
+class Formatter(logging.Formatter):
+    """Log lines whose message is one line; only a traceback of our own faults has several."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- logging's own name
+        """One line."""
+        return line(super().formatMessage(record))
+
+    def formatException(self, ei: object) -> str:  # noqa: N802 -- logging's own name
+        """Several lines, each of which can be seen."""
+        return lines(super().formatException(ei))  # type: ignore[arg-type]
