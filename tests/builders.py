@@ -30,7 +30,7 @@ _REFRESH: Final = {
     "rollout": {"deployment": {"name": "chat"}},
 }
 _RESIDUAL: Final = {"base": {"uri": "pvc://models/base"}, "instruct": {"uri": "pvc://models/instruct"}}
-_PROFILE: Final = {"image": IMAGE}
+_PROFILE: Final = {"image": IMAGE, "namespaces": ["*"], "allowedSources": ["pvc://"]}
 _VERSION: Final = {
     "refresh": "news",
     "run": "0a1b2c3d4e",

@@ -99,12 +99,12 @@ async def _assemble(chosen: settings.Settings, *, ended: handlers.Ended) -> Oper
     elector = Elector(unfenced, Terms(namespace=chosen.own_namespace, name=chosen.lease, identity=identity))
     bucket = Bucket(rate=chosen.writes_per_second, burst=chosen.write_burst)
     port = Client(busy, fence=elector.fence, bucket=bucket)
-    queue, known = WorkQueue(), Routes()
+    queue, known = WorkQueue(share=chosen.share), Routes()
     resync = Resync(port, queue=queue, known=known, namespaces=chosen.namespaces)
     elector.on_lead = resync.soon
 
     async def one_pass(key: Key) -> float | None:
-        return await reconcile.one_pass(port, key, now=dt.datetime.now(tz=dt.UTC))
+        return await reconcile.one_pass(port, key, network=chosen.network, now=dt.datetime.now(tz=dt.UTC))
 
     def look(kind: Kind, document: Document, deleted: bool) -> None:  # noqa: FBT001 -- the shape of handlers.Changed
         for key in known.news(kind, document, deleted=deleted):

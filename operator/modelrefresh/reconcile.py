@@ -15,9 +15,10 @@ from typing import Generic, TypeVar
 from modelrefresh import errors, gauges, report
 from modelrefresh.api import names, status
 from modelrefresh.cluster import events, gather, kinds
-from modelrefresh.cluster.perform import perform
+from modelrefresh.cluster.perform import Scene, perform
 from modelrefresh.cluster.port import Document, Port
 from modelrefresh.cluster.queue import Key
+from modelrefresh.manifests.network import Network
 from modelrefresh.plan import decide, extraction
 from modelrefresh.plan.actions import Plan, ResidualPlan
 from modelrefresh.plan.observed import Meta, ResidualObserved, Seen
@@ -37,10 +38,11 @@ class Pass(Generic[S, P]):
     status: Callable[[P], S]
     happenings: Callable[[S, S], Sequence[Happening]]
     gauge: Callable[[S], None]
+    network: Network | None
     now: datetime.datetime
 
 
-async def one_pass(port: Port, key: Key, *, now: datetime.datetime) -> float | None:
+async def one_pass(port: Port, key: Key, *, network: Network | None = None, now: datetime.datetime) -> float | None:
     """Bring one object one step further; gives the seconds until the next look, or None for none without an event."""
     try:
         document = await port.get(kinds.OF[key.kind], namespace=key.namespace, name=key.name)
@@ -48,11 +50,11 @@ async def one_pass(port: Port, key: Key, *, now: datetime.datetime) -> float | N
         gauges.forget(key)
         return None
     if key.kind == names.RESIDUAL:
-        return await _residual(port, document, now=now)
-    return await _refresh(port, document, now=now)
+        return await _residual(port, document, network=network, now=now)
+    return await _refresh(port, document, network=network, now=now)
 
 
-async def _refresh(port: Port, document: Document, *, now: datetime.datetime) -> float | None:
+async def _refresh(port: Port, document: Document, *, network: Network | None, now: datetime.datetime) -> float | None:
     seen = await gather.refresh(port, document, now=now)
     this: Pass[status.RefreshStatus, Plan] = Pass(
         seen=seen,
@@ -60,12 +62,13 @@ async def _refresh(port: Port, document: Document, *, now: datetime.datetime) ->
         status=lambda plan: report.refresh(plan, seen, now),
         happenings=report.happenings,
         gauge=lambda after: gauges.refresh(seen.meta, seen.status, after),
+        network=network,
         now=now,
     )
     return await _carry_out(port, document, this, decide.decide(seen, now))
 
 
-async def _residual(port: Port, document: Document, *, now: datetime.datetime) -> float | None:
+async def _residual(port: Port, document: Document, *, network: Network | None, now: datetime.datetime) -> float | None:
     seen = await gather.residual(port, document, now=now)
     this: Pass[status.ResidualStatus, ResidualPlan] = Pass(
         seen=seen,
@@ -73,6 +76,7 @@ async def _residual(port: Port, document: Document, *, now: datetime.datetime) -
         status=lambda plan: report.residual(plan, seen, now),
         happenings=report.residual_happenings,
         gauge=lambda after: gauges.residual(seen.meta, after),
+        network=network,
         now=now,
     )
     return await _carry_out(port, document, this, extraction.decide(seen, now))
@@ -86,10 +90,11 @@ async def _carry_out(port: Port, document: Document, this: Pass[S, P], plan: P) 
     refusal = report.refusal(this.before) if plan.actions else None
     told = this.status(report.refused(plan, refusal) if refusal else plan)
     document = await _record(port, document, told)
+    scene = Scene(seen=this.seen, document=document, network=this.network, now=this.now)
     try:
         for action in plan.actions:
             LOGGER.info("%s", action)
-            await perform(port, action, this.seen, document, now=this.now)
+            await perform(port, action, scene)
     except errors.ApiError as error:
         # A quota, a missing permission, a name taken: nothing here mends it, so somebody must be told.
         is_refused = isinstance(error, errors.InvalidError | errors.ForbiddenError)
@@ -106,8 +111,16 @@ async def _carry_out(port: Port, document: Document, this: Pass[S, P], plan: P) 
                 await _record(port, document, told)
         await _tell(port, document, this, told)
     finally:
-        this.gauge(told)
+        _measure(this, told)
     return plan.wake_seconds
+
+
+def _measure(this: Pass[S, P], told: S) -> None:
+    try:
+        this.gauge(told)
+    except Exception:
+        # A figure for people must neither end a pass nor hide how it ended.
+        LOGGER.exception("metrics of %s could not be set", this.seen.meta.name)
 
 
 async def _record(port: Port, document: Document, after: status.RefreshStatus | status.ResidualStatus) -> Document:

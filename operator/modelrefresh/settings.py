@@ -4,11 +4,14 @@ Knows every variable, its default and its bounds; all faults are reported togeth
 that a user decides per refresh is here: that is the objects' spec and the RefreshProfile.
 """
 
+import json
 import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
+
+from modelrefresh.manifests.network import Network
 
 T = TypeVar("T")
 N = TypeVar("N", bound=float)
@@ -33,6 +36,8 @@ class Settings:
     """Name of this replica, for the Lease and the logs."""
     lease: str
     workers: int
+    network: Network | None
+    """What NetworkPolicies of stages say; None for none."""
     resync_seconds: float
     writes_per_second: float
     write_burst: int
@@ -42,6 +47,11 @@ class Settings:
     """One pass over one object is given up after this long and tried again."""
     health_port: int
     log_level: int
+
+    @property
+    def share(self) -> int:
+        """Workers that one namespace may have: a quarter waits for others."""
+        return max(1, self.workers - max(1, self.workers // 4))
 
 
 def parse(environment: Mapping[str, str]) -> Settings:
@@ -57,6 +67,7 @@ def parse(environment: Mapping[str, str]) -> Settings:
         pod=reader.read("POD_NAME", default="local", convert=_name),
         lease=reader.read("MODELREFRESH_LEASE", default="modelrefresh", convert=_name),
         workers=reader.read("MODELREFRESH_WORKERS", default="8", convert=_between(int, 1, 64)),
+        network=reader.read("MODELREFRESH_STAGE_NETWORK", default="", convert=_network),
         resync_seconds=reader.read("MODELREFRESH_RESYNC_SECONDS", default="600", convert=_between(float, 1, 86_400)),
         writes_per_second=reader.read("MODELREFRESH_WRITES_PER_SECOND", default="50", convert=_between(float, 1, 1000)),
         write_burst=reader.read("MODELREFRESH_WRITE_BURST", default="100", convert=_between(int, 1, 10_000)),
@@ -98,6 +109,23 @@ def _names(text: str) -> tuple[str, ...]:
     if not all(_NAME.match(name) for name in names):
         raise ValueError("namespaces separated by commas, or nothing for the whole cluster")
     return names
+
+
+def _network(text: str) -> Network | None:
+    """A JSON object of `progressFrom`, peers, and `egress`, rules, both as in a NetworkPolicy; nothing for none."""
+    message = '{"progressFrom": [PEER, ...], "egress": [RULE, ...]} as in a NetworkPolicy, or nothing'
+    if not text:
+        return None
+    try:
+        document = json.loads(text)
+        peers, rules = document["progressFrom"], document.get("egress") or []
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(message) from error
+    # A list without a peer would let everybody in.
+    lists = isinstance(peers, list) and isinstance(rules, list) and bool(peers)
+    if not (lists and all(isinstance(one, dict) for one in [*peers, *rules])):
+        raise ValueError(message)
+    return Network(progress_from=tuple(peers), egress=tuple(rules))
 
 
 def _between(convert: Callable[[str], N], low: int, high: int) -> Callable[[str], N]:

@@ -19,10 +19,18 @@ ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "modelrefresh"
 DIGEST = "sha256:" + "0" * 64
 
+USABLE = {"namespaces": ["*"], "allowedSources": ["pvc://workspace"]}
+"""What a profile cannot do without, beside its image."""
+
 DEFAULT: dict[str, Any] = {}
 NAMESPACED: dict[str, Any] = {"watchNamespaces": ["team-a", "team-b"]}
 PLAIN_PROFILE: dict[str, Any] = {
-    "profile": {"create": True, "hook": False, "image": f"registry.example:5000/modelrefresh/jobs@{DIGEST}"}
+    "profile": {
+        "create": True,
+        "hook": False,
+        "image": f"registry.example:5000/modelrefresh/jobs@{DIGEST}",
+        "spec": USABLE,
+    }
 }
 WITHOUT_CRDS: dict[str, Any] = {"crds": {"enabled": False}}
 EVERYTHING: dict[str, Any] = {
@@ -38,7 +46,8 @@ EVERYTHING: dict[str, Any] = {
     "nodeSelector": {"kubernetes.io/os": "linux"},
     "tolerations": [{"operator": "Exists"}],
     "affinity": {"nodeAffinity": {}},
-    "networkPolicy": {"enabled": True},
+    "networkPolicy": {"egress": {"enabled": True, "cidrs": ["10.0.0.1/32"]}},
+    "hostUsers": False,
     "metrics": {
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
         "podMonitor": {"enabled": True},
@@ -48,7 +57,7 @@ EVERYTHING: dict[str, Any] = {
     "profile": {
         "create": True,
         "image": f"registry.example:5000/modelrefresh/jobs@{DIGEST}",
-        "spec": {"workspaceClaim": "models"},
+        "spec": {**USABLE, "workspaceClaim": "models"},
     },
 }
 MATRIX = {

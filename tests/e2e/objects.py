@@ -8,6 +8,7 @@ Knows no cluster.
 from collections.abc import Mapping
 from typing import Any, Final
 
+from modelrefresh.api import names
 from tests import builders
 
 SOURCES: Final = "pvc://workspace"
@@ -66,7 +67,11 @@ def namespace(name: str) -> dict[str, Any]:
 
 def profile(name: str, image: str, edits: Mapping[str, object] | None = None) -> dict[str, Any]:
     """A profile of small stages."""
-    settings = {"spec.image": image, "spec.stageDefaults": _STAGE, "spec.limits": {"gpusPerNode": 1, "nodes": 2}}
+    settings = {
+        "spec.image": image,
+        "spec.stageDefaults": _STAGE,
+        "spec.limits": {"gpusPerNode": 1, "nodes": 2, "minCheckpointSeconds": 1},
+    }
     return builders.profile({**settings, **(edits or {})}, name=name)
 
 
@@ -104,7 +109,7 @@ def deployment(place: str, image: str) -> dict[str, Any]:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": DEPLOYMENT, "namespace": place},
+        "metadata": {"name": DEPLOYMENT, "namespace": place, "annotations": {names.ANNOTATION_ALLOW: "*"}},
         "spec": {
             "replicas": 1,
             "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},

@@ -80,22 +80,23 @@ class FakeCluster:
         return _duplicate(self._existing(kind, _key(kind, namespace, name)))
 
     async def find(
-        self, kind: Kind, *, namespace: str | None = None, selector: str = "", fields: str = ""
+        self, kind: Kind, *, namespace: str | None = None, selector: str = "", fields: str = "", limit: int = 0
     ) -> list[Document]:
         """Read all objects that match, by namespace and name."""
         self.before_read("find", kind, selector)
         wanted = _fields(kind, fields)
-        return [
+        found = [
             document
             for document in self.all(kind, namespace=namespace)
             if matches(selector, document["metadata"].get("labels", {})) and _has(document, wanted)
         ]
+        return found[:limit] if limit else found
 
     async def pages(
-        self, kind: Kind, *, namespace: str | None = None, selector: str = "", fields: str = ""
+        self, kind: Kind, *, namespace: str | None = None, selector: str = "", fields: str = "", limit: int = 0
     ) -> AsyncIterator[list[Document]]:
         """Read all objects that match, two on a page."""
-        found = await self.find(kind, namespace=namespace, selector=selector, fields=fields)
+        found = await self.find(kind, namespace=namespace, selector=selector, fields=fields, limit=limit)
         for start in range(0, len(found), 2):
             yield found[start : start + 2]
 

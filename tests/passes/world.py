@@ -99,7 +99,7 @@ class World:
                     controllers.start_job(self.cluster, NAMESPACE, job["metadata"]["name"])
                 continue
             answer = self.answers[request.stage](request)
-            text = result.render_short(answer)
+            text = result.render_short(dataclasses.replace(answer, nonce=nonce_of(job)))
             name = job["metadata"]["name"]
             controllers.finish_job(self.cluster, NAMESPACE, name, exit_code=answer.exit_code, message=text)
         self.deploy(self)
@@ -198,7 +198,7 @@ def deployment() -> dict[str, Any]:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": "chat", "namespace": NAMESPACE},
+        "metadata": {"name": "chat", "namespace": NAMESPACE, "annotations": {names.ANNOTATION_ALLOW: "*"}},
         "spec": {"replicas": 1, "template": {"metadata": {}, "spec": {"containers": [server], "volumes": [volume]}}},
     }
 
@@ -227,6 +227,12 @@ def request_of(job: dict[str, Any]) -> env.StageInput:
     """What a Job was asked."""
     variables = job["spec"]["template"]["spec"]["containers"][0]["env"]
     return env.parse(next(item["value"] for item in variables if item["name"] == env.INPUT_VARIABLE))
+
+
+def nonce_of(job: dict[str, Any]) -> str:
+    """What was handed to a Job alone."""
+    variables = job["spec"]["template"]["spec"]["containers"][0]["env"]
+    return next(str(item["value"]) for item in variables if item["name"] == env.NONCE_VARIABLE)
 
 
 def answer(request: env.StageInput, **section: object) -> Result:

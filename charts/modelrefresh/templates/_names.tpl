@@ -43,6 +43,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
+{{/* What the operator writes into NetworkPolicies of stages, as JSON; its own pods come first. */}}
+{{- define "modelrefresh.stageNetwork" -}}
+{{- $operator := dict
+  "namespaceSelector" (dict "matchLabels" (dict "kubernetes.io/metadata.name" .Release.Namespace))
+  "podSelector" (dict "matchLabels" (include "modelrefresh.selector" . | fromYaml)) }}
+{{- dict "progressFrom" (prepend .Values.stageNetworkPolicy.metricsFrom $operator) "egress" .Values.stageNetworkPolicy.egress | toJson }}
+{{- end }}
+
 {{- define "modelrefresh.image" -}}
 {{- $repository := .Values.image.repository }}
 {{- with .Values.image.registry }}
@@ -85,6 +93,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 # The headless Service of a training over several nodes.
 - apiGroups: [""]
   resources: [services]
+  verbs: [get, create]
+# Its labels, where a RefreshProfile has a namespaceSelector.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
+# Who may speak with the pods of stages.
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
   verbs: [get, create]
 - apiGroups: [""]
   resources: [events]

@@ -6,11 +6,12 @@ boundary at which every exception becomes an exit code and a reason, once. Knows
 
 import logging
 import os
+import pathlib
 import sys
 
 from modelrefresh.contract import codec, env, result
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs import cli, outcome, progress, sealed, signals, stages
+from modelrefresh_jobs import cli, door, log_lines, outcome, progress, sealed, signals, stages
 from modelrefresh_jobs.progress import Progress
 
 LOG = logging.getLogger("modelrefresh.jobs")
@@ -21,32 +22,42 @@ def main(arguments: list[str] | None = None) -> int:
     signals.install()
     words = sys.argv[1:] if arguments is None else arguments
     in_pod = env.INPUT_VARIABLE in os.environ and len(words) == 1 and words[0] in set(env.Stage)
-    form = "%(asctime)s %(levelname)s %(message)s" if in_pod else "%(message)s"
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=form)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(log_lines.Formatter("%(asctime)s %(levelname)s %(message)s" if in_pod else "%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     return _from_environment(env.Stage(words[0])).exit_code if in_pod else cli.main(words)
 
 
 def _from_environment(stage: env.Stage) -> result.Result:
+    # No process that the stage starts needs to know it.
+    nonce = os.environ.pop(env.NONCE_VARIABLE, None)
     try:
         request = env.parse(os.environ[env.INPUT_VARIABLE])
     except codec.CodecError as error:
-        return _misunderstood(stage, str(error))
+        return _misunderstood(stage, str(error), nonce)
     if request.stage is not stage:
-        return _misunderstood(stage, f"{env.INPUT_VARIABLE} asks for {request.stage}, the command for {stage}")
-    return attempt(request)
+        return _misunderstood(stage, f"{env.INPUT_VARIABLE} asks for {request.stage}, the command for {stage}", nonce)
+    return attempt(request, nonce=nonce)
 
 
-def _misunderstood(stage: env.Stage, message: str) -> result.Result:
+def _misunderstood(stage: env.Stage, message: str, nonce: str | None) -> result.Result:
     LOG.error(message)
     ended = result.Result(
         stage=stage, run="", attempt=0, exit_code=ExitCode.BAD_INPUT, reason="InputInvalid", message=message
     )
-    outcome.announce(ended)
+    outcome.announce(ended, nonce=nonce)
     return ended
 
 
-def attempt(request: env.StageInput) -> result.Result:
+def attempt(request: env.StageInput, *, nonce: str | None = None) -> result.Result:
     """One attempt of one stage in a pod, from request to recorded result; never raises."""
+    with door.guarding(pathlib.Path(request.workspace)):
+        ended = _attempted(request)
+    outcome.announce(ended, nonce=nonce)
+    return ended
+
+
+def _attempted(request: env.StageInput) -> result.Result:
     position = Progress(stage=request.stage.value)
     try:
         ended = _finished(request)
@@ -60,12 +71,12 @@ def attempt(request: env.StageInput) -> result.Result:
         outcome.log(failure, error)
         ended = outcome.failed(request, failure, position)
         _try_to_record(request, ended)
-    outcome.announce(ended)
     return ended
 
 
 def _finished(request: env.StageInput) -> result.Result | None:
-    found = outcome.earlier(request)
+    # What decides believes no file: whoever can write to the workspace would be the judge (docs/decisions/0024).
+    found = None if request.stage is env.Stage.EVALUATE else outcome.earlier(request)
     if found is None:
         return None
     folder = stages.module(request.stage).artifact(request, getattr(found, outcome.section(request.stage)))

@@ -14,7 +14,8 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from modelrefresh_jobs import failures, printable
+from modelrefresh.contract import printable
+from modelrefresh_jobs import failures
 
 KINDS = (".jsonl", ".ndjson", ".json", ".txt", ".parquet")
 COMPRESSIONS = (".gz", ".zst")

@@ -153,7 +153,7 @@ class _Text:
 
 @contextlib.contextmanager
 def _open(path: pathlib.Path, compression: str) -> Iterator[BinaryIO]:
-    with io.BufferedReader(cast("io.RawIOBase", door.opened(path, reason="DataUnreadable"))) as file:
+    with io.BufferedReader(door.opened(path, reason="DataUnreadable")) as file:
         if compression == ".gz":
             with gzip.open(file, "rb") as stream:
                 yield cast("BinaryIO", stream)

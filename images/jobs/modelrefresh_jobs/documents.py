@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelrefresh_jobs import data_files, data_streams, dates, failures, parquet_rows, printable
+from modelrefresh.contract import printable
+from modelrefresh_jobs import data_files, data_streams, dates, failures, parquet_rows
 from modelrefresh_jobs.data_streams import FaultError
 
 DATE_FIELDS = ("date", "published", "published_at", "publishedAt", "timestamp", "created_at")

@@ -7,11 +7,12 @@ snapshot of the hub. Knows no URI and no format.
 """
 
 import contextlib
+import io
 import os
 import pathlib
 import stat
 from collections.abc import Iterator
-from typing import BinaryIO, Final
+from typing import Final
 
 from modelrefresh_jobs.failures import StageError
 
@@ -73,14 +74,14 @@ def survey(found: pathlib.Path, *, root: pathlib.Path, reason: str, is_model: bo
             raise _refused(name, "is no regular file; remove it", reason)
 
 
-def opened(path: pathlib.Path, *, reason: str = "ModelUnreadable") -> BinaryIO:
+def opened(path: pathlib.Path, *, reason: str = "ModelUnreadable") -> io.FileIO:
     """Open a regular file for reading.
 
     Raises:
         StageError: it is none, or lies outside of what this attempt may read.
         OSError: as open() does.
     """
-    file = os.fdopen(os.open(path, _FLAGS), "rb", buffering=0)
+    file = io.FileIO(os.open(path, _FLAGS))
     if fault := _fault(file.fileno()):
         file.close()
         raise _refused(pathlib.Path(path.name), fault, reason)

@@ -43,7 +43,8 @@ def run(request: env.StageInput, progress: Progress) -> result.EvaluateSummary:
     assert wanted is not None  # noqa: S101 -- env.parse() guarantees the section of the stage
     chosen = suites.load_all(wanted.suites, request)
     items = suites.choose(chosen, wanted.max_items)
-    models = {digest: preflight.version(request, digest) for digest in (wanted.candidate, wanted.incumbent) if digest}
+    asked = [digest for digest in (wanted.candidate, wanted.incumbent) if digest]
+    models = {digest: preflight.version(request, digest, deep=True) for digest in asked}
     for folder in models.values():
         preflight.check_answers(prompts.load(folder), items, max_new_tokens=wanted.max_new_tokens)
     progress.report(0, len(models) * sum(map(len, items.values())), unit="answers")

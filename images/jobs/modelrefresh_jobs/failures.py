@@ -7,8 +7,8 @@ code and a result once. Knows that a status keeps little of a message.
 import re
 from collections.abc import Iterable
 
+from modelrefresh.contract import printable
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs import printable
 
 LIMIT = 1400
 """Bytes of a message; what the termination message and a status keep of one is a little more."""

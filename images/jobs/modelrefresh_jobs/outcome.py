@@ -11,12 +11,13 @@ import logging
 import os
 import pathlib
 import socket
+import traceback
 from dataclasses import dataclass, replace
 from typing import Any
 
 from modelrefresh.contract import artifacts, codec, env, result
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs import failures, sealed, signals
+from modelrefresh_jobs import door, failures, sealed, signals
 from modelrefresh_jobs.failures import StageError
 from modelrefresh_jobs.progress import Progress
 
@@ -71,13 +72,18 @@ def classify(error: BaseException) -> Failure:
         return _failure(ExitCode.PREEMPTED, "Preempted", text)
     if known := _exhausted(error, text) or _peer_lost(error, text) or _outside(error, text):
         return known
-    detail = f"{type(error).__name__}: {text}"
+    # Nobody knows what is in its words; at a shell they are the person's own.
+    detail = f"{type(error).__name__} {_place(error)}" if door.is_guarded() else f"{type(error).__name__}: {text}"
     return Failure(exit_code=ExitCode.INTERNAL, reason="InternalError", message=detail, expected=False)
 
 
 def log(failure: Failure, error: BaseException) -> None:
     """Say why an attempt gave up."""
-    LOG.log(logging.ERROR, "%s: %s", failure.reason, failure.message, exc_info=None if failure.expected else error)
+    told = failure.expected or door.is_guarded()
+    LOG.log(logging.ERROR, "%s: %s", failure.reason, failure.message, exc_info=None if told else error)
+    if told and not failure.expected:
+        for frame in traceback.extract_tb(error.__traceback__):
+            LOG.error("  %s:%s in %s", frame.filename, frame.lineno, frame.name)
 
 
 def section(stage: env.Stage) -> str:
@@ -145,11 +151,17 @@ def record(request: env.StageInput, ended: result.Result) -> None:
     _write(folder / artifacts.RESULT, result.render(ended))
 
 
-def announce(ended: result.Result) -> None:
-    """Leave the termination message, where there is a kubelet that reads it."""
+def announce(ended: result.Result, *, nonce: str | None = None) -> None:
+    """Leave the termination message, where there is a kubelet that reads it; the nonce shows whose it is."""
     target = pathlib.Path(os.environ.get(TERMINATION_VARIABLE, "/dev/termination-log"))
     if target.parent.is_dir() and (target.exists() or TERMINATION_VARIABLE in os.environ):
-        target.write_text(result.render_short(ended))
+        target.write_text(result.render_short(replace(ended, nonce=nonce)))
+
+
+def _place(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "modelrefresh" in frame.filename] or frames
+    return f"in {pathlib.Path(own[-1].filename).name} line {own[-1].lineno}" if own else "somewhere"
 
 
 def _failure(exit_code: ExitCode, reason: str, message: str) -> Failure:

@@ -77,8 +77,8 @@ def check_bytes(ready: Ready) -> None:
         _verify(ready.residual, below=("",))
 
 
-def version(request: env.StageInput, name: str) -> pathlib.Path:
-    """The folder of a version that is to answer; by hand any model's folder, as a URI.
+def version(request: env.StageInput, name: str, *, deep: bool = False) -> pathlib.Path:
+    """The folder of a version that is to answer, with `deep` every byte proven; by hand any model's folder, as a URI.
 
     Raises:
         StageError: ModelUnreadable, when it is missing or incomplete.
@@ -88,7 +88,7 @@ def version(request: env.StageInput, name: str) -> pathlib.Path:
     if folder != below(name):
         return folder
     try:
-        sealed.verify(folder, deep=False)
+        sealed.verify(folder, deep=deep)
     except sealed.BrokenSealError as error:
         raise StageError("ModelUnreadable", str(error)) from error
     return folder

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelrefresh_jobs import printable
+from modelrefresh.contract import printable
 
 LOG = logging.getLogger("modelrefresh.jobs")
 _LOG_SECONDS = 5.0

@@ -10,19 +10,23 @@ import contextlib
 import fcntl
 import glob
 import hashlib
+import io
 import json
 import os
 import pathlib
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from modelrefresh.contract import artifacts, codec
-from modelrefresh_jobs import failures
+from modelrefresh_jobs import door, failures
 
+_MANIFEST_LIMIT = 64 << 20
 START = "start_fingerprint"
 """Parent of trained weights: the model that training began at, by content."""
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _OUTSIDE_DIGEST = frozenset({artifacts.PROVENANCE, artifacts.MANIFEST})
 
 
@@ -113,13 +117,17 @@ def read(folder: pathlib.Path) -> Manifest:
     """
     path = folder / artifacts.MANIFEST
     try:
-        manifest = codec.from_document(Manifest, json.loads(path.read_text()))
+        manifest = codec.from_document(Manifest, json.loads(door.read(path, limit=_MANIFEST_LIMIT)))
     except (FileNotFoundError, NotADirectoryError):
         raise BrokenSealError(f"{folder}: no {artifacts.MANIFEST}, so nothing was finished here") from None
     except (ValueError, RecursionError) as error:
         raise BrokenSealError(f"{path}: damaged: {error}") from error
     if digest(manifest.files) != manifest.digest:
-        raise BrokenSealError(f"{path}: its file list does not give its digest {manifest.digest}")
+        raise BrokenSealError(f"{path}: its file list does not give the digest that it says")
+    if _DIGEST.fullmatch(folder.name) and folder.name != manifest.digest:
+        raise BrokenSealError(f"{folder}: holds {manifest.digest}; whoever looks for a digest must find that content")
+    if any(not _is_below(file.name) for file in manifest.files):
+        raise BrokenSealError(f"{path}: names files outside of its folder")
     return manifest
 
 
@@ -135,6 +143,8 @@ def verify(folder: pathlib.Path, *, deep: bool, below: tuple[str, ...] = ("",)) 
         path = folder / file.name
         if not path.is_file():
             faults.append(f"{file.name} is missing")
+        elif path.resolve() != folder.resolve() / file.name:
+            faults.append(f"{file.name} is a link, and was a file")
         elif path.stat().st_size != file.size:
             faults.append(f"{file.name} has {path.stat().st_size} bytes, sealed with {file.size}")
         elif deep and file.name.startswith(below) and sha256(path) != file.sha256:
@@ -161,8 +171,13 @@ def is_sealed(folder: pathlib.Path) -> bool:
 
 def sha256(path: pathlib.Path) -> str:
     """Content hash of one file."""
-    with path.open("rb") as file:
+    with io.BufferedReader(door.opened(path)) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_below(name: str) -> bool:
+    path = pathlib.PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and not {"..", "."} & set(path.parts)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from modelrefresh_jobs import documents, duplicates, packing, printable, survey, tokens, words
+from modelrefresh.contract import printable
+from modelrefresh_jobs import documents, duplicates, packing, survey, tokens, words
 from modelrefresh_jobs.data_files import DataFile
 from modelrefresh_jobs.failures import StageError
 from modelrefresh_jobs.overlap import Item, Overlap

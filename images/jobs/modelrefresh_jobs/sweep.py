@@ -31,7 +31,7 @@ def run(request: env.StageInput, progress: Progress) -> result.SweepSummary:
     workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
     folders = [workspace.runs(request.owner) / name for name in asked.runs]
     folders += [workspace.version(name) for name in asked.versions]
-    there = [folder for folder in folders if folder.is_dir() and not folder.is_symlink()]
+    there = [folder for folder in folders if folder.is_dir() and _is_its_own(folder, workspace.root)]
     freed = 0
     for number, folder in enumerate(there, start=1):
         freed += _remove(folder)
@@ -41,6 +41,14 @@ def run(request: env.StageInput, progress: Progress) -> result.SweepSummary:
 
 def artifact(_request: env.StageInput, _summary: result.SweepSummary) -> None:
     """A sweep leaves nothing."""
+
+
+def _is_its_own(folder: pathlib.Path, root: pathlib.Path) -> bool:
+    """Whether no link leads there: `runs/OWNER` that is a link to `versions` would have a version removed as a run."""
+    if folder.resolve() == root.resolve() / folder.relative_to(root):
+        return True
+    LOG.warning("sweep: %s is reached through a link and is left alone", folder)
+    return False
 
 
 def _remove(folder: pathlib.Path) -> int:

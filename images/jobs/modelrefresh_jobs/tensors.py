@@ -6,13 +6,14 @@ needs a few megabytes. Which files are read is `model_files`' rule. Knows no arc
 """
 
 import errno
+import io
 import json
 import math
 import os
 import pathlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import numpy as np
 import safetensors
@@ -163,7 +164,7 @@ class Reader:
     """Open files of some checkpoints; reads slices of tensors."""
 
     def __init__(self) -> None:
-        self._files: dict[pathlib.Path, BinaryIO] = {}
+        self._files: dict[pathlib.Path, io.FileIO] = {}
 
     def __enter__(self) -> Self:
         return self

@@ -32,6 +32,8 @@ LABEL_OWNER_KIND: Final = f"{GROUP}/owner-kind"
 LABEL_RUN: Final = f"{GROUP}/run"
 LABEL_STAGE: Final = f"{GROUP}/stage"
 LABEL_ATTEMPT: Final = f"{GROUP}/attempt"
+LABEL_EGRESS: Final = f"{GROUP}/egress"
+"""On the pod of a stage that fetches from outside: `hub`."""
 LABEL_VERSION: Final = f"{GROUP}/version"
 """On the pod template of a target Deployment: the ModelVersion it serves."""
 LABEL_REFRESH: Final = f"{GROUP}/refresh"
@@ -43,6 +45,12 @@ ANNOTATION_REFRESH: Final = f"{GROUP}/refresh"
 """On a ModelRefresh: any new token opens a run."""
 ANNOTATION_APPROVE: Final = f"{GROUP}/approve"
 """On a ModelRefresh with manual approval: the name of the ModelVersion that may be rolled out."""
+ANNOTATION_ALLOW: Final = f"{GROUP}/allow"
+"""On a Deployment, by its owner: names of the ModelRefreshes that may change it, with commas; "*" for any."""
+ANNOTATION_HOLDER: Final = f"{GROUP}/holder"
+"""On a target Deployment, by the operator: name of the ModelRefresh that rolls it, and no other does."""
+ANNOTATION_HOLDER_UID: Final = f"{GROUP}/holder-uid"
+"""Its uid: names can be made anew, or cut to the same label."""
 ANNOTATION_DIGEST: Final = f"{GROUP}/digest"
 """On the pod template of a target Deployment: digest of the version it serves."""
 
@@ -76,9 +84,13 @@ def run_id(*, uid: str, trigger: str, inputs: str) -> str:
     return _digest(f"{uid}\n{trigger}\n{inputs}")[:10]
 
 
-def job_name(*, owner: str, run: str, stage: str, attempt: int) -> str:
-    """Name of the Job of one attempt; its pods have it as host name, so it has no dot and begins with a letter."""
-    return _label(owner, tail=f"-{run}-{stage}-{attempt}")
+def job_name(*, owner: str, uid: str | None, run: str, stage: str, attempt: int) -> str:
+    """Name of the Job of one attempt; its pods have it as host name, so it has no dot and begins with a letter.
+
+    Without a uid it is the name that operators before this release gave.
+    """
+    mark = f"-{_digest(uid)[:8]}" if uid else ""
+    return _label(owner, tail=f"-{run}{mark}-{stage}-{attempt}")
 
 
 def service_name(*, owner: str, uid: str) -> str:
@@ -86,9 +98,14 @@ def service_name(*, owner: str, uid: str) -> str:
     return _label(owner, tail=f"-nodes-{_digest(uid)[:8]}")
 
 
-def version_name(*, refresh: str, digest: str) -> str:
-    """Name of the ModelVersion of one sealed candidate."""
-    return f"{short(refresh, limit=50)}-{digest[:8]}"
+def policy_name(*, owner: str, uid: str, of: str) -> str:
+    """Name of a NetworkPolicy for pods of one object's stages."""
+    return f"{short(owner, limit=40)}-{of}-{_digest(uid)[:8]}"
+
+
+def version_name(*, refresh: str, uid: str, digest: str) -> str:
+    """Name of the ModelVersion of one sealed candidate; no other refresh has one, however it is called."""
+    return f"{short(refresh, limit=41)}-{digest[:8]}-{_digest(uid)[:8]}"
 
 
 def _label(owner: str, *, tail: str) -> str:

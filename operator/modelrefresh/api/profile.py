@@ -13,7 +13,7 @@ from typing import Annotated
 import pydantic
 
 from modelrefresh.api.parts import Claim, Part
-from modelrefresh.api.values import Name, ObjectName, Quantity
+from modelrefresh.api.values import UNSEEN, Name, ObjectName, Quantity
 from modelrefresh.contract.env import Stage
 
 _STAGES = [stage.value for stage in Stage]
@@ -31,9 +31,23 @@ _BY_DIGEST = Claim(
     says=lambda image: f'"{image}" is not pinned; use NAME@sha256:DIGEST',
 )
 
+_SOME = Claim(
+    cel="self.size() > 0",
+    holds=lambda labels: bool(labels),
+    message="an empty selector would choose every namespace; name a label, or use namespaces",
+)
+_NOT_SYSTEM = Claim(
+    cel="!self.startsWith('system-')",
+    holds=lambda name: not name.startswith("system-"),
+    message="is a class of the cluster's own pods, which training must never displace; name one of yours",
+)
+
 Resources = Annotated[Mapping[str, Quantity], pydantic.Field(max_length=16)]
 LabelValue = Annotated[str, pydantic.Field(max_length=63)]
-SourcePrefix = Annotated[str, pydantic.Field(min_length=5, max_length=512, pattern=r"^(pvc|hf)://[^\s$]*$")]
+SourcePrefix = Annotated[str, pydantic.Field(min_length=5, max_length=512, pattern=rf"^(pvc|hf)://[^ ${UNSEEN}]*$")]
+NamespaceName = Annotated[
+    str, pydantic.Field(min_length=1, max_length=63, pattern=r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$")
+]
 UserId = Annotated[int, pydantic.Field(ge=1, le=2_147_483_647)]
 
 
@@ -96,6 +110,13 @@ class ProfileStage(Part):
     """activeDeadlineSeconds of one attempt."""
 
 
+class NamespaceSelector(Part):
+    """Namespaces by their labels."""
+
+    match_labels: Annotated[Mapping[str, LabelValue], pydantic.Field(max_length=16), _SOME]
+    """Labels that the Namespace must have, all of them."""
+
+
 class ProfileLimits(Part):
     """What tenants may ask for at most; a spec beyond it gets the reason ProfileForbids."""
 
@@ -105,6 +126,12 @@ class ProfileLimits(Part):
     """Largest spec.training.nodes."""
     max_tokens: int = pydantic.Field(default=1_000_000_000, ge=1, le=100_000_000_000)
     """Largest spec.training.maxTokens, times spec.training.epochs rounded up."""
+    evaluation_tokens: int = pydantic.Field(default=20_000_000, ge=1, le=100_000_000_000)
+    """Largest number of suites, times spec.evaluation.maxItems, times maxNewTokens, times the two models."""
+    min_checkpoint_seconds: int = pydantic.Field(default=60, ge=1, le=86_400)
+    """Smallest spec.training.checkpointSeconds: each checkpoint writes three times the model."""
+    versions: int = pydantic.Field(default=20, ge=1, le=1000)
+    """Largest spec.retain.versions: each is a whole model on the workspace."""
     attempts: int = pydantic.Field(default=3, ge=1, le=10)
     """Attempts of one stage that failed by their own fault; disruptions do not count."""
 
@@ -112,6 +139,20 @@ class ProfileLimits(Part):
 class ProfileSpec(Part):
     """Everything that can hurt, in the platform admin's hands."""
 
+    claims = (
+        Claim(
+            cel="has(self.namespaces) && self.namespaces.size() > 0 || has(self.namespaceSelector)",
+            holds=lambda spec: bool(spec.namespaces) or spec.namespace_selector is not None,
+            message='say who may use the profile: a list of names, "*" for all, or namespaceSelector',
+            path=".namespaces",
+        ),
+        Claim(
+            cel="!has(self.namespaces) || self.namespaces.size() < 2 || !self.namespaces.exists(name, name == '*')",
+            holds=lambda spec: len(spec.namespaces) < 2 or "*" not in spec.namespaces,  # noqa: PLR2004 -- two are more than one
+            message='"*" means every namespace and stands alone',
+            path=".namespaces",
+        ),
+    )
     image: Annotated[str, pydantic.Field(min_length=1, max_length=512), _BY_DIGEST]
     """Jobs image, NAME@sha256:DIGEST."""
     image_pull_secrets: tuple[ObjectName, ...] = pydantic.Field(default=(), max_length=8)
@@ -126,11 +167,19 @@ class ProfileSpec(Part):
     """Resource name under which nodes offer GPUs."""
     hub_token_secret: ObjectName | None = None
     """Secret (key `token`) mounted as a file for hf:// sources; none is mounted if absent."""
-    allowed_sources: Annotated[tuple[SourcePrefix, ...], pydantic.Field(min_length=1, max_length=64)] = ("pvc://",)
-    """Prefixes of URIs that tenants may read; pvc:// means every claim of the tenant's own namespace."""
+    namespaces: Annotated[tuple[NamespaceName, ...], pydantic.Field(max_length=256)] = ()
+    """Namespaces whose objects may use this profile; "*" alone means all. This or namespaceSelector must be there."""
+    namespace_selector: NamespaceSelector | None = None
+    """The same by labels of the Namespace; whoever may label namespaces then decides."""
+    allowed_sources: Annotated[tuple[SourcePrefix, ...], pydantic.Field(min_length=1, max_length=64)]
+    """What tenants may read: URIs that are such a prefix or lie below it, as pvc://CLAIM/FOLDER or hf://ORG.
+
+    Whoever may write a ModelRefresh reads with it, so name claims that hold nothing else; pvc:// means every claim
+    of the tenant's own namespace.
+    """
     queue: Name | None = None
     """Kueue LocalQueue named on every Job; no queue if absent."""
-    priority_class: ObjectName | None = None
+    priority_class: Annotated[ObjectName, _NOT_SYSTEM] | None = None
     """PriorityClass of every stage's pod; the cluster's default if absent."""
     runtime_class: ObjectName | None = None
     """RuntimeClass of every stage's pod; the cluster's default if absent."""
@@ -142,5 +191,7 @@ class ProfileSpec(Part):
     """Settings of every stage that `stages` does not name."""
     run_as_user: UserId | None = None
     """User id of every stage's process; the image's own if absent."""
+    host_users: bool | None = None
+    """False gives every stage's pod a user namespace of its own (KEP-127); the cluster's default if absent."""
     fs_group: UserId | None = None
     """Group id that owns mounted volumes; unchanged if absent."""

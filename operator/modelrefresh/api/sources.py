@@ -10,14 +10,17 @@ from typing import Annotated
 import pydantic
 
 from modelrefresh.api.parts import Claim, Part
-from modelrefresh.api.values import SUBDOMAIN
+from modelrefresh.api.values import SUBDOMAIN, UNSEEN, in_python
 
-_CLAIM_FORM = rf"pvc://{SUBDOMAIN}/([^/\s$]+(/[^/\s$]+)*/?)?"
+_PART = rf"[^/ ${UNSEEN}]+"
+_CLAIM_FORM = rf"pvc://{SUBDOMAIN}/({_PART}(/{_PART})*/?)?"
+_NAME_FITS = r"pvc://[^/]{1,253}/"
+_IS_CLAIM = re.compile(in_python(_CLAIM_FORM))
 _DOTS = r"/\.\.?(/|$)"
 _HUB_FORM = r"hf://[A-Za-z0-9][-A-Za-z0-9._]{0,95}/[A-Za-z0-9][-A-Za-z0-9._]{0,95}@[0-9a-f]{40}"
 _CLAIM_SAYS = (
     "is not pvc://CLAIM/PATH: CLAIM is the name of a PersistentVolumeClaim of this namespace, PATH has no space, "
-    "no $ and no empty, . or .. part"
+    "no $, nothing that is not seen, and no empty, . or .. part"
 )
 _HUB_SAYS = "is not hf://ORG/NAME@REVISION: REVISION is a full commit hash of 40 digits 0-9a-f"
 _NO_S3 = ": s3:// is not supported yet; use pvc:// or hf://"
@@ -31,9 +34,11 @@ _SCHEME = Claim(
     says=lambda uri: f'"{uri}"{_NO_S3 if uri.startswith("s3://") else _SCHEME_SAYS}',
 )
 _CLAIM_URI = Claim(
-    cel=f"!self.startsWith('pvc://') || (self.matches(r'^{_CLAIM_FORM}$') && !self.matches(r'{_DOTS}'))",
+    cel=f"!self.startsWith('pvc://') || (self.matches(r'^{_CLAIM_FORM}$') && self.matches(r'^{_NAME_FITS}')"
+    f" && !self.matches(r'{_DOTS}'))",
     holds=lambda uri: (
-        not uri.startswith("pvc://") or (bool(re.fullmatch(_CLAIM_FORM, uri)) and not re.search(_DOTS, uri))
+        not uri.startswith("pvc://")
+        or bool(_IS_CLAIM.fullmatch(uri) and re.match(_NAME_FITS, uri) and not re.search(_DOTS, uri))
     ),
     message=_CLAIM_SAYS,
     expression=f"""'"' + self + '" {_CLAIM_SAYS}'""",

@@ -14,7 +14,17 @@ from modelrefresh.api.evaluation import Evaluation, Gate, Suite, Versus
 from modelrefresh.api.parts import Claim, Part, parse, whole
 from modelrefresh.api.profile import ProfileLimits, ProfileSpec, ProfileStage, Toleration
 from modelrefresh.api.sources import Source
-from modelrefresh.api.values import Epochs, LearningRate, Name, ObjectName, Scale, Schedule, TimeZone, WarmupRatio
+from modelrefresh.api.values import (
+    UNSEEN,
+    Epochs,
+    LearningRate,
+    Name,
+    ObjectName,
+    Scale,
+    Schedule,
+    TimeZone,
+    WarmupRatio,
+)
 from modelrefresh.contract import limits
 from modelrefresh.contract.env import LearningRateSchedule, Method, Sampling, Strategy
 
@@ -66,7 +76,7 @@ class Replay(Source):
 class Data(Source):
     """New text to learn: jsonl, ndjson, json and text files (also .gz or .zst) and parquet files below the path."""
 
-    text_field: str = pydantic.Field(default="text", min_length=1, max_length=63, pattern="^[^$]+$")
+    text_field: str = pydantic.Field(default="text", min_length=1, max_length=63, pattern=rf"^[^${UNSEEN}]+$")
     """Field of a record that holds the text; no $, which Kubernetes would expand on the way to the Job."""
     sampling: Sampling = Sampling.NEWEST
     """Which documents are learnt when maxTokens does not hold all: Newest by their dates first, or Uniform by seed."""

@@ -9,19 +9,24 @@ from typing import Annotated
 
 import pydantic
 
+from modelrefresh.contract import printable
+
 _DECIMALS = 4
 
 
 def head(limit: int) -> pydantic.BeforeValidator:
     """Cut a text to its beginning."""
-    return pydantic.BeforeValidator(
-        lambda text: f"{text[: limit - 1]}…" if isinstance(text, str) and len(text) > limit else text
-    )
+    return pydantic.BeforeValidator(lambda text: _beginning(line(text), limit) if isinstance(text, str) else text)
 
 
 def first(limit: int) -> pydantic.BeforeValidator:
     """Cut a list to its first items."""
     return pydantic.BeforeValidator(lambda items: items[:limit] if isinstance(items, list | tuple) else items)
+
+
+def line(text: str) -> str:
+    """The text as one line of which everything can be seen: a new line in a terminal would be somebody else's words."""
+    return printable.lines(text).replace("\t", " ").replace("\n", "↵")
 
 
 def excerpt(text: str, limit: int) -> str:
@@ -49,8 +54,13 @@ def _beginning(line: str, limit: int) -> str:
     return f"{line[: max(0, limit - 1)]}…" if len(line) > limit else line
 
 
+def told(text: str, limit: int) -> str:
+    """What a status or an event says: an excerpt, as one line."""
+    return excerpt(printable.lines(text), limit).replace("\t", " ").replace("\n", "↵")
+
+
 def _excerpt(limit: int) -> pydantic.BeforeValidator:
-    return pydantic.BeforeValidator(lambda text: excerpt(text, limit) if isinstance(text, str) else text)
+    return pydantic.BeforeValidator(lambda text: told(text, limit) if isinstance(text, str) else text)
 
 
 def _as_text(value: object) -> object:

@@ -31,6 +31,8 @@ RULES: Final[tuple[tuple[Kind, str, tuple[str, ...]], ...]] = (
     (kinds.POD, "", ("list",)),
     (kinds.SERVICE, "", ("get", "create")),
     (kinds.CLAIM, "", ("get",)),
+    (kinds.NAMESPACE, "", ("get",)),
+    (kinds.NETWORK_POLICY, "", ("get", "create")),
     (kinds.EVENT, "", ("list", "create", "patch")),
 )
 """Kind, subresource and verbs. Besides: get, create and patch on one Lease in the operator's own namespace."""
@@ -48,7 +50,7 @@ async def missing(port: Port, *, namespaces: tuple[str, ...]) -> list[str]:
     """Permissions that are not granted, each as `verb resource (namespace)`; the port must be one without a fence."""
     found = []
     for kind, subresource, verbs in RULES:
-        for namespace in namespaces if kind.namespaced and namespaces else ("",):
+        for namespace in namespaces if (kind.namespaced or kind is kinds.NAMESPACE) and namespaces else ("",):
             for verb in verbs:
                 if not await _granted(port, kind, subresource, verb=verb, namespace=namespace):
                     resource = "/".join(part for part in (kind.plural, subresource) if part)

@@ -7,6 +7,7 @@ there by the failure policy of `manifests/job.py`.
 
 import dataclasses
 import datetime
+import hmac
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -14,23 +15,49 @@ from typing import Any, Final
 from modelrefresh.api import names, texts
 from modelrefresh.cluster import endings
 from modelrefresh.cluster.endings import Ending
+from modelrefresh.contract import env
 from modelrefresh.contract.env import Stage
-from modelrefresh.plan.observed import JobSeen, JobState
+from modelrefresh.plan.observed import JobSeen, JobState, Meta
 
 Document = Mapping[str, Any]
 
 LOGGER = logging.getLogger(__name__)
 _LOG_LIMIT: Final = 1500
+_DIGITS: Final = 9
+"""Of an attempt's number; a label may hold 63."""
 _LOG_BYTES: Final = 2045
 """From so many on (2048 less a character cut in two) Kubernetes has cut a log, most likely within a line."""
 BAD_IMAGE: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 STUCK: Final = (*BAD_IMAGE, "CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Children:
+    """The Jobs that an object controls, and the pods that these control."""
+
+    jobs: tuple[dict[str, Any], ...]
+    pods: tuple[dict[str, Any], ...]
+
+
+def of(meta: Meta, jobs: Sequence[dict[str, Any]], pods: Sequence[dict[str, Any]]) -> Children:
+    """What is ours among all that has our labels, which anybody may write.
+
+    A Job is ours if it names us as its controller and has the name that an attempt with its labels has; a pod, if a Job
+    of that name is its controller, also one that is gone: what has none, the garbage collector removes. Whoever may
+    create Jobs can still make one that passes; but nobody by labels alone.
+    """
+    own = tuple(
+        job
+        for job in jobs
+        if _is_attempt(job) and _controller(job).get("uid") == meta.uid and job["metadata"]["name"] in _names(job, meta)
+    )
+    return Children(jobs=own, pods=tuple(pod for pod in pods if _is_attempt(pod) and _is_of_a_job(pod, meta)))
+
+
 def read(jobs: Sequence[Document], pods: Sequence[dict[str, Any]]) -> tuple[JobSeen, ...]:
-    """One record per Job, oldest first; what only wears our labels, and wears them wrongly, is nobody's attempt."""
+    """One record per Job of ours, oldest first."""
     ordered = sorted(
-        filter(_is_attempt, jobs),
+        jobs,
         key=lambda job: (job["metadata"].get("creationTimestamp", ""), job["metadata"]["name"]),
     )
     return tuple(_job(job, pods_of(job["metadata"]["uid"], pods)) for job in ordered)
@@ -43,7 +70,7 @@ def busy(pods: Sequence[Document]) -> frozenset[tuple[str, Stage]]:
         for pod in pods
         if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed") and endings.terminated(pod) is None
     ]
-    marks = [pod["metadata"]["labels"] for pod in filter(_is_attempt, alive)]
+    marks = [pod["metadata"].get("labels") or {} for pod in filter(_is_attempt, alive)]
     return frozenset((labels[names.LABEL_RUN], Stage(labels[names.LABEL_STAGE])) for labels in marks)
 
 
@@ -71,6 +98,7 @@ def _job(job: Document, pods: Sequence[Document]) -> JobSeen:
     said = failed.get("message", "") if failed else ""
     state = _state(job, pods)
     end = _speaker(endings.of(pods, said=said), state)
+    answer = end.answer if _is_bound(end, job) else None
     return JobSeen(
         name=job["metadata"]["name"],
         uid=job["metadata"]["uid"],
@@ -81,8 +109,8 @@ def _job(job: Document, pods: Sequence[Document]) -> JobSeen:
         profile=job["metadata"].get("annotations", {}).get(names.ANNOTATION_PROFILE, ""),
         deleting="deletionTimestamp" in job["metadata"],
         exit_code=end.exit_code,
-        result=end.answer,
-        message=_message(pods, end, said) or _suspended(job),
+        result=answer,
+        message=_message(pods, end, said, is_bound=answer is not None) or _suspended(job),
         disrupted=end.disrupted,
         out_of_memory=end.out_of_memory,
         deadline_exceeded=end.deadline_exceeded,
@@ -90,6 +118,33 @@ def _job(job: Document, pods: Sequence[Document]) -> JobSeen:
         started=min((begun for pod in pods if (begun := _started(pod)) is not None), default=None),
         finished=_finished(status, failed, pods),
     )
+
+
+def _is_bound(end: Ending, job: Document) -> bool:
+    """Whether an answer carries what was handed to this Job alone; one of an older operator was handed nothing."""
+    containers = job["spec"].get("template", {}).get("spec", {}).get("containers") or ()
+    variables = [one for container in containers for one in container.get("env") or ()]
+    wanted = next((one.get("value") for one in variables if one.get("name") == env.NONCE_VARIABLE), None)
+    said = end.answer.nonce if end.answer else None
+    return wanted is None or (said is not None and hmac.compare_digest(said.encode(), str(wanted).encode()))
+
+
+def _controller(document: Document) -> Document:
+    owners = document["metadata"].get("ownerReferences") or ()
+    return next((dict(owner) for owner in owners if owner.get("controller")), {})
+
+
+def _is_of_a_job(pod: Document, meta: Meta) -> bool:
+    controller = _controller(pod)
+    return controller.get("kind") == "Job" and controller.get("name") in _names(pod, meta)
+
+
+def _names(document: Document, meta: Meta) -> set[str]:
+    """What the Job of an attempt with these labels is called, today and by operators before this release."""
+    labels = document["metadata"]["labels"]
+    run, stage, attempt = (labels[label] for label in (names.LABEL_RUN, names.LABEL_STAGE, names.LABEL_ATTEMPT))
+    number = int(attempt[:_DIGITS])
+    return {names.job_name(owner=meta.name, uid=uid, run=run, stage=stage, attempt=number) for uid in (meta.uid, None)}
 
 
 def _state(job: Document, pods: Sequence[Document]) -> JobState:
@@ -120,11 +175,14 @@ def _finished(status: Document, failed: Document | None, pods: Sequence[Document
     return time_of(told) or max((end for end in ends if end is not None), default=None)
 
 
-def _message(pods: Sequence[Document], end: Ending, said: str) -> str:
+def _message(pods: Sequence[Document], end: Ending, said: str, *, is_bound: bool) -> str:
     if end.exit_code and end.text:
         return _log(end.text)
-    if end.exit_code == 0 and end.fault:
-        return f"termination message of pod {end.pod}: {end.fault}"
+    fault = end.fault if end.exit_code == 0 else ""
+    if end.answer is not None and not is_bound:
+        fault = "without the nonce of its Job; somebody else's word, or the profile's image is of another release"
+    if fault:
+        return f"termination message of pod {end.pod}: {fault}"
     for pod in sorted(pods, key=lambda pod: pod["metadata"]["name"]):
         waiting = _waiting(pod)
         if waiting.get("reason") in BAD_IMAGE:
@@ -162,10 +220,8 @@ def _suspended(job: Document) -> str:
 
 
 def pods_of(uid: str, pods: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The pods that the Job with this uid owns."""
-    return [
-        pod for pod in pods if any(owner.get("uid") == uid for owner in pod["metadata"].get("ownerReferences") or ())
-    ]
+    """The pods that the Job with this uid controls."""
+    return [pod for pod in pods if _controller(pod).get("uid") == uid]
 
 
 def _waiting(pod: Document) -> Document:

@@ -32,20 +32,22 @@ class Client:
         return await self._read(Request(verb="get", method="GET", kind=kind, path=path))
 
     async def find(
-        self, kind: Kind, *, namespace: str | None = None, selector: str = "", fields: str = ""
+        self, kind: Kind, *, namespace: str | None = None, selector: str = "", fields: str = "", limit: int = 0
     ) -> list[Document]:
-        """Read all objects that match."""
+        """Read all objects that match, or the first ones."""
         found: list[Document] = []
-        async for page in self.pages(kind, namespace=namespace, selector=selector, fields=fields):
+        async for page in self.pages(kind, namespace=namespace, selector=selector, fields=fields, limit=limit):
             found += page
+            if limit and len(found) >= limit:
+                return found[:limit]
         return found
 
     async def pages(
-        self, kind: Kind, *, namespace: str | None = None, selector: str = "", fields: str = ""
+        self, kind: Kind, *, namespace: str | None = None, selector: str = "", fields: str = "", limit: int = 0
     ) -> AsyncIterator[list[Document]]:
         """Read all objects that match, page by page of one list version."""
         chosen = (("labelSelector", selector), ("fieldSelector", fields))
-        query = [("limit", str(PAGE)), *((name, value) for name, value in chosen if value)]
+        query = [("limit", str(min(PAGE, limit or PAGE))), *((name, value) for name, value in chosen if value)]
         path = kind.path(namespace=namespace)
         token = ""
         while True:

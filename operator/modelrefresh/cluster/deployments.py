@@ -28,6 +28,8 @@ def read(document: Document, *, workspace: str, pods: Sequence[Document] = ()) -
         mounts={name: paths[-1] for name, paths in _mounts(template["spec"], workspace=workspace).items() if paths},
         models=_models(containers),
         dangling=_dangling(template["spec"]),
+        version=document["metadata"].get("resourceVersion", ""),
+        **_consent(document),
         digest=_digest((template.get("metadata") or {}).get("annotations") or {}),
         settled=waits is None,
         observed=_is_observed(document),
@@ -41,6 +43,19 @@ def newest(document: Document) -> str | None:
     """The label selector of the pods of its newest template; None where there is nothing to learn from them."""
     labels = (document["spec"]["template"].get("metadata") or {}).get("labels") or {}
     return ",".join(f"{key}={value}" for key, value in sorted(labels.items())) if labels and _waits(document) else None
+
+
+def _consent(document: Document) -> dict[str, Any]:
+    """Who may change it, by its owner's word, and who does."""
+    metadata = document["metadata"]
+    annotations = metadata.get("annotations") or {}
+    named = (name.strip() for name in str(annotations.get(names.ANNOTATION_ALLOW) or "").split(","))
+    holder = annotations.get(names.ANNOTATION_HOLDER_UID) or None
+    return {
+        "allowed": frozenset(name for name in named if name),
+        "holder": holder,
+        "labelled": None if holder else (metadata.get("labels") or {}).get(names.LABEL_REFRESH),
+    }
 
 
 def _digest(annotations: Document) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from modelrefresh.contract import codec, exit_codes, result
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh.manifests.pod import CONTAINER
+from modelrefresh.manifests.pod import CONTAINER, ROOM
 
 Document = Mapping[str, Any]
 
@@ -65,9 +65,14 @@ def container(pod: Document) -> Document:
 
 
 def terminated(pod: Document) -> Document | None:
-    """How the stage's own container ended, or None."""
+    """How the stage's own container ended, or the one before it that makes its folders and failed; None if neither."""
     end = container(pod).get("state", {}).get("terminated")
-    return dict(end) if end else None
+    if end:
+        return dict(end)
+    before = pod.get("status", {}).get("initContainerStatuses") or ()
+    room: Document = next((status for status in before if status.get("name") == ROOM), {})
+    failed = room.get("state", {}).get("terminated") or {}
+    return dict(failed) if failed.get("exitCode") else None
 
 
 def is_held_open(pod: Document) -> bool:

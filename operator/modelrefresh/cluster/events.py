@@ -76,7 +76,7 @@ def _document(event: Event, *, now: dt.datetime) -> Document:
         },
         "type": event.severity.value,
         "reason": event.reason,
-        "message": texts.excerpt(event.message, _MESSAGE_LIMIT),
+        "message": texts.told(event.message, _MESSAGE_LIMIT),
         "source": {"component": names.MANAGER},
         "reportingComponent": names.MANAGER,
         "firstTimestamp": time,

@@ -23,7 +23,8 @@ from modelrefresh.api.status import RefreshStatus, ResidualStatus, VersionSpec
 from modelrefresh.cluster import attempts, deployments, hindrances, kinds, progress
 from modelrefresh.cluster.kinds import Kind
 from modelrefresh.cluster.port import Document, Port
-from modelrefresh.plan import stages
+from modelrefresh.contract.env import Stage
+from modelrefresh.plan import extraction, retention, stages
 from modelrefresh.plan.observed import (
     DeploymentSeen,
     JobSeen,
@@ -41,23 +42,28 @@ _STEP_PERCENT = 10
 """Progress is recorded in steps of this size, since each one is a write of the whole status."""
 _PATIENCE_SECONDS = 60
 """So long a Job may be without pods, or with pods that do not start, before somebody asks why."""
+_CHILDREN = 250
+"""Jobs, and pods, that a pass looks at; an honest object has a few dozen."""
+_VERSIONS = 1100
+"""The most that spec.retain may keep, and what waits for a sweep."""
+_JOB_UID = "batch.kubernetes.io/controller-uid"
 _PASSED = ("Passed", "Stock")
 
 
 async def refresh(port: Port, document: Document, *, now: datetime.datetime) -> Seen:
     """A ModelRefresh and everything around it."""
     meta, (spec, faults), before = _meta(document), _spec(RefreshSpec, document), _status(RefreshStatus, document)
+    found = stages.at_work(before)
+    children = await _children(port, meta, _current(before), now=now)
     if spec is None:
-        children = await _children(port, meta, now=now)
         return Seen(meta=meta, spec=None, faults=faults, status=before, **children)
-    children, profile, residual, deployment, versions = await asyncio.gather(
-        _children(port, meta, now=now),
-        _get(port, kinds.REFRESH_PROFILE, name=spec.profile),
+    profile, residual, deployment, versions = await asyncio.gather(
+        _profile(port, spec.profile, meta),
         _get(port, kinds.INSTRUCTION_RESIDUAL, namespace=meta.namespace, name=spec.residual_ref.name),
         _get(port, kinds.DEPLOYMENT, namespace=meta.namespace, name=spec.rollout.deployment.name),
-        port.find(kinds.MODEL_VERSION, namespace=meta.namespace, selector=_owned(meta)),
+        port.find(kinds.MODEL_VERSION, namespace=meta.namespace, selector=_owned(meta), limit=_VERSIONS),
     )
-    rules = _profile(profile)
+    rules = profile["profile"]
     workspace = rules.workspace_claim if rules else ""
     uris = [spec.base.uri, spec.data.uri, *(suite.uri for suite in spec.evaluation.suites)]
     uris += [spec.data.replay.uri] if spec.data.replay else []
@@ -68,35 +74,33 @@ async def refresh(port: Port, document: Document, *, now: datetime.datetime) -> 
         meta=meta,
         spec=spec,
         status=before,
-        profile=rules,
-        profile_hash=_hash(profile),
+        **profile,
         residual=_residual(residual),
         versions=own,
         foreign_digests=await _foreign(port, meta, workspace=workspace) if crowded else frozenset(),
         deployment=await _target(port, deployment, workspace=workspace) if deployment else None,
         rival=await _rival(port, meta, deployment) if deployment else None,
         # A stage at work has its claims, and its pod says so itself if not.
-        missing_claims=() if stages.at_work(before) else await _missing(port, meta, uris=uris, workspace=workspace),
+        missing_claims=() if found else await _missing(port, meta, uris=uris, workspace=workspace),
         **children,
     )
 
 
 async def residual(port: Port, document: Document, *, now: datetime.datetime) -> ResidualObserved:
     """An InstructionResidual and everything around it."""
-    meta, (spec, faults) = _meta(document), _spec(ResidualSpec, document)
-    children = await _children(port, meta, now=now)
+    meta, (spec, faults), before = _meta(document), _spec(ResidualSpec, document), _status(ResidualStatus, document)
+    stage, run = before.extract, extraction.run_of(meta)
+    current = _Current(run=run, stage=stage.name, attempt=stage.attempt) if stage and stage.at_work else None
+    children = await _children(port, meta, current, now=now)
     if spec is None:
-        return ResidualObserved(
-            meta=meta, spec=None, faults=faults, status=_status(ResidualStatus, document), **children
-        )
-    profile = await _get(port, kinds.REFRESH_PROFILE, name=spec.profile)
-    rules = _profile(profile)
+        return ResidualObserved(meta=meta, spec=None, faults=faults, status=before, **children)
+    profile = await _profile(port, spec.profile, meta)
+    rules = profile["profile"]
     return ResidualObserved(
         meta=meta,
         spec=spec,
-        status=_status(ResidualStatus, document),
-        profile=rules,
-        profile_hash=_hash(profile),
+        status=before,
+        **profile,
         missing_claims=await _missing(
             port,
             meta,
@@ -107,14 +111,70 @@ async def residual(port: Port, document: Document, *, now: datetime.datetime) ->
     )
 
 
-async def _children(port: Port, meta: Meta, *, now: datetime.datetime) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Current:
+    """The attempt at work, by its record."""
+
+    run: str
+    stage: Stage
+    attempt: int
+
+    def is_of(self, job: JobSeen) -> bool:
+        """Whether the Job is that attempt's."""
+        return (job.run, job.stage, job.attempt) == (self.run, self.stage, self.attempt)
+
+
+def _current(status: RefreshStatus) -> _Current | None:
+    """Of a run, or of the sweep that works while no run does."""
+    found, swept = stages.at_work(status), status.sweep.stage if status.sweep else None
+    if found:
+        return _Current(run=found[0].id, stage=found[1].name, attempt=found[1].attempt)
+    if swept and swept.at_work:
+        return _Current(run=retention.RUN, stage=swept.name, attempt=swept.attempt)
+    return None
+
+
+async def _children(port: Port, meta: Meta, current: _Current | None, *, now: datetime.datetime) -> dict[str, Any]:
+    """Jobs and pods of the object: so many at most, whoever made them, and that of the attempt at work for certain."""
     jobs, pods = await asyncio.gather(
-        port.find(kinds.JOB, namespace=meta.namespace, selector=_owned(meta)),
-        port.find(kinds.POD, namespace=meta.namespace, selector=_owned(meta)),
+        port.find(kinds.JOB, namespace=meta.namespace, selector=_owned(meta), limit=_CHILDREN),
+        port.find(kinds.POD, namespace=meta.namespace, selector=_owned(meta), limit=_CHILDREN),
     )
-    old = [job for job in jobs if (now - _created(job)).total_seconds() > _PATIENCE_SECONDS]
-    seen = await hindrances.of_jobs(port, attempts.read(jobs, pods), old, pods)
-    return {"jobs": await _with_progress(seen, pods), "pods": attempts.busy(pods)}
+    if current is not None and _CHILDREN in (len(jobs), len(pods)):
+        more = await _attempt(port, meta, current)
+        known = {item["metadata"]["uid"] for item in (*jobs, *pods)}
+        jobs += [job for job in more[0] if job["metadata"]["uid"] not in known]
+        pods += [pod for pod in more[1] if pod["metadata"]["uid"] not in known]
+    own = attempts.of(meta, jobs, pods)
+    seen = attempts.read(own.jobs, own.pods)
+    # Questions that go beyond these lists are asked of the attempt at work only.
+    place = next((place for place, job in enumerate(seen) if current and current.is_of(job)), None)
+    if place is not None:
+        job = next(job for job in own.jobs if job["metadata"]["uid"] == seen[place].uid)
+        at_work = await _told(port, seen[place], job, own.pods, now=now)
+        seen = (*seen[:place], at_work, *seen[place + 1 :])
+    return {"jobs": seen, "pods": attempts.busy(own.pods)}
+
+
+async def _attempt(port: Port, meta: Meta, current: _Current) -> tuple[list[Document], list[Document]]:
+    """The Job of the attempt at work and its pods, however many others there are."""
+    for uid in (meta.uid, None):
+        name = names.job_name(
+            owner=meta.name, uid=uid, run=current.run, stage=current.stage.value, attempt=current.attempt
+        )
+        if (job := await _get(port, kinds.JOB, namespace=meta.namespace, name=name)) is not None:
+            chosen = f"{_JOB_UID}={job['metadata']['uid']}"
+            return [job], await port.find(kinds.POD, namespace=meta.namespace, selector=chosen, limit=_CHILDREN)
+    return [], []
+
+
+async def _told(
+    port: Port, seen: JobSeen, job: Document, pods: Sequence[Document], *, now: datetime.datetime
+) -> JobSeen:
+    """The Job with what hinders it and how far it is."""
+    if (now - _created(job)).total_seconds() > _PATIENCE_SECONDS:
+        [seen] = await hindrances.of_jobs(port, [seen], [job], pods)
+    return await _ask(seen, pods) if seen.state is JobState.RUNNING else seen
 
 
 async def _target(port: Port, document: Document, *, workspace: str) -> DeploymentSeen:
@@ -125,11 +185,6 @@ async def _target(port: Port, document: Document, *, workspace: str) -> Deployme
         pods = [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
     seen = deployments.read(document, workspace=workspace, pods=pods)
     return dataclasses.replace(seen, hindrance=await hindrances.of_deployment(port, document, pods))
-
-
-async def _with_progress(seen: Sequence[JobSeen], pods: Sequence[Document]) -> tuple[JobSeen, ...]:
-    """Ask the first pod of each running Job how far it is."""
-    return tuple([await _ask(job, pods) if job.state is JobState.RUNNING else job for job in seen])
 
 
 async def _ask(job: JobSeen, pods: Sequence[Document]) -> JobSeen:
@@ -162,21 +217,19 @@ async def _foreign(port: Port, meta: Meta, *, workspace: str) -> frozenset[str]:
 
 
 async def _rival(port: Port, meta: Meta, deployment: Document) -> str | None:
-    """Another ModelRefresh that has a right to the Deployment: the one that it is labelled with, else the oldest."""
-    holder = (deployment["metadata"].get("labels") or {}).get(names.LABEL_REFRESH)
-    if holder == names.short(meta.name):
+    """Another ModelRefresh that holds the Deployment: told by one question, however many name it."""
+    metadata = deployment["metadata"]
+    annotations, labels = metadata.get("annotations") or {}, metadata.get("labels") or {}
+    uid = annotations.get(names.ANNOTATION_HOLDER_UID)
+    # An operator before this release left the name alone, as a label.
+    name = annotations.get(names.ANNOTATION_HOLDER) if uid else labels.get(names.LABEL_REFRESH)
+    if not name or uid == meta.uid or (uid is None and name == names.short(meta.name)):
         return None
-    # Each refresh asks this until its Deployment is labelled, so the server chooses: a namespace may hold many.
-    same = f"spec.rollout.deployment.name={deployment['metadata']['name']}"
-    rivals = [
-        (names.short(name) != holder, _created(other), name)
-        for other in await port.find(kinds.MODEL_REFRESH, namespace=meta.namespace, fields=same)
-        if (name := other["metadata"]["name"]) != meta.name and "deletionTimestamp" not in other["metadata"]
-    ]
-    if not rivals:
+    holder = await _get(port, kinds.MODEL_REFRESH, namespace=meta.namespace, name=name)
+    if holder is None or uid not in (None, holder["metadata"]["uid"]) or "deletionTimestamp" in holder["metadata"]:
         return None
-    unlabelled, created, name = min(rivals)
-    return name if not unlabelled or (created, name) < (meta.created, meta.name) else None
+    target = ((holder.get("spec") or {}).get("rollout") or {}).get("deployment") or {}
+    return name if target.get("name") == metadata["name"] else None
 
 
 async def _missing(port: Port, meta: Meta, *, uris: Iterable[str], workspace: str) -> tuple[str, ...]:
@@ -228,8 +281,18 @@ def _status(kind: type[status.R], document: Document) -> status.R:
         return kind()
 
 
-def _profile(document: Document | None) -> ProfileSpec | None:
-    return _spec(ProfileSpec, document)[0] if document else None
+async def _profile(port: Port, name: str, meta: Meta) -> dict[str, Any]:
+    """The profile, or why it cannot be used; and the labels of the object's Namespace, if it goes by them."""
+    document = await _get(port, kinds.REFRESH_PROFILE, name=name)
+    rules, faults = _spec(ProfileSpec, document) if document else (None, ())
+    by_label = rules is not None and rules.namespace_selector is not None
+    space = await _get(port, kinds.NAMESPACE, name=meta.namespace) if by_label else None
+    return {
+        "profile": rules,
+        "profile_faults": faults,
+        "profile_hash": _hash(document),
+        "namespace_labels": (space or {}).get("metadata", {}).get("labels") or {},
+    }
 
 
 def _hash(profile: Document | None) -> str:

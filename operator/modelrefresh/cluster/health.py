@@ -1,4 +1,4 @@
-"""What probes and Prometheus ask this process, served from the loop that does the work.
+"""What probes and Prometheus ask this process, served from the loop that does the work; metrics are written beside it.
 
 `/healthz` answers while the loop turns, the event watcher lives and every kind was listed not
 too long ago; `/readyz` after every kind was listed once, in a namespace at least: one that is
@@ -6,6 +6,9 @@ lost is shown by a metric, since no restart brings it back; `/metrics` always. A
 blocked cannot answer, which is the point of serving from it.
 """
 
+import asyncio
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -38,6 +41,29 @@ def faults(signs: Signs) -> list[str]:
     return found
 
 
+class Page:
+    """Something that takes long to write, handed to everybody who asks: written anew after some seconds at most.
+
+    Beside the loop, which has a Lease to renew, and by one thread, however many ask (docs/decisions/0025).
+    """
+
+    def __init__(
+        self, write: Callable[[], bytes], *, seconds: float = 5.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Keep what `write` gives for so many seconds."""
+        self._write, self._seconds, self._clock = write, seconds, clock
+        self._body, self._written = b"", -math.inf
+        self._turn = asyncio.Lock()
+
+    async def body(self) -> bytes:
+        """The page as it was written last."""
+        async with self._turn:
+            if self._clock() - self._written >= self._seconds:
+                self._body = await asyncio.to_thread(self._write)
+                self._written = self._clock()
+        return self._body
+
+
 async def serve(signs: Signs, *, port: int) -> web.AppRunner:
     """Listen on this port of all addresses; the caller cleans the runner up."""
 
@@ -49,9 +75,10 @@ async def serve(signs: Signs, *, port: int) -> web.AppRunner:
         ready = signs.resync_age() is not None
         return web.Response(text="ok\n" if ready else "not every kind was listed yet\n", status=200 if ready else 503)
 
+    page = Page(lambda: prometheus_client.generate_latest(metrics.REGISTRY))
+
     async def metrics_page(_: web.Request) -> web.Response:
-        body = prometheus_client.generate_latest(metrics.REGISTRY)
-        return web.Response(body=body, headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST})
+        return web.Response(body=await page.body(), headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST})
 
     application = web.Application()
     application.add_routes(

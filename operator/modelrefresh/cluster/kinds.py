@@ -49,6 +49,8 @@ DEPLOYMENT: Final = Kind(group="apps", version="v1", plural="deployments", kind=
 POD: Final = Kind(group="", version="v1", plural="pods", kind="Pod")
 SERVICE: Final = Kind(group="", version="v1", plural="services", kind="Service")
 CLAIM: Final = Kind(group="", version="v1", plural="persistentvolumeclaims", kind="PersistentVolumeClaim")
+NAMESPACE: Final = Kind(group="", version="v1", plural="namespaces", kind="Namespace", namespaced=False)
+NETWORK_POLICY: Final = Kind(group="networking.k8s.io", version="v1", plural="networkpolicies", kind="NetworkPolicy")
 EVENT: Final = Kind(group="", version="v1", plural="events", kind="Event")
 LEASE: Final = Kind(group="coordination.k8s.io", version="v1", plural="leases", kind="Lease")
 ACCESS_REVIEW: Final = Kind(

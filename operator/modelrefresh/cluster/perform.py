@@ -4,51 +4,88 @@ A create that finds the name taken is done if the object is ours, and an error t
 the stranger otherwise.
 """
 
+import dataclasses
 import datetime
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
 from modelrefresh import errors
 from modelrefresh.api import names
-from modelrefresh.api.spec import ProfileSpec
 from modelrefresh.cluster import kinds
 from modelrefresh.cluster.kinds import Kind
 from modelrefresh.cluster.port import Document, Port
-from modelrefresh.manifests import job, serving, version
+from modelrefresh.manifests import job, pod, serving, version
+from modelrefresh.manifests.network import Network, policies
 from modelrefresh.plan import actions
 from modelrefresh.plan.observed import Meta, ResidualObserved, Seen
 
 
-async def perform(
-    port: Port, action: actions.Action, seen: Seen | ResidualObserved, document: Document, *, now: datetime.datetime
-) -> None:
-    """Do one action; `document` is the freshest state of the observed object."""
-    meta, kind = seen.meta, document["kind"]
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What every action of a pass is performed upon."""
+
+    seen: Seen | ResidualObserved
+    document: Document
+    """The freshest state of the observed object."""
+    network: Network | None = None
+    """What NetworkPolicies of stages say; None for none."""
+    now: datetime.datetime
+
+
+async def perform(port: Port, action: actions.Action, scene: Scene) -> None:
+    """Do one action."""
+    meta = scene.seen.meta
     match action:
         case actions.AddFinalizer():
-            await _finalize(port, document, add=True)
+            await _finalize(port, scene.document, add=True)
         case actions.RemoveFinalizer():
-            await _finalize(port, document, add=False)
+            await _finalize(port, scene.document, add=False)
         case actions.StartStage():
-            assert seen.profile is not None  # noqa: S101 -- no stage starts without a profile
-            await _start(port, action, seen.profile, meta=meta, kind=kind)
+            await _start(port, action, scene)
         case actions.StopJob(name=name, uid=uid):
             await port.delete(kinds.JOB, namespace=meta.namespace, name=name, uid=uid)
-        case actions.DropVersion(name=name, uid=uid):
-            await port.delete(kinds.MODEL_VERSION, namespace=meta.namespace, name=name, uid=uid)
-        case actions.SealVersion():
-            assert isinstance(seen, Seen)  # noqa: S101 -- only a refresh has versions
-            await _create(port, kinds.MODEL_VERSION, version.build(action, seen), owner=meta.uid)
-        case actions.MarkServed(name=name, deployment=deployment):
-            await _mark(port, name, deployment, meta=meta, now=now)
+        case actions.Hold():
+            await port.patch(kinds.DEPLOYMENT, serving.hold(action, meta=meta))
         case actions.Serve():
             await port.apply(kinds.DEPLOYMENT, serving.build(action, meta=meta))
+        case actions.SealVersion() | actions.MarkServed() | actions.DropVersion():
+            await _of_version(port, action, scene)
 
 
-async def _start(port: Port, start: actions.StartStage, profile: ProfileSpec, *, meta: Meta, kind: str) -> None:
+async def _of_version(
+    port: Port, action: actions.SealVersion | actions.MarkServed | actions.DropVersion, scene: Scene
+) -> None:
+    meta = scene.seen.meta
+    match action:
+        case actions.SealVersion():
+            assert isinstance(scene.seen, Seen)  # noqa: S101 -- only a refresh has versions
+            await _create(port, kinds.MODEL_VERSION, version.build(action, scene.seen), owner=meta.uid)
+        case actions.MarkServed(name=name, deployment=deployment):
+            await _mark(port, name, deployment, meta=meta, now=scene.now)
+        case actions.DropVersion(name=name, uid=uid):
+            await port.delete(kinds.MODEL_VERSION, namespace=meta.namespace, name=name, uid=uid)
+
+
+async def _start(port: Port, start: actions.StartStage, scene: Scene) -> None:
+    """The Job, after what it needs: policies before the first pod, a Service before nodes look for each other."""
+    meta, kind, profile = scene.seen.meta, scene.document["kind"], scene.seen.profile
+    assert profile is not None  # noqa: S101 -- no stage starts without a profile
+    if scene.network is not None:
+        for policy in policies(scene.network, meta=meta, kind=kind, hub=pod.reads_hub(start.request)):
+            await _ensure(port, kinds.NETWORK_POLICY, policy, owner=meta.uid)
     if start.nodes > 1:
         await _create(port, kinds.SERVICE, job.service(start, meta=meta, kind=kind), owner=meta.uid)
-    await _create(port, kinds.JOB, job.build(start, profile, meta=meta, kind=kind), owner=meta.uid)
+    body = job.build(start, profile, meta=meta, kind=kind, nonce=secrets.token_hex(16))
+    await _create(port, kinds.JOB, body, owner=meta.uid)
+
+
+async def _ensure(port: Port, kind: Kind, body: Document, *, owner: str) -> None:
+    """Create what each start of a stage wants and the first has made."""
+    try:
+        await port.get(kind, namespace=body["metadata"]["namespace"], name=body["metadata"]["name"])
+    except errors.NotFoundError:
+        await _create(port, kind, body, owner=owner)
 
 
 async def _create(port: Port, kind: Kind, body: Document, *, owner: str) -> None:

@@ -30,12 +30,15 @@ class Port(Protocol):
         """
 
     async def find(
-        self, kind: Kind, *, namespace: str | None = None, selector: str = "", fields: str = ""
+        self, kind: Kind, *, namespace: str | None = None, selector: str = "", fields: str = "", limit: int = 0
     ) -> list[Document]:
-        """Read all objects that a label and a field selector match, as of one moment; without a namespace in all."""
+        """Read all objects that a label and a field selector match, as of one moment; without a namespace in all.
+
+        With a limit only so many, the first by name: what others can make must not become work of ours.
+        """
 
     def pages(
-        self, kind: Kind, *, namespace: str | None = None, selector: str = "", fields: str = ""
+        self, kind: Kind, *, namespace: str | None = None, selector: str = "", fields: str = "", limit: int = 0
     ) -> AsyncIterator[list[Document]]:
         """Read the same page by page, for lists that need not be held at once."""
 

@@ -9,6 +9,7 @@ import asyncio
 import collections
 import contextlib
 import heapq
+import math
 import random
 import time
 from collections.abc import Callable
@@ -34,12 +35,20 @@ class WorkQueue:
     """Keys that are due, keys that are due later, and keys that workers have."""
 
     def __init__(
-        self, *, clock: Callable[[], float] = time.monotonic, jitter: Callable[[], float] = random.random
+        self,
+        *,
+        share: float = math.inf,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
-        """Take seconds from `clock` and figures from 0 to 1 from `jitter`."""
+        """Give out `share` keys of one namespace at once; seconds come from `clock`, 0 to 1 from `jitter`."""
+        self._share = share
         self._clock = clock
         self._jitter = jitter
-        self._ready: collections.deque[Key] = collections.deque()
+        self._ready: collections.OrderedDict[str, collections.deque[Key]] = collections.OrderedDict()
+        """Keys that are due by namespace, the one whose turn it is first."""
+        self._held: collections.Counter[str] = collections.Counter()
+        """Keys that workers have, by namespace."""
         self._since: dict[Key, float] = {}
         """Keys that wait for a worker or for their worker to finish, and since when."""
         self._taken: set[Key] = set()
@@ -54,8 +63,7 @@ class WorkQueue:
             return
         self._since[key] = self._clock()
         if key not in self._taken:
-            self._ready.append(key)
-            self._notify()
+            self._line_up(key)
 
     def add_after(self, key: Key, seconds: float) -> None:
         """Look at this object in so many seconds, or earlier if that was asked for."""
@@ -88,12 +96,14 @@ class WorkQueue:
             if self._due.get(key) == due:
                 del self._due[key]
                 self.add(key)
-        if not self._ready:
+        namespace = next((name for name in self._ready if self._held[name] < self._share), None)
+        if namespace is None:
             return None
-        key = self._ready.popleft()
+        key = self._next_of(namespace)
         metrics.QUEUE_SECONDS.observe(now - self._since.pop(key))
-        metrics.QUEUE_DEPTH.set(len(self._ready))
+        metrics.QUEUE_DEPTH.set(len(self))
         self._taken.add(key)
+        self._held[namespace] += 1
         # The pass that follows says anew when to look next.
         self._due.pop(key, None)
         return key
@@ -111,14 +121,29 @@ class WorkQueue:
     def done(self, key: Key) -> None:
         """The caller no longer has the key; if it came again meanwhile it is due now."""
         self._taken.discard(key)
+        self._held[key.namespace] -= 1
+        if not self._held[key.namespace]:
+            del self._held[key.namespace]
         if key in self._since:
-            self._ready.append(key)
-            self._notify()
+            self._line_up(key)
+        self._wake.set()
 
     def __len__(self) -> int:
         """How many keys wait for a worker."""
-        return len(self._ready)
+        return sum(map(len, self._ready.values()))
+
+    def _line_up(self, key: Key) -> None:
+        self._ready.setdefault(key.namespace, collections.deque()).append(key)
+        self._notify()
+
+    def _next_of(self, namespace: str) -> Key:
+        """The first key of a namespace, which then goes to the end of the line."""
+        keys = self._ready.pop(namespace)
+        key = keys.popleft()
+        if keys:
+            self._ready[namespace] = keys
+        return key
 
     def _notify(self) -> None:
-        metrics.QUEUE_DEPTH.set(len(self._ready))
+        metrics.QUEUE_DEPTH.set(len(self))
         self._wake.set()

@@ -10,7 +10,9 @@ fill a temporary sibling, fsync, rename, and write the manifest last.
 """
 
 import pathlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from modelrefresh.contract import env
 
@@ -18,6 +20,7 @@ MANIFEST = "manifest.json"
 RESULT = "result.json"
 PROVENANCE = "provenance.json"
 VERSIONS = "versions"
+HUB_CACHE = "cache/huggingface"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +47,26 @@ class Workspace:
 
     def hub_cache(self) -> pathlib.Path:
         """HF_HOME of stages that fetch hf:// sources."""
-        return self.root / "cache" / "huggingface"
+        return self.root / HUB_CACHE
+
+
+def writable(request: env.StageInput) -> tuple[str, ...]:
+    """Folders below the workspace in which a stage writes; all else of it a stage only reads.
+
+    Its own scratch, and what it publishes. The cache of downloads is shared by all stages that read from the hub.
+    """
+    own = f"runs/{request.owner}" + (
+        f"/{request.run}/{request.stage.value}" if request.stage != env.Stage.SWEEP else ""
+    )
+    return (own, *_PUBLISHES.get(request.stage, ()))
+
+
+_PUBLISHES: Final[Mapping[env.Stage, tuple[str, ...]]] = {
+    env.Stage.EXTRACT: ("residuals",),
+    env.Stage.IMPORT: (VERSIONS,),
+    env.Stage.MERGE: (VERSIONS,),
+    env.Stage.SWEEP: (VERSIONS,),
+}
 
 
 def claim_path(sources: str, claim: str, path: str) -> str:

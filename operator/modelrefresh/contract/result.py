@@ -8,6 +8,7 @@ Numbers are plain measurements: whether they are good enough is the operator's v
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from modelrefresh.contract import codec
 from modelrefresh.contract.env import Digest, Stage
@@ -15,6 +16,7 @@ from modelrefresh.contract.exit_codes import ExitCode
 
 TERMINATION_LIMIT = 4096
 """Bytes of termination message that Kubernetes keeps (KEP-2579 leaves it at 4096 per container)."""
+DATE = codec.Form(pattern=r"\d{4}-\d\d-\d\d(T[0-9:.]{4,15}([+-]\d\d:\d\d|Z)?)?", says="an ISO date")
 MESSAGE_LIMIT = 1500
 """Bytes of `message` that go into the termination message."""
 
@@ -24,9 +26,9 @@ class ExtractSummary:
     """A stored residual."""
 
     digest: Digest
-    base_fingerprint: str
+    base_fingerprint: Digest
     """Content fingerprint of the base; a merge refuses any other base."""
-    instruct_fingerprint: str
+    instruct_fingerprint: Digest
     architecture: str
     parameters: int
     bytes: int
@@ -48,7 +50,7 @@ class ImportSummary:
 class PrepareSummary:
     """Intake of one run's data."""
 
-    fingerprint: str
+    fingerprint: Digest
     unchanged: bool
     documents: int
     kept: int
@@ -58,7 +60,7 @@ class PrepareSummary:
     """Tokens in the blocks, replay included, padding not."""
     replay_tokens: int
     blocks: int
-    newest: str | None = None
+    newest: Annotated[str, DATE] | None = None
     """Date of the newest document in the blocks as ISO text, where the records carry one."""
     overlap: Mapping[str, float] = field(default_factory=dict)
     """Share of each suite's items of at least 8 words that stand in the training text, 0-1; none without such."""
@@ -87,7 +89,7 @@ class TrainSummary:
     """Step of the checkpoint this attempt went on from; 0 from the start."""
     lost_steps: int = 0
     """Steps of the attempt before that had to be done again."""
-    start_fingerprint: str
+    start_fingerprint: Digest
     """Content fingerprint of the model that was trained on."""
     passes: float | None = None
     """How often each block was met, on average."""

@@ -16,17 +16,20 @@ from modelrefresh.plan.observed import Meta
 _FAILURE_RULES: Final = [
     {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
     {"action": "FailJob", "onExitCodes": {"containerName": pod.CONTAINER, "operator": "NotIn", "values": [0]}},
+    {"action": "FailJob", "onExitCodes": {"containerName": pod.ROOM, "operator": "NotIn", "values": [0]}},
 ]
 
 
-def name(start: StartStage) -> str:
+def name(start: StartStage, *, meta: Meta) -> str:
     """Name of the attempt's Job."""
     request = start.request
-    return names.job_name(owner=request.owner, run=request.run, stage=request.stage.value, attempt=request.attempt)
+    return names.job_name(
+        owner=meta.name, uid=meta.uid, run=request.run, stage=request.stage.value, attempt=request.attempt
+    )
 
 
-def build(start: StartStage, profile: ProfileSpec, *, meta: Meta, kind: str) -> dict[str, Any]:
-    """The Job; `kind` is the kind of the owner."""
+def build(start: StartStage, profile: ProfileSpec, *, meta: Meta, kind: str, nonce: str) -> dict[str, Any]:
+    """The Job; `kind` is the kind of the owner, `nonce` what its result must carry."""
     marks = labels.of_stage(meta, start.request, kind=kind)
     queue = {names.QUEUE_LABEL: profile.queue} if profile.queue else {}
     spec: dict[str, Any] = {
@@ -34,7 +37,10 @@ def build(start: StartStage, profile: ProfileSpec, *, meta: Meta, kind: str) -> 
         "podReplacementPolicy": "Failed",
         "podFailurePolicy": {"rules": _FAILURE_RULES},
         "template": pod.template(
-            start, profile, labels=marks, place=pod.Place(job=name(start), service=_service(meta))
+            start,
+            profile,
+            labels=marks,
+            place=pod.Place(job=name(start, meta=meta), service=_service(meta), nonce=nonce),
         ),
     }
     if start.nodes > 1:
@@ -43,7 +49,7 @@ def build(start: StartStage, profile: ProfileSpec, *, meta: Meta, kind: str) -> 
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
-            "name": name(start),
+            "name": name(start, meta=meta),
             "namespace": meta.namespace,
             "labels": marks | queue,
             "annotations": {names.ANNOTATION_OWNER: meta.name, names.ANNOTATION_PROFILE: start.profile},

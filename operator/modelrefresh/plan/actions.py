@@ -71,6 +71,18 @@ class DropVersion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Say on the Deployment that this refresh rolls it, unless it has changed since it was seen."""
+
+    deployment: str
+    uid: str
+    version: str
+    """resourceVersion that was seen."""
+    allow: str | None = None
+    """Also its owner's word, for one that was rolled before such words were asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Serve:
     """Point the target Deployment at a version."""
 
@@ -85,7 +97,7 @@ class Serve:
 
 
 Action: TypeAlias = (
-    AddFinalizer | RemoveFinalizer | StartStage | StopJob | SealVersion | MarkServed | DropVersion | Serve
+    AddFinalizer | RemoveFinalizer | StartStage | StopJob | SealVersion | MarkServed | DropVersion | Hold | Serve
 )
 
 

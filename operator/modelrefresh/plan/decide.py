@@ -26,6 +26,7 @@ BEFORE: Final[tuple[Gate, ...]] = (
 )
 
 RULES: Final[tuple[Rule, ...]] = (
+    rollout.hold,  # one Deployment, one refresh
     rollout.follow_hand,  # a person's choice of version is right
     rollout.mark,  # the versions say which one serves
     runs.supersede,  # the spec says something else now

@@ -17,7 +17,7 @@ from modelrefresh.contract import env
 from modelrefresh.contract.env import Stage, StageInput
 from modelrefresh.plan import lifecycle, results, retries
 from modelrefresh.plan.actions import Action, AddFinalizer, RemoveFinalizer, ResidualPlan, StartStage, Word
-from modelrefresh.plan.observed import JobState, ResidualObserved
+from modelrefresh.plan.observed import JobState, Meta, ResidualObserved
 
 _LOOK_SECONDS: Final = 15.0
 _RETRY_SECONDS: Final = 60
@@ -68,7 +68,7 @@ def _require(seen: ResidualObserved, _: datetime.datetime) -> ResidualPlan | Non
     spec = seen.spec
     assert spec is not None  # noqa: S101 -- _refuse_bad_spec came before
     lacks = [
-        *lifecycle.profile(spec.profile, seen.profile, uris=[spec.base.uri, spec.instruct.uri]),
+        *lifecycle.profile(spec.profile, seen, uris=[spec.base.uri, spec.instruct.uri]),
         *lifecycle.claims(seen.missing_claims, seen.meta.namespace),
     ]
     if not lacks:
@@ -150,9 +150,14 @@ def _due(seen: ResidualObserved, stage: StageRecord) -> datetime.datetime | None
     return stage.end_time + datetime.timedelta(seconds=_RETRY_SECONDS << doublings)
 
 
+def run_of(meta: Meta) -> str:
+    """Id of the one run that an extraction has."""
+    return names.run_id(uid=meta.uid, trigger="extract", inputs="")
+
+
 def _run(seen: ResidualObserved) -> str:
     """A residual has one run in its life, since its spec never changes."""
-    return names.run_id(uid=seen.meta.uid, trigger="extract", inputs="")
+    return run_of(seen.meta)
 
 
 def _stage(seen: ResidualObserved) -> StageRecord:
@@ -166,7 +171,14 @@ def _put(seen: ResidualObserved, stage: StageRecord) -> ResidualObserved:
 def _start_action(seen: ResidualObserved, stage: StageRecord) -> StartStage:
     assert seen.spec is not None  # noqa: S101 -- _refuse_bad_spec came before
     pair = env.ExtractInput(base=seen.spec.base.uri, instruct=seen.spec.instruct.uri)
-    request = StageInput(stage=Stage.EXTRACT, owner=seen.meta.name, run=_run(seen), attempt=stage.attempt, extract=pair)
+    request = StageInput(
+        stage=Stage.EXTRACT,
+        owner=seen.meta.name,
+        run=_run(seen),
+        attempt=stage.attempt,
+        allowed=seen.profile.allowed_sources if seen.profile else (),
+        extract=pair,
+    )
     return StartStage(request=request, profile=seen.profile_hash)
 
 

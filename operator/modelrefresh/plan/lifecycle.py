@@ -7,17 +7,24 @@ they let pass becomes `Work`, in which no prerequisite is absent.
 import dataclasses
 import datetime
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
+from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.records import StageState
 from modelrefresh.api.spec import ProfileSpec, RefreshSpec
+from modelrefresh.contract import allowed
 from modelrefresh.plan import results, stages
 from modelrefresh.plan.actions import Action, AddFinalizer, Plan, RemoveFinalizer, StopJob, Word
-from modelrefresh.plan.observed import JobSeen, JobState, Seen, Serving, Work
+from modelrefresh.plan.observed import JobSeen, JobState, ResidualObserved, Seen, Serving, Work
 
+_MODELS = 2
+"""Candidate and incumbent answer the same questions."""
+_STOPS = 20
+"""Jobs that one pass deletes at most: an honest refresh has a few, and a pass must not grow with what others make."""
 _LOOK_AGAIN_SECONDS = 30.0
 """How often a missing prerequisite is looked for; most of them cause no event of ours."""
 
@@ -105,27 +112,41 @@ def claims(missing: Sequence[str], namespace: str) -> Iterator[Lack]:
         yield Lack(reason=Reason.CLAIM_NOT_FOUND, text=text)
 
 
-def profile(name: str, found: ProfileSpec | None, *, uris: Iterable[str]) -> Iterator[Lack]:
-    """The profile must exist and allow these sources."""
-    if found is None:
-        text = (
-            f'RefreshProfile "{name}" does not exist; ask the platform team for it or name another one in spec.profile'
-        )
+def profile(name: str, seen: Seen | ResidualObserved, *, uris: Iterable[str]) -> Iterator[Lack]:
+    """The profile must exist, be for this namespace, and allow these sources."""
+    found, team = seen.profile, "ask the platform team"
+    if found is None and seen.profile_faults:
+        text = f'RefreshProfile "{name}" cannot be used, {team}: {"; ".join(seen.profile_faults)}'
+        yield Lack(reason=Reason.PROFILE_NOT_USABLE, text=text)
+    elif found is None:
+        text = f'RefreshProfile "{name}" does not exist; {team} for it or name another one in spec.profile'
         yield Lack(reason=Reason.PROFILE_NOT_FOUND, text=text)
-        return
-    refused = [uri for uri in uris if not uri.startswith(found.allowed_sources)]
-    if refused:
-        allowed, saw = ", ".join(found.allowed_sources), ", ".join(refused)
-        text = f'RefreshProfile "{name}": not among the allowed sources {allowed}: {saw}'
+    elif not _is_for(found, seen):
+        text = f'RefreshProfile "{name}" is not for namespace {seen.meta.namespace}; {team}, or name another one'
+        yield Lack(reason=Reason.PROFILE_NOT_FOR_NAMESPACE, text=text)
+    elif refused := [uri for uri in uris if allowed.widest(found.allowed_sources, uri) is None]:
+        sources, saw = ", ".join(found.allowed_sources), ", ".join(refused)
+        text = f'RefreshProfile "{name}": not among the allowed sources {sources}: {saw}'
         yield Lack(reason=Reason.PROFILE_FORBIDS, text=text)
 
 
+def _is_for(found: ProfileSpec, seen: Seen | ResidualObserved) -> bool:
+    """Whether the profile's owner lets this namespace use it."""
+    wanted = found.namespace_selector.match_labels.items() if found.namespace_selector else ()
+    chosen = bool(wanted) and set(wanted) <= set(seen.namespace_labels.items())
+    return chosen or bool({"*", seen.meta.namespace} & set(found.namespaces))
+
+
 def _profile(seen: Seen, spec: RefreshSpec) -> Iterator[Lack]:
-    faults = "; ".join(_over_limits(spec, seen.profile)) if seen.profile else ""
+    sources = [spec.base, spec.data, *([spec.data.replay] if spec.data.replay else []), *spec.evaluation.suites]
+    uris = [source.uri for source in sources]
+    # The import of the stock model, and with Direct the training, read the residual's other model by this profile.
+    uris += [seen.residual.instruct] if seen.residual and seen.residual.instruct else []
+    lacks = list(profile(spec.profile, seen, uris=uris))
+    yield from lacks
+    faults = "; ".join(_over_limits(spec, seen.profile)) if seen.profile and not lacks else ""
     if faults:
         yield Lack(reason=Reason.PROFILE_FORBIDS, text=f'RefreshProfile "{spec.profile}": {faults}')
-    sources = [spec.base, spec.data, *([spec.data.replay] if spec.data.replay else []), *spec.evaluation.suites]
-    yield from profile(spec.profile, seen.profile, uris=[source.uri for source in sources])
 
 
 def _target(seen: Seen, spec: RefreshSpec) -> Iterator[Lack]:
@@ -138,6 +159,13 @@ def _target(seen: Seen, spec: RefreshSpec) -> Iterator[Lack]:
         )
         yield Lack(reason=Reason.TARGET_NOT_FOUND, text=text)
         return
+    if not _may_change(seen):
+        says = f"kubectl annotate deployment {target.name} --namespace={seen.meta.namespace}"
+        text = (
+            f'Deployment "{target.name}" does not allow ModelRefresh "{seen.meta.name}" to change it; its owner can: '
+            f"{says} {names.ANNOTATION_ALLOW}={seen.meta.name}"
+        )
+        yield Lack(reason=Reason.TARGET_NOT_ALLOWED, text=text)
     if seen.rival is not None:
         text = (
             f'Deployment "{target.name}" is already rolled by ModelRefresh "{seen.rival}"; '
@@ -181,10 +209,20 @@ def _residual(seen: Seen, spec: RefreshSpec) -> Iterator[Lack]:
         yield Lack(reason=Reason.RESIDUAL_NOT_READY, text=text)
 
 
+def _may_change(seen: Seen) -> bool:
+    """Whether the Deployment's owner says so; one that was rolled by its name before has said so by that."""
+    target = seen.deployment
+    if target is None:
+        return False
+    return bool({"*", seen.meta.name} & target.allowed) or target.labelled == seen.meta.name
+
+
 def serving(seen: Seen) -> Serving | None:
     """The refresh with its Deployment; None where the target is not as it must be."""
     container = _container(seen) if seen.spec else None
     if seen.spec is None or seen.deployment is None or seen.rival is not None or container is None:
+        return None
+    if not _may_change(seen):
         return None
     if container not in seen.deployment.mounts:
         return None
@@ -202,6 +240,7 @@ def work(seen: Seen) -> Work:
     """The refresh with all its prerequisites; the rules above have let it pass."""
     at = serving(seen)
     assert at is not None  # noqa: S101
+    assert seen.profile is not None  # noqa: S101
     assert seen.residual is not None  # noqa: S101
     assert seen.residual.digest is not None  # noqa: S101
     return Work(
@@ -211,6 +250,7 @@ def work(seen: Seen) -> Work:
         deployment=at.deployment,
         container=at.container,
         versions=at.versions,
+        profile=seen.profile,
         profile_hash=seen.profile_hash,
         residual=seen.residual,
         residual_digest=seen.residual.digest,
@@ -236,13 +276,14 @@ def inputs(spec: RefreshSpec, *, residual: str) -> str:
 
 
 def stop(jobs: Iterable[JobSeen], *, finished: bool = False) -> tuple[Action, ...]:
-    """Delete Jobs that may still work; with `finished` the others too."""
+    """Delete Jobs that may still work, with `finished` the others too; what is too much waits for the next pass."""
     open_states = (JobState.QUEUED, JobState.RUNNING)
-    return tuple(
+    stops = (
         StopJob(name=job.name, uid=job.uid)
         for job in jobs
         if not job.deleting and (finished or job.state in open_states)
     )
+    return tuple(itertools.islice(stops, _STOPS))
 
 
 def _container(seen: Seen) -> str | None:
@@ -263,6 +304,15 @@ def _over_limits(spec: RefreshSpec, profile: ProfileSpec) -> Iterable[str]:
     for name, saw, most in asked:
         if saw > most:
             yield f"spec.training.{name} is {saw}, at most {most} is allowed"
+    if training.checkpoint_seconds < limits.min_checkpoint_seconds:
+        saw, least = training.checkpoint_seconds, limits.min_checkpoint_seconds
+        yield f"spec.training.checkpointSeconds is {saw}, at least {least} is allowed"
+    if spec.retain.versions > limits.versions:
+        yield f"spec.retain.versions is {spec.retain.versions}, at most {limits.versions} is allowed"
+    tokens = _MODELS * len(spec.evaluation.suites) * spec.evaluation.max_items * spec.evaluation.max_new_tokens
+    if tokens > limits.evaluation_tokens:
+        product = "suites times maxItems times maxNewTokens, of both models,"
+        yield f"spec.evaluation: {product} is {tokens}, at most {limits.evaluation_tokens} is allowed"
 
 
 def _blocked(seen: Seen, reason: Reason, message: str) -> Plan:

@@ -4,6 +4,7 @@ Everything that a decision may depend on stands here, together with what the sta
 recorded before; what is not here cannot influence a decision.
 """
 
+import dataclasses
 import datetime
 import enum
 from collections.abc import Mapping
@@ -114,6 +115,14 @@ class DeploymentSeen:
     """Where each container mounts the workspace claim."""
     digest: str | None
     """Our annotation on its pod template."""
+    version: str = ""
+    """Its resourceVersion."""
+    allowed: frozenset[str] = frozenset()
+    """Names of the refreshes that may change it, by its own word; "*" among them means any."""
+    holder: str | None = None
+    """uid of the ModelRefresh that rolls it."""
+    labelled: str | None = None
+    """Name of that, as an operator before this release left it; None where somebody holds it by uid."""
     models: Mapping[str, str]
     """What MODELREFRESH_MODEL says in each container that is told something by it."""
     dangling: frozenset[str] = frozenset()
@@ -160,7 +169,11 @@ class Seen:
     status: RefreshStatus
     """What was remembered; empty at first sight."""
     profile: ProfileSpec | None = None
+    profile_faults: tuple[str, ...] = ()
+    """Why there is none although the object exists."""
     profile_hash: str = ""
+    namespace_labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Of the object's Namespace, where the profile asks for some."""
     residual: ResidualSeen | None = None
     jobs: tuple[JobSeen, ...] = ()
     pods: frozenset[tuple[str, Stage]] = frozenset()
@@ -170,7 +183,7 @@ class Seen:
     """Digests named by ModelVersions of other refreshes of this namespace, or by any Deployment that was served."""
     deployment: DeploymentSeen | None = None
     rival: str | None = None
-    """An older ModelRefresh with the same target Deployment."""
+    """Another ModelRefresh that holds the target Deployment."""
     missing_claims: tuple[str, ...] = ()
 
 
@@ -191,6 +204,7 @@ class Serving:
 class Work(Serving):
     """The same with everything that a stage needs: no prerequisite is missing."""
 
+    profile: ProfileSpec
     profile_hash: str
     residual: ResidualSeen
     residual_digest: str
@@ -210,7 +224,11 @@ class ResidualObserved:
     faults: tuple[str, ...] = ()
     status: ResidualStatus
     profile: ProfileSpec | None = None
+    profile_faults: tuple[str, ...] = ()
+    """Why there is none although the object exists."""
     profile_hash: str = ""
+    namespace_labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Of the object's Namespace, where the profile asks for some."""
     jobs: tuple[JobSeen, ...] = ()
     pods: frozenset[tuple[str, Stage]] = frozenset()
     missing_claims: tuple[str, ...] = ()

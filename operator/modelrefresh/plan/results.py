@@ -207,10 +207,20 @@ def _checked(stage: StageRecord, said: Result, evaluation: Evaluation | None) ->
         return f"{place}: {wrong['msg']}, saw {wrong['input']!r:.40}"
     if facts is None:
         return f"it says nothing of {stage.name}"
+    if said.prepare is not None and said.prepare.newest is not None and not _is_date(said.prepare.newest):
+        return f"prepare.newest: no date, saw {said.prepare.newest}"
     measured = said.evaluate
     if measured is not None and stage.incumbent is not None and measured.incumbent != stage.incumbent:
         return f"the candidate was compared with {measured.incumbent or 'nothing'}, expected {stage.incumbent}"
     return facts
+
+
+def _is_date(text: str) -> bool:
+    try:
+        datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _facts(result: Result, evaluation: Evaluation | None) -> dict[str, Any] | None:

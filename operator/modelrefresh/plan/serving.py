@@ -3,11 +3,18 @@
 The record of an ended run stays as it was; what serves may have changed since by a person's hand.
 """
 
+from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.records import Outcome
 from modelrefresh.api.status import RefreshStatus
 from modelrefresh.plan.actions import Word
 from modelrefresh.plan.observed import DeploymentSeen, Serving
+
+
+def name_of(at: Serving, digest: str) -> str:
+    """Name of the ModelVersion with this content: the one that is there, else the one that will be made."""
+    there = (item.name for item in at.versions if item.digest == digest)
+    return next(there, names.version_name(refresh=at.meta.name, uid=at.meta.uid, digest=digest))
 
 
 def told(version: str, deployment: DeploymentSeen | None) -> str:

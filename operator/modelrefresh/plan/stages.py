@@ -61,7 +61,13 @@ def start(work: Work, run: Run, stage: StageRecord) -> StartStage:
     """The action that starts the next attempt of a stage."""
     training = work.spec.training
     gpus = training.gpus_per_node if stage.name in (Stage.TRAIN, Stage.EVALUATE) else 0
-    request = StageInput(stage=stage.name, owner=work.meta.name, run=run.id, attempt=stage.attempt)
+    request = StageInput(
+        stage=stage.name,
+        owner=work.meta.name,
+        run=run.id,
+        attempt=stage.attempt,
+        allowed=work.profile.allowed_sources,
+    )
     return StartStage(
         request=_SECTIONS[stage.name](work, run, request),
         profile=work.profile_hash,

@@ -6,12 +6,11 @@ its Job is created, and created again if it vanished, under the same name.
 
 import datetime
 
-from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.records import Outcome, Run, StageRecord, StageState
 from modelrefresh.api.status import VersionRef
 from modelrefresh.contract.env import Stage
-from modelrefresh.plan import history, results, retries, stages
+from modelrefresh.plan import history, results, retries, serving, stages
 from modelrefresh.plan.actions import Plan, SealVersion, StopJob, Word
 from modelrefresh.plan.history import End
 from modelrefresh.plan.observed import JobSeen, JobState, Work
@@ -38,7 +37,7 @@ def register_stock(work: Work, _: datetime.datetime) -> Plan | None:
     imported = run.record(Stage.IMPORT) if run else None
     if run is None or imported is None or imported.digest is None:
         return None
-    name = names.version_name(refresh=work.meta.name, digest=imported.digest)
+    name = serving.name_of(work, imported.digest)
     if work.status.stock is not None and any(item.name == name for item in work.versions):
         return None
     status = work.status.but(stock=VersionRef(version=name, digest=imported.digest))

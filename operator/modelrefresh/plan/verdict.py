@@ -8,7 +8,7 @@ from modelrefresh.api.records import EvaluateFacts, Outcome, Run, StageState, Ve
 from modelrefresh.api.spec import Approval
 from modelrefresh.api.status import VersionRef
 from modelrefresh.contract.env import Stage
-from modelrefresh.plan import history, rollout, stages
+from modelrefresh.plan import history, rollout, serving, stages
 from modelrefresh.plan.actions import DropVersion, Plan, SealVersion, Word
 from modelrefresh.plan.gates import Verdict
 from modelrefresh.plan.history import End
@@ -29,7 +29,7 @@ def conclude(work: Work, now: datetime.datetime) -> Plan | None:
         return _measure_again(work, run)
     digest = stages.candidate(run)
     assert digest is not None  # noqa: S101 -- merge comes before evaluate
-    target = VersionRef(version=names.version_name(refresh=work.meta.name, digest=digest), digest=digest)
+    target = VersionRef(version=serving.name_of(work, digest), digest=digest)
     sealed = next((item for item in work.versions if item.name == target.version), None)
     if work.status.candidate != target or sealed is None:
         return _seal(work, run, target, measured.evaluate)

@@ -4,7 +4,6 @@ Names of files, texts of libraries and of users reach logs, a status and `kubect
 escape sequence in one of them would look like somebody else's words (CWE-117, CWE-150).
 """
 
-import logging
 import unicodedata
 from typing import Final
 
@@ -27,15 +26,3 @@ def _seen(character: str) -> str:
     if kind == "Zs":
         return " "
     return character.encode("unicode_escape").decode("ascii") if kind in _UNSEEN else character
-
-
-class Formatter(logging.Formatter):
-    """Log lines whose message is one line; only a traceback of our own faults has several."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- logging's own name
-        """One line."""
-        return line(super().formatMessage(record))
-
-    def formatException(self, ei: object) -> str:  # noqa: N802 -- logging's own name
-        """Several lines, each of which can be seen."""
-        return lines(super().formatException(ei))  # type: ignore[arg-type]
