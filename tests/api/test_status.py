@@ -77,8 +77,8 @@ def test_a_long_line_keeps_its_beginning_where_object_and_cause_stand(kind: type
 @pytest.mark.parametrize("kind", [Condition, Failure])
 def test_a_long_log_keeps_its_first_and_last_lines(kind: type[records.Record]) -> None:
     message = message_of(kind, f"exit code 1\n{'noise of the library' * 20}\n{LOG}ValueError: the cause")
-    assert message.startswith("exit code 1\n…\n")
-    assert message.endswith("\nValueError: the cause")
+    assert message.startswith("exit code 1↵…↵")
+    assert message.endswith("↵ValueError: the cause")
 
 
 LOG = "".join(f"step {number} of many\n" for number in range(500))

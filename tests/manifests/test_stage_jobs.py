@@ -15,6 +15,9 @@ from modelrefresh.plan.actions import StartStage
 from tests import builders
 from tests.plan.sights import a_meta, a_run, a_sight, a_status
 
+NONCE = "0" * 32
+HUB = f"hf://org/model@{40 * '0'}"
+
 
 def a_start(edits: dict[str, object] | None = None) -> StartStage:
     """The action that starts training."""
@@ -29,7 +32,7 @@ def a_start(edits: dict[str, object] | None = None) -> StartStage:
 
 def a_job(edits: dict[str, object] | None = None, profile: dict[str, object] | None = None) -> dict[str, Any]:
     """The Job of a first train attempt."""
-    return job.build(a_start(edits), builders.profile_spec(profile), meta=a_meta(), kind=names.REFRESH)
+    return job.build(a_start(edits), builders.profile_spec(profile), meta=a_meta(), kind=names.REFRESH, nonce=NONCE)
 
 
 def pod_of(made: dict[str, Any]) -> dict[str, Any]:
@@ -46,19 +49,19 @@ def test_an_attempt_never_retries_by_itself() -> None:
 
 def test_how_an_attempt_failed_is_written_where_it_survives_the_pod() -> None:
     rules = a_job()["spec"]["podFailurePolicy"]["rules"]
-    assert [rule["action"] for rule in rules] == ["FailJob", "FailJob"]
+    assert [rule["action"] for rule in rules] == ["FailJob"] * 3
     assert rules[0]["onPodConditions"][0]["type"] == "DisruptionTarget"
-    assert rules[1]["onExitCodes"]["containerName"] == pod.CONTAINER
+    assert [rule["onExitCodes"]["containerName"] for rule in rules[1:]] == [pod.CONTAINER, pod.ROOM]
 
 
 def test_the_name_says_what_the_job_is_for() -> None:
-    assert a_job()["metadata"]["name"] == "news-r1-train-1"
+    assert a_job()["metadata"]["name"] == names.job_name(owner="news", uid="u1", run="r1", stage="train", attempt=1)
 
 
 def test_the_longest_name_still_leaves_room_for_its_pods() -> None:
-    name = names.job_name(owner="n" * 253, run="r" * 10, stage="evaluate", attempt=123)
+    name = names.job_name(owner="n" * 253, uid="u1", run="r" * 10, stage="evaluate", attempt=123)
     assert len(name) <= 52
-    assert name != names.job_name(owner="n" * 252 + "m", run="r" * 10, stage="evaluate", attempt=123)
+    assert name != names.job_name(owner="n" * 252 + "m", uid="u1", run="r" * 10, stage="evaluate", attempt=123)
 
 
 def test_the_pod_meets_the_restricted_standard() -> None:
@@ -76,11 +79,11 @@ def test_the_pod_holds_no_token_and_no_service_addresses() -> None:
     assert (spec["automountServiceAccountToken"], spec["enableServiceLinks"]) == (False, False)
 
 
-def test_sources_are_mounted_read_only_and_the_workspace_once() -> None:
-    spec = pod_of(a_job())
-    mounts = spec["containers"][0]["volumeMounts"]
-    assert {mount["mountPath"] for mount in mounts if not mount.get("readOnly")} == {"/workspace", "/tmp", "/dev/shm"}  # noqa: S108 -- the pod's own folders
-    assert {mount["mountPath"] for mount in mounts if mount.get("readOnly")} == {"/sources/models"}
+def test_a_stage_writes_in_its_own_folder_only() -> None:
+    mounts = pod_of(a_job())["containers"][0]["volumeMounts"]
+    own = {"/workspace/runs/news/r1/train", "/tmp", "/dev/shm"}  # noqa: S108 -- the pod's own folders
+    assert {mount["mountPath"] for mount in mounts if not mount.get("readOnly")} == own
+    assert {mount["mountPath"] for mount in mounts if mount.get("readOnly")} == {"/workspace", "/sources/models"}
 
 
 def test_a_source_on_the_workspace_claim_is_the_same_volume() -> None:
@@ -108,7 +111,7 @@ def test_several_nodes_are_an_indexed_job_whose_pods_find_the_first() -> None:
     assert (spec["completions"], spec["parallelism"], spec["completionMode"]) == (2, 2, "Indexed")
     service = names.service_name(owner="news", uid="u1")
     assert pod_of(made)["subdomain"] == service
-    assert variables[env.MASTER_VARIABLE] == f"news-r1-train-1-0.{service}"
+    assert variables[env.MASTER_VARIABLE] == f"{made['metadata']['name']}-0.{service}"
 
 
 def test_the_service_of_several_nodes_resolves_pods_before_they_are_ready() -> None:
@@ -130,7 +133,8 @@ def test_a_queue_of_the_profile_becomes_the_label_that_kueue_reads() -> None:
 
 
 def test_the_hub_token_is_a_file_and_never_a_variable() -> None:
-    container = pod_of(a_job(profile={"spec.hubTokenSecret": "hub"}))["containers"][0]
+    start = a_job({"spec.base.uri": HUB}, profile={"spec.hubTokenSecret": "hub"})
+    container = pod_of(start)["containers"][0]
     assert {"name": "HF_TOKEN_PATH", "value": "/secrets/hub/token"} in container["env"]
     assert not any("secretKeyRef" in json.dumps(item) for item in container["env"])
 
@@ -139,7 +143,8 @@ def test_the_hub_token_is_a_file_and_never_a_variable() -> None:
 def test_a_tenant_s_uri_reaches_the_pod_only_as_input_and_claim_name(edit: str) -> None:
     made = a_job({edit: "pvc://secret-claim/x"})
     spec = pod_of(made)
-    spec["containers"][0]["env"] = []
+    for container in (*spec["initContainers"], *spec["containers"]):
+        container["env"] = []
     text = json.dumps(made)
     assert "secret-claim/x" not in text
 

@@ -296,7 +296,9 @@ def test_after_an_undo_by_hand_ready_names_what_serves_and_what_is_held() -> Non
     place.settle()
     ready = condition(place.wait(DAY), "Ready")
     assert candidate is not None
+    stock = place.status().stock
+    assert stock is not None
     assert (ready.reason, ready.message) == (
         "Serving",
-        f"news-{STOCK[:8]} was chosen by hand; {candidate.version} is held back",
+        f"{stock.version} was chosen by hand; {candidate.version} is held back",
     )

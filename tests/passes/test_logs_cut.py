@@ -47,7 +47,7 @@ def test_a_message_from_a_log_is_made_of_whole_lines_and_ends_with_the_last(seed
     lines = log(seed)
     failure = failed(fallback("\n".join(lines))).status().last_failure
     assert failure is not None
-    told = failure.message.removeprefix("exit code 1. ").splitlines()
+    told = failure.message.removeprefix("exit code 1. ").split("↵")
     assert told[-1] == lines[-1]
     assert all(line in lines or line.endswith("…") for line in told)
 

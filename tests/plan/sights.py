@@ -30,6 +30,8 @@ def a_deployment(**change: Any) -> DeploymentSeen:  # noqa: ANN401
         uid="d1",
         containers=("server",),
         mounts={"server": "/models"},
+        allowed=frozenset({"*"}),
+        holder="u1",
         digest=STOCK,
         models={},
         settled=True,

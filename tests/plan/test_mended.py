@@ -92,12 +92,14 @@ def test_a_success_with_impossible_numbers_is_tried_again() -> None:
 @pytest.mark.parametrize("owner", ["llama-3.1-news", "3-news", "news"])
 def test_names_of_jobs_and_services_are_host_names(owner: str) -> None:
     made = (
-        names.job_name(owner=owner, run="0a1b2c3d4e", stage="train", attempt=1),
+        names.job_name(owner=owner, uid="u1", run="0a1b2c3d4e", stage="train", attempt=1),
         names.service_name(owner=owner, uid="u"),
     )
     assert all(re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", name) for name in made)
 
 
 def test_owners_that_differ_by_a_dot_have_jobs_of_different_names() -> None:
-    dotted, plain = (names.job_name(owner=owner, run="retention", stage="sweep", attempt=1) for owner in ("a.b", "a-b"))
+    dotted, plain = (
+        names.job_name(owner=owner, uid="u1", run="retention", stage="sweep", attempt=1) for owner in ("a.b", "a-b")
+    )
     assert dotted != plain

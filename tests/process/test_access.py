@@ -62,11 +62,11 @@ def test_a_start_before_the_definitions_waits_and_says_for_which(
 def test_a_lost_namespace_keeps_no_start_waiting(namespaces: tuple[str, ...]) -> None:
     class Losing(FakeCluster):
         async def find(
-            self, kind: Kind, *, namespace: str | None = None, selector: str = "", fields: str = ""
+            self, kind: Kind, *, namespace: str | None = None, selector: str = "", fields: str = "", limit: int = 0
         ) -> list[Document]:
             if namespace == "lost":
                 raise errors.ForbiddenError(f"list {kind.kind}: 403")
-            return await super().find(kind, namespace=namespace, selector=selector, fields=fields)
+            return await super().find(kind, namespace=namespace, selector=selector, fields=fields, limit=limit)
 
     async def starts() -> bool:
         async with asyncio.timeout(5):

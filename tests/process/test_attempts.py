@@ -26,6 +26,7 @@ WORST_FIRST = [
     (ExitCode.PREEMPTED, "Preempted"),
     (ExitCode.PEER_LOST, "PeerLost"),
 ]
+OWNER = {"kind": "Job", "name": "t", "uid": "j", "controller": True}
 RUNNING: dict[str, Any] = {"running": {"startedAt": TIME}}
 
 
@@ -44,7 +45,7 @@ def pod(index: int, state: dict[str, Any] | None, *others: dict[str, Any], **sta
     """A pod of the Job; `others` are containers that somebody else put into it."""
     own = [{"name": "stage", "state": state}] if state else []
     return {
-        "metadata": {"name": f"t-{index}-{index:05d}", "labels": labels(), "ownerReferences": [{"uid": "j"}]},
+        "metadata": {"name": f"t-{index}-{index:05d}", "labels": labels(), "ownerReferences": [OWNER]},
         "status": {"phase": "Running", "containerStatuses": [*own, *others], **status},
     }
 

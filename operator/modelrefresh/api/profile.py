@@ -33,7 +33,7 @@ _BY_DIGEST = Claim(
 
 _SOME = Claim(
     cel="self.size() > 0",
-    holds=lambda labels: bool(labels),
+    holds=bool,
     message="an empty selector would choose every namespace; name a label, or use namespaces",
 )
 _NOT_SYSTEM = Claim(

@@ -74,6 +74,11 @@ def busy(pods: Sequence[Document]) -> frozenset[tuple[str, Stage]]:
     return frozenset((labels[names.LABEL_RUN], Stage(labels[names.LABEL_STAGE])) for labels in marks)
 
 
+def created(document: Document) -> datetime.datetime:
+    """When an object was created."""
+    return datetime.datetime.fromisoformat(document["metadata"]["creationTimestamp"])
+
+
 def time_of(text: str | None) -> datetime.datetime | None:
     """An API timestamp, or None."""
     return datetime.datetime.fromisoformat(text) if text else None

@@ -20,15 +20,12 @@ from modelrefresh.api.parts import Part, parse
 from modelrefresh.api.profile import ProfileSpec
 from modelrefresh.api.spec import RefreshSpec, ResidualSpec
 from modelrefresh.api.status import RefreshStatus, ResidualStatus, VersionSpec
-from modelrefresh.cluster import attempts, deployments, hindrances, kinds, progress
+from modelrefresh.cluster import children, deployments, hindrances, kinds
 from modelrefresh.cluster.kinds import Kind
 from modelrefresh.cluster.port import Document, Port
-from modelrefresh.contract.env import Stage
 from modelrefresh.plan import extraction, retention, stages
 from modelrefresh.plan.observed import (
     DeploymentSeen,
-    JobSeen,
-    JobState,
     Meta,
     ResidualObserved,
     ResidualSeen,
@@ -38,15 +35,8 @@ from modelrefresh.plan.observed import (
 
 LOGGER = logging.getLogger(__name__)
 S = TypeVar("S", bound=Part)
-_STEP_PERCENT = 10
-"""Progress is recorded in steps of this size, since each one is a write of the whole status."""
-_PATIENCE_SECONDS = 60
-"""So long a Job may be without pods, or with pods that do not start, before somebody asks why."""
-_CHILDREN = 250
-"""Jobs, and pods, that a pass looks at; an honest object has a few dozen."""
 _VERSIONS = 1100
 """The most that spec.retain may keep, and what waits for a sweep."""
-_JOB_UID = "batch.kubernetes.io/controller-uid"
 _PASSED = ("Passed", "Stock")
 
 
@@ -54,9 +44,9 @@ async def refresh(port: Port, document: Document, *, now: datetime.datetime) -> 
     """A ModelRefresh and everything around it."""
     meta, (spec, faults), before = _meta(document), _spec(RefreshSpec, document), _status(RefreshStatus, document)
     found = stages.at_work(before)
-    children = await _children(port, meta, _current(before), now=now)
+    jobs = await children.of(port, meta, _current(before), now=now)
     if spec is None:
-        return Seen(meta=meta, spec=None, faults=faults, status=before, **children)
+        return Seen(meta=meta, spec=None, faults=faults, status=before, **jobs)
     profile, residual, deployment, versions = await asyncio.gather(
         _profile(port, spec.profile, meta),
         _get(port, kinds.INSTRUCTION_RESIDUAL, namespace=meta.namespace, name=spec.residual_ref.name),
@@ -82,7 +72,7 @@ async def refresh(port: Port, document: Document, *, now: datetime.datetime) -> 
         rival=await _rival(port, meta, deployment) if deployment else None,
         # A stage at work has its claims, and its pod says so itself if not.
         missing_claims=() if found else await _missing(port, meta, uris=uris, workspace=workspace),
-        **children,
+        **jobs,
     )
 
 
@@ -90,10 +80,10 @@ async def residual(port: Port, document: Document, *, now: datetime.datetime) ->
     """An InstructionResidual and everything around it."""
     meta, (spec, faults), before = _meta(document), _spec(ResidualSpec, document), _status(ResidualStatus, document)
     stage, run = before.extract, extraction.run_of(meta)
-    current = _Current(run=run, stage=stage.name, attempt=stage.attempt) if stage and stage.at_work else None
-    children = await _children(port, meta, current, now=now)
+    current = children.Current(run=run, stage=stage.name, attempt=stage.attempt) if stage and stage.at_work else None
+    jobs = await children.of(port, meta, current, now=now)
     if spec is None:
-        return ResidualObserved(meta=meta, spec=None, faults=faults, status=before, **children)
+        return ResidualObserved(meta=meta, spec=None, faults=faults, status=before, **jobs)
     profile = await _profile(port, spec.profile, meta)
     rules = profile["profile"]
     return ResidualObserved(
@@ -107,74 +97,18 @@ async def residual(port: Port, document: Document, *, now: datetime.datetime) ->
             uris=[spec.base.uri, spec.instruct.uri],
             workspace=rules.workspace_claim if rules else "",
         ),
-        **children,
+        **jobs,
     )
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Current:
-    """The attempt at work, by its record."""
-
-    run: str
-    stage: Stage
-    attempt: int
-
-    def is_of(self, job: JobSeen) -> bool:
-        """Whether the Job is that attempt's."""
-        return (job.run, job.stage, job.attempt) == (self.run, self.stage, self.attempt)
-
-
-def _current(status: RefreshStatus) -> _Current | None:
+def _current(status: RefreshStatus) -> children.Current | None:
     """Of a run, or of the sweep that works while no run does."""
     found, swept = stages.at_work(status), status.sweep.stage if status.sweep else None
     if found:
-        return _Current(run=found[0].id, stage=found[1].name, attempt=found[1].attempt)
+        return children.Current(run=found[0].id, stage=found[1].name, attempt=found[1].attempt)
     if swept and swept.at_work:
-        return _Current(run=retention.RUN, stage=swept.name, attempt=swept.attempt)
+        return children.Current(run=retention.RUN, stage=swept.name, attempt=swept.attempt)
     return None
-
-
-async def _children(port: Port, meta: Meta, current: _Current | None, *, now: datetime.datetime) -> dict[str, Any]:
-    """Jobs and pods of the object: so many at most, whoever made them, and that of the attempt at work for certain."""
-    jobs, pods = await asyncio.gather(
-        port.find(kinds.JOB, namespace=meta.namespace, selector=_owned(meta), limit=_CHILDREN),
-        port.find(kinds.POD, namespace=meta.namespace, selector=_owned(meta), limit=_CHILDREN),
-    )
-    if current is not None and _CHILDREN in (len(jobs), len(pods)):
-        more = await _attempt(port, meta, current)
-        known = {item["metadata"]["uid"] for item in (*jobs, *pods)}
-        jobs += [job for job in more[0] if job["metadata"]["uid"] not in known]
-        pods += [pod for pod in more[1] if pod["metadata"]["uid"] not in known]
-    own = attempts.of(meta, jobs, pods)
-    seen = attempts.read(own.jobs, own.pods)
-    # Questions that go beyond these lists are asked of the attempt at work only.
-    place = next((place for place, job in enumerate(seen) if current and current.is_of(job)), None)
-    if place is not None:
-        job = next(job for job in own.jobs if job["metadata"]["uid"] == seen[place].uid)
-        at_work = await _told(port, seen[place], job, own.pods, now=now)
-        seen = (*seen[:place], at_work, *seen[place + 1 :])
-    return {"jobs": seen, "pods": attempts.busy(own.pods)}
-
-
-async def _attempt(port: Port, meta: Meta, current: _Current) -> tuple[list[Document], list[Document]]:
-    """The Job of the attempt at work and its pods, however many others there are."""
-    for uid in (meta.uid, None):
-        name = names.job_name(
-            owner=meta.name, uid=uid, run=current.run, stage=current.stage.value, attempt=current.attempt
-        )
-        if (job := await _get(port, kinds.JOB, namespace=meta.namespace, name=name)) is not None:
-            chosen = f"{_JOB_UID}={job['metadata']['uid']}"
-            return [job], await port.find(kinds.POD, namespace=meta.namespace, selector=chosen, limit=_CHILDREN)
-    return [], []
-
-
-async def _told(
-    port: Port, seen: JobSeen, job: Document, pods: Sequence[Document], *, now: datetime.datetime
-) -> JobSeen:
-    """The Job with what hinders it and how far it is."""
-    if (now - _created(job)).total_seconds() > _PATIENCE_SECONDS:
-        [seen] = await hindrances.of_jobs(port, [seen], [job], pods)
-    return await _ask(seen, pods) if seen.state is JobState.RUNNING else seen
 
 
 async def _target(port: Port, document: Document, *, workspace: str) -> DeploymentSeen:
@@ -185,15 +119,6 @@ async def _target(port: Port, document: Document, *, workspace: str) -> Deployme
         pods = [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
     seen = deployments.read(document, workspace=workspace, pods=pods)
     return dataclasses.replace(seen, hindrance=await hindrances.of_deployment(port, document, pods))
-
-
-async def _ask(job: JobSeen, pods: Sequence[Document]) -> JobSeen:
-    addresses = sorted(
-        (pod["metadata"]["name"], pod.get("status", {}).get("podIP", "")) for pod in attempts.pods_of(job.uid, pods)
-    )
-    page = await progress.probe(addresses[0][1]) if addresses and addresses[0][1] else None
-    percent = page.get("percent") if page else None
-    return attempts.at(job, percent, step=_STEP_PERCENT) if isinstance(percent, int | float) else job
 
 
 async def _get(port: Port, kind: Kind, *, namespace: str | None = None, name: str) -> Document | None:

@@ -9,7 +9,7 @@ import datetime
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from modelrefresh.plan import lifecycle, results, retention, rollout, runs, steps, verdict
+from modelrefresh.plan import holding, lifecycle, results, retention, rollout, runs, steps, verdict
 from modelrefresh.plan.actions import Plan
 from modelrefresh.plan.observed import Seen, Work
 
@@ -26,7 +26,7 @@ BEFORE: Final[tuple[Gate, ...]] = (
 )
 
 RULES: Final[tuple[Rule, ...]] = (
-    rollout.hold,  # one Deployment, one refresh
+    holding.hold,  # one Deployment, one refresh
     rollout.follow_hand,  # a person's choice of version is right
     rollout.mark,  # the versions say which one serves
     runs.supersede,  # the spec says something else now

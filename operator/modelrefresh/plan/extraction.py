@@ -15,7 +15,7 @@ from modelrefresh.api.records import StageRecord, StageState
 from modelrefresh.api.status import ResidualStatus
 from modelrefresh.contract import env
 from modelrefresh.contract.env import Stage, StageInput
-from modelrefresh.plan import lifecycle, results, retries
+from modelrefresh.plan import lifecycle, profiles, results, retries
 from modelrefresh.plan.actions import Action, AddFinalizer, RemoveFinalizer, ResidualPlan, StartStage, Word
 from modelrefresh.plan.observed import JobState, Meta, ResidualObserved
 
@@ -68,7 +68,7 @@ def _require(seen: ResidualObserved, _: datetime.datetime) -> ResidualPlan | Non
     spec = seen.spec
     assert spec is not None  # noqa: S101 -- _refuse_bad_spec came before
     lacks = [
-        *lifecycle.profile(spec.profile, seen, uris=[spec.base.uri, spec.instruct.uri]),
+        *profiles.lacks(spec.profile, seen, uris=[spec.base.uri, spec.instruct.uri]),
         *lifecycle.claims(seen.missing_claims, seen.meta.namespace),
     ]
     if not lacks:

@@ -9,20 +9,17 @@ import datetime
 import hashlib
 import itertools
 import json
-import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.records import StageState
-from modelrefresh.api.spec import ProfileSpec, RefreshSpec
-from modelrefresh.contract import allowed
-from modelrefresh.plan import results, stages
+from modelrefresh.api.spec import RefreshSpec
+from modelrefresh.plan import holding, profiles, results, stages
 from modelrefresh.plan.actions import Action, AddFinalizer, Plan, RemoveFinalizer, StopJob, Word
-from modelrefresh.plan.observed import JobSeen, JobState, ResidualObserved, Seen, Serving, Work
+from modelrefresh.plan.observed import JobSeen, JobState, Seen, Serving, Work
+from modelrefresh.plan.profiles import Lack
 
-_MODELS = 2
-"""Candidate and incumbent answer the same questions."""
 _STOPS = 20
 """Jobs that one pass deletes at most: an honest refresh has a few, and a pass must not grow with what others make."""
 _LOOK_AGAIN_SECONDS = 30.0
@@ -87,14 +84,6 @@ def require(seen: Seen, _: datetime.datetime) -> Plan | None:
     return _blocked(seen, lacks[0].reason, tell(lacks))
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Lack:
-    """One thing that is not as a run needs it."""
-
-    reason: Reason
-    text: str
-
-
 def tell(lacks: Sequence[Lack]) -> str:
     """All of them in one message, numbered if there are several."""
     if len(lacks) == 1:
@@ -112,39 +101,14 @@ def claims(missing: Sequence[str], namespace: str) -> Iterator[Lack]:
         yield Lack(reason=Reason.CLAIM_NOT_FOUND, text=text)
 
 
-def profile(name: str, seen: Seen | ResidualObserved, *, uris: Iterable[str]) -> Iterator[Lack]:
-    """The profile must exist, be for this namespace, and allow these sources."""
-    found, team = seen.profile, "ask the platform team"
-    if found is None and seen.profile_faults:
-        text = f'RefreshProfile "{name}" cannot be used, {team}: {"; ".join(seen.profile_faults)}'
-        yield Lack(reason=Reason.PROFILE_NOT_USABLE, text=text)
-    elif found is None:
-        text = f'RefreshProfile "{name}" does not exist; {team} for it or name another one in spec.profile'
-        yield Lack(reason=Reason.PROFILE_NOT_FOUND, text=text)
-    elif not _is_for(found, seen):
-        text = f'RefreshProfile "{name}" is not for namespace {seen.meta.namespace}; {team}, or name another one'
-        yield Lack(reason=Reason.PROFILE_NOT_FOR_NAMESPACE, text=text)
-    elif refused := [uri for uri in uris if allowed.widest(found.allowed_sources, uri) is None]:
-        sources, saw = ", ".join(found.allowed_sources), ", ".join(refused)
-        text = f'RefreshProfile "{name}": not among the allowed sources {sources}: {saw}'
-        yield Lack(reason=Reason.PROFILE_FORBIDS, text=text)
-
-
-def _is_for(found: ProfileSpec, seen: Seen | ResidualObserved) -> bool:
-    """Whether the profile's owner lets this namespace use it."""
-    wanted = found.namespace_selector.match_labels.items() if found.namespace_selector else ()
-    chosen = bool(wanted) and set(wanted) <= set(seen.namespace_labels.items())
-    return chosen or bool({"*", seen.meta.namespace} & set(found.namespaces))
-
-
 def _profile(seen: Seen, spec: RefreshSpec) -> Iterator[Lack]:
     sources = [spec.base, spec.data, *([spec.data.replay] if spec.data.replay else []), *spec.evaluation.suites]
     uris = [source.uri for source in sources]
     # The import of the stock model, and with Direct the training, read the residual's other model by this profile.
     uris += [seen.residual.instruct] if seen.residual and seen.residual.instruct else []
-    lacks = list(profile(spec.profile, seen, uris=uris))
+    lacks = list(profiles.lacks(spec.profile, seen, uris=uris))
     yield from lacks
-    faults = "; ".join(_over_limits(spec, seen.profile)) if seen.profile and not lacks else ""
+    faults = "; ".join(profiles.over_limits(spec, seen.profile)) if seen.profile and not lacks else ""
     if faults:
         yield Lack(reason=Reason.PROFILE_FORBIDS, text=f'RefreshProfile "{spec.profile}": {faults}')
 
@@ -159,7 +123,7 @@ def _target(seen: Seen, spec: RefreshSpec) -> Iterator[Lack]:
         )
         yield Lack(reason=Reason.TARGET_NOT_FOUND, text=text)
         return
-    if not _may_change(seen):
+    if not holding.is_allowed(seen.meta, deployment):
         says = f"kubectl annotate deployment {target.name} --namespace={seen.meta.namespace}"
         text = (
             f'Deployment "{target.name}" does not allow ModelRefresh "{seen.meta.name}" to change it; its owner can: '
@@ -209,20 +173,12 @@ def _residual(seen: Seen, spec: RefreshSpec) -> Iterator[Lack]:
         yield Lack(reason=Reason.RESIDUAL_NOT_READY, text=text)
 
 
-def _may_change(seen: Seen) -> bool:
-    """Whether the Deployment's owner says so; one that was rolled by its name before has said so by that."""
-    target = seen.deployment
-    if target is None:
-        return False
-    return bool({"*", seen.meta.name} & target.allowed) or target.labelled == seen.meta.name
-
-
 def serving(seen: Seen) -> Serving | None:
     """The refresh with its Deployment; None where the target is not as it must be."""
     container = _container(seen) if seen.spec else None
     if seen.spec is None or seen.deployment is None or seen.rival is not None or container is None:
         return None
-    if not _may_change(seen):
+    if not holding.is_allowed(seen.meta, seen.deployment):
         return None
     if container not in seen.deployment.mounts:
         return None
@@ -292,27 +248,6 @@ def _container(seen: Seen) -> str | None:
     if named is not None or seen.deployment is None:
         return named
     return seen.deployment.containers[0] if len(seen.deployment.containers) == 1 else None
-
-
-def _over_limits(spec: RefreshSpec, profile: ProfileSpec) -> Iterable[str]:
-    training, limits = spec.training, profile.limits
-    asked = (
-        ("gpusPerNode", training.gpus_per_node, limits.gpus_per_node),
-        ("nodes", training.nodes, limits.nodes),
-        ("maxTokens times epochs", training.max_tokens * math.ceil(float(training.epochs)), limits.max_tokens),
-    )
-    for name, saw, most in asked:
-        if saw > most:
-            yield f"spec.training.{name} is {saw}, at most {most} is allowed"
-    if training.checkpoint_seconds < limits.min_checkpoint_seconds:
-        saw, least = training.checkpoint_seconds, limits.min_checkpoint_seconds
-        yield f"spec.training.checkpointSeconds is {saw}, at least {least} is allowed"
-    if spec.retain.versions > limits.versions:
-        yield f"spec.retain.versions is {spec.retain.versions}, at most {limits.versions} is allowed"
-    tokens = _MODELS * len(spec.evaluation.suites) * spec.evaluation.max_items * spec.evaluation.max_new_tokens
-    if tokens > limits.evaluation_tokens:
-        product = "suites times maxItems times maxNewTokens, of both models,"
-        yield f"spec.evaluation: {product} is {tokens}, at most {limits.evaluation_tokens} is allowed"
 
 
 def _blocked(seen: Seen, reason: Reason, message: str) -> Plan:

@@ -15,7 +15,7 @@ from modelrefresh.api.records import Outcome, Run, StageState
 from modelrefresh.api.status import RefreshStatus, Rollout, VersionRef
 from modelrefresh.contract import artifacts
 from modelrefresh.plan import history, lifecycle, serving, trial
-from modelrefresh.plan.actions import Action, Hold, MarkServed, Plan, Serve, Word
+from modelrefresh.plan.actions import Action, MarkServed, Plan, Serve, Word
 from modelrefresh.plan.history import End
 from modelrefresh.plan.observed import Hindrance, Seen, Serving, VersionSeen
 
@@ -49,22 +49,6 @@ def _found(at: Serving) -> VersionRef | None:
     if digest is None or any(item.digest == digest for item in at.versions):
         return None
     return VersionRef(version=serving.name_of(at, digest), digest=digest)
-
-
-def hold(at: Serving, _: datetime.datetime) -> Plan | None:
-    """Nothing is begun before the Deployment says that this refresh rolls it; of two that come at once one gets it."""
-    deployment = at.deployment
-    if deployment.holder == at.meta.uid:
-        return None
-    before = at.meta.name if deployment.labelled == at.meta.name and not is_named(at) else None
-    action = Hold(deployment=deployment.name, uid=deployment.uid, version=deployment.version, allow=before)
-    word = Word(reason=Reason.PENDING, message=f'takes Deployment "{deployment.name}"', working=True)
-    return Plan(status=at.status, word=word, actions=(action,), wake_seconds=0.0)
-
-
-def is_named(at: Serving) -> bool:
-    """Whether the Deployment's owner allows this refresh to change it."""
-    return bool({"*", at.meta.name} & at.deployment.allowed)
 
 
 def promote(at: Serving, run: Run, target: VersionRef, now: datetime.datetime) -> Plan:
