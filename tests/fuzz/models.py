@@ -155,7 +155,8 @@ def _residual(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
         extract=env.ExtractInput(base=builders.uri(pair.base), instruct=builders.uri(pair.instruct)),
     )
     stored = builders.workspace_of(root).residual(extract.run(request, builders.quiet(env.Stage.EXTRACT)).digest)
-    manifest = (stored / artifacts.MANIFEST).read_bytes()
+    plain = shutil.copytree(stored, root / "resealed")
+    manifest = (plain / artifacts.MANIFEST).read_bytes()
     names = sorted(path.relative_to(stored).as_posix() for path in stored.rglob("*") if path.is_file())
     asked = env.PrepareInput(
         base=builders.uri(pair.base), data="", sequence_length=32, max_tokens=1000, residual=stored.name
@@ -167,27 +168,26 @@ def _residual(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
         preflight.check_bytes(preflight.check(prepare, asked))
 
     def store(_name: str) -> None:
-        (stored / artifacts.MANIFEST).unlink()
-        sealed.seal(sealed.Draft(path=stored, kind="residual", parents={}), target=stored)
+        (plain / artifacts.MANIFEST).unlink()
+        sealed.seal(sealed.Draft(path=plain, kind="residual", parents={}), target=plain)
         try:
             ingredients = merge.Ingredients(
-                start=pair.base, trained=pair.trained, residual=stored, strategy=env.Strategy.RESIDUAL, scale=1.0,
-                workspace=builders.workspace_of(root),
+                start=pair.base, trained=pair.trained, residual=plain, strategy=env.Strategy.RESIDUAL, scale=1.0
             )  # fmt: skip
             with sealed.draft(root / "merged", kind="version", label="m") as made:
                 merge.store(ingredients, made, progress=builders.quiet(env.Stage.MERGE), target=root / "merged" / "v")
             shutil.rmtree(root / "merged" / "v")
         finally:
-            (stored / artifacts.MANIFEST).write_bytes(manifest)
+            (plain / artifacts.MANIFEST).write_bytes(manifest)
 
     return [
         Target(name="stored residual", folder=stored, files=tuple(names), use=check, weight=2),
         Target(
             name="stored residual, sealed anew",
-            folder=stored,
+            folder=plain,
             files=tuple(resealed),
             use=store,
-            places=(stored.name,),  # its digest is its name
+            places=(plain.name,),
             weight=2,
         ),
     ]

@@ -68,7 +68,7 @@ def test_a_folder_that_is_named_like_a_file_is_a_folder(tmp_path: pathlib.Path) 
 @pytest.mark.parametrize("target", ["nowhere", "a.jsonl"])
 def test_a_link_that_leads_nowhere_is_a_fault(tmp_path: pathlib.Path, target: str) -> None:
     (tmp_path / "a.jsonl").symlink_to(target)
-    with pytest.raises(StageError, match=rf"a\.jsonl: a link to {target}, where nothing is") as caught:
+    with pytest.raises(StageError, match=r"a\.jsonl: a link to where nothing is") as caught:
         data_files.find(tmp_path)
     assert caught.value.reason == "DataUnreadable"
 

@@ -70,7 +70,7 @@ def test_a_json_file_is_an_array_or_one_record_after_the_other(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b'[{"text": "a"}', "after record 1: expected a comma or ], saw 'the end'"),
+        (b'[{"text": "a"}', "after record 1: expected a comma or ]"),
         (b'[{"text": "a"} {"text": "b"}]', "after record 1: expected a comma"),
         (b'[{"text": "a"},]', "record 2: not JSON"),
         (b'[{"text": "a"}] more', "after record 1: expected the end"),
@@ -89,11 +89,11 @@ def test_a_broken_json_file_is_told_by_record(tmp_path: pathlib.Path, content: b
 @pytest.mark.parametrize(
     ("record", "said"),
     [
-        (b'{"text": "a", "x": ' + b"9" * 6000 + b"}", "not JSON (Exceeds the limit"),
-        (b'{"text": "a", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "not JSON (maximum recursion depth"),
-        (rb'{"text": "a\ud800b"}', r"character 1 is half of one ('\ud800')"),
+        (b'{"text": "a", "x": ' + b"9" * 6000 + b"}", "not JSON (a number of too many digits"),
+        (b'{"text": "a", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "not JSON (nested too deeply"),
+        (rb'{"text": "a\ud800b"}', "character 1 is half of one"),
         (b'{"text": null}', "'text' is NoneType"),
-        (b'{"' + b"k" * 9000 + b'": 1}', "fields ['kkkk"),
+        (b'{"' + b"k" * 9000 + b'": 1}', "not among its 1 fields"),
         (b'{"text": "\xe9"}', "byte 10 is not UTF-8"),
     ],
     ids=["digits", "depth", "half a character", "null", "long name", "latin-1"],

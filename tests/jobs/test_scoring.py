@@ -79,7 +79,7 @@ def test_following_needs_the_whole_reply_to_match_and_the_model_to_stop() -> Non
 
 def test_a_pattern_that_backtracks_without_end_is_cut_off_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suites, "MATCH_SECONDS", 0.2)
-    with pytest.raises(StageError, match=r"item 1: pattern .* did not finish") as caught:
+    with pytest.raises(StageError, match=r"item '1': its pattern did not finish") as caught:
         scored("ab" * 60, item(pattern=r"(a|b|ab)*[cd]"), task=FOLLOWING)
     assert caught.value.reason == "EvaluationUnreadable"
 
@@ -121,8 +121,8 @@ def test_without_an_incumbent_only_right_answers_are_counted() -> None:
 @pytest.mark.parametrize(
     ("line", "task", "seen"),
     [
-        ('{"question": "q"}', QA, "answer is missing among ['question']"),
-        ('{"question": "  ", "answer": "a"}', QA, "question is '  '"),
+        ('{"question": "q"}', QA, "answer is missing among 1 fields"),
+        ('{"question": "  ", "answer": "a"}', QA, "question is a blank text"),
         ('{"question": "q", "answer": "a", "pattern": "none"}', QA, "pattern has 0 groups"),
         ('{"question": "q", "pattern": "("}', FOLLOWING, "is no regular expression"),
         ("[]", QA, "expected an object"),

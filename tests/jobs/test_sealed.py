@@ -76,7 +76,7 @@ def drop_the_manifest(folder: pathlib.Path) -> None:
         (cut_short, "model.safetensors has 3 bytes, sealed with 7"),
         (drop_a_file, "donor/tokenizer.json is missing"),
         (add_a_file, "surplus.json is not in the manifest"),
-        (forge_a_hash, "does not give its digest"),
+        (forge_a_hash, "does not give the digest"),
         (tear_the_manifest, "damaged"),
         (drop_the_manifest, "nothing was finished here"),
     ],

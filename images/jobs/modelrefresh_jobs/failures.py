@@ -18,6 +18,7 @@ _TAIL = 400
 _PLAIN = re.compile(r"[A-Za-z0-9_.+-]{1,32}")
 """A word of a format. Longer ones might be a secret, others a sentence of somebody's."""
 _LISTED = 8
+_LONG = 10**20
 _NAMES = {dict: "an object", list: "a list", tuple: "a list", int: "a whole number of many digits"}
 _CUT = " [...] "
 
@@ -46,14 +47,21 @@ def shown(value: object) -> str:
 
     Of anything else its kind and size, since a message is read by others than the file (CWE-209).
     """
-    if value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 10**20):
+    if _is_plain(value):
         return repr(value)
     if isinstance(value, str):
-        return repr(value) if _PLAIN.fullmatch(value) else f"a text of {len(value)} characters"
-    if isinstance(value, list | tuple) and len(value) <= _LISTED:
-        return f"[{', '.join(map(shown, value))}]"
+        return f"a text of {len(value)} characters"
     size = f" of {len(value)}" if isinstance(value, list | tuple | dict) else ""
     return f"{_NAMES.get(type(value), type(value).__name__)}{size}"
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, str):
+        return _PLAIN.fullmatch(value) is not None
+    if isinstance(value, list | tuple | dict):
+        items = [*value, *value.values()] if isinstance(value, dict) else value
+        return len(value) <= _LISTED and all(map(_is_plain, items))
+    return value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < _LONG)
 
 
 def fitted(message: str) -> str:

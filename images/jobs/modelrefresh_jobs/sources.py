@@ -53,7 +53,9 @@ def _found(uri: str, request: env.StageInput, reason: str) -> pathlib.Path:
     if scheme == "pvc":
         return _below_claim(uri, rest, request, reason)
     if scheme == "file":
-        return _existing(uri, pathlib.Path(rest), reason, root=pathlib.Path("/"))
+        found = _existing(uri, pathlib.Path(rest), reason, root=pathlib.Path("/"))
+        door.admit(found)  # whoever gives such a URI reads what they name; the API refuses it
+        return found
     if scheme == "hf":
         return _from_hub(uri, request, reason)
     hint = "copy the bucket to a volume and name it as pvc://CLAIM/PATH" if scheme == "s3" else "use pvc, hf or file"

@@ -48,18 +48,19 @@ async def emit(port: Port, event: Event, *, now: dt.datetime) -> None:
         NotLeaderError: nobody may write now.
     """
     LOGGER.info("%s: %s", event.reason, event.message)
-    document = _document(event, now=now)
+    body = document(event, now=now)
     try:
         try:
-            await port.create(kinds.EVENT, document)
+            await port.create(kinds.EVENT, body)
         except errors.ConflictError:
-            envelope = {key: document[key] for key in ("apiVersion", "kind", "metadata", "lastTimestamp")}
+            envelope = {key: body[key] for key in ("apiVersion", "kind", "metadata", "lastTimestamp")}
             await port.patch(kinds.EVENT, envelope)
     except errors.ApiError as error:
         LOGGER.warning("event %s on %s %s was not written: %s", event.reason, event.kind, event.name, error)
 
 
-def _document(event: Event, *, now: dt.datetime) -> Document:
+def document(event: Event, *, now: dt.datetime) -> Document:
+    """The Event object."""
     identity = f"{event.uid}\n{event.severity}\n{event.reason}\n{event.message}"
     name = f"{event.name[:_NAME_LIMIT].rstrip('-.')}.{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
     time = now.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -8,6 +8,7 @@ Written by hand because the contract must need nothing but the standard library.
 
 import dataclasses
 import enum
+import math
 import re
 import types
 import typing
@@ -142,6 +143,8 @@ def _parse_scalar(hint: type, value: object, *, path: str) -> object:
             raise CodecError(f"{path}: expected float, saw an integer beyond all of them") from None
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise _mismatch(hint, value, path=path)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise CodecError(f"{path}: expected a finite number, saw {value!r}")
     if isinstance(value, str) and not value.isprintable() and _is_broken(value):
         raise CodecError(f"{path}: expected Unicode text, saw half a character in {value!r:.80}")
     return value
