@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 import random
 from typing import Any
 

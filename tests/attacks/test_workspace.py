@@ -55,7 +55,7 @@ def test_a_changed_byte_is_found_by_the_deep_look(tmp_path: pathlib.Path) -> Non
         sealed.verify(folder, deep=True)
 
 
-_NAMES = ["../../runs/x", "/etc/passwd", "..", "a/../../b", "./a", ""]
+_NAMES = ["../../runs/x", "/etc/passwd", "..", "a/../../b", ""]
 
 
 @attack(28, does="a manifest that names files elsewhere (W5)", by=BY, ends="refused: outside of its folder")

@@ -1,0 +1,247 @@
+"""What one tenant can make must not become everybody's work: bounded questions, fair turns, a page that is copied."""
+
+import asyncio
+import datetime
+import socket
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from modelrefresh import errors, reconcile
+from modelrefresh.api import names
+from modelrefresh.cluster import health, kinds, progress
+from modelrefresh.cluster.kinds import Kind
+from modelrefresh.cluster.queue import Key, WorkQueue
+from modelrefresh.contract.env import Stage
+from modelrefresh.plan import schedule
+from tests import builders
+from tests.attacks.catalogue import attack
+from tests.fakes.cluster import START
+from tests.passes import world
+from tests.passes.world import NAMESPACE, World
+from tests.process.clocks import Clock
+
+BY = "whoever may write ModelRefreshes"
+EDITOR = "whoever may create Jobs and pods"
+
+
+def reads(place: World) -> list[tuple[str, str, int]]:
+    """(verb, kind, answers) of every read of the next pass over the refresh."""
+    seen: list[tuple[str, str, int]] = []
+    find, get = place.cluster.find, place.cluster.get
+
+    async def finding(kind: Kind, **how: Any) -> list[dict[str, Any]]:  # noqa: ANN401 -- as the port
+        answer = await find(kind, **how)
+        seen.append(("find", kind.kind, len(answer)))
+        return answer
+
+    async def getting(kind: Kind, **how: Any) -> dict[str, Any]:  # noqa: ANN401 -- as the port
+        seen.append(("get", kind.kind, 1))
+        return await get(kind, **how)
+
+    place.cluster.find, place.cluster.get = finding, getting  # type: ignore[method-assign, assignment]
+    asyncio.run(reconcile.one_pass(place.cluster, world.REFRESH, now=place.now))
+    place.cluster.find, place.cluster.get = find, get  # type: ignore[method-assign]
+    return seen
+
+
+@attack(16, does="300 refreshes that name one Deployment", by=BY, ends="contained: a pass asks of the holder alone")
+def test_a_pass_does_not_grow_with_the_refreshes_that_name_its_deployment() -> None:
+    place = World()
+    place.settle()
+    before = reads(place)
+    for number in range(300):
+        place.cluster.add(kinds.MODEL_REFRESH, builders.refresh(name=f"rival-{number}"))
+    assert reads(place) == before
+
+
+@attack(
+    17,
+    does="1,000 Jobs and pods with a refresh's labels",
+    by=EDITOR,
+    ends="contained: so many are listed at most, ours is found by name",
+)
+def test_a_pass_does_not_grow_with_the_jobs_that_wear_its_labels() -> None:
+    place = World()
+    place.held.add(Stage.IMPORT)
+    for _ in range(12):
+        place.survive(world.RESIDUAL)
+        place.survive(world.REFRESH)
+        place.play()
+        place.pass_time(20)
+    [real] = place.jobs(Stage.IMPORT)
+    for number in range(1000):
+        metadata = {"name": f"a-{number:04}", "namespace": NAMESPACE, "labels": dict(real["metadata"]["labels"])}
+        place.cluster.add(kinds.JOB, {"metadata": metadata, "spec": {"suspend": True}, "status": {}})
+        place.cluster.add(
+            kinds.POD, {"metadata": dict(metadata), "spec": {}, "status": {"phase": "Running", "podIP": "10.0.0.1"}}
+        )
+    assert max(count for _, _, count in reads(place)) <= 250
+    stage = place.status().run.record(Stage.IMPORT)  # type: ignore[union-attr] -- the run is open
+    assert stage is not None
+    assert (stage.state.value, stage.attempt) == ("Running", 1)
+
+
+@attack(
+    17, does="a pod that listens and says nothing", by=EDITOR, ends="contained: one question per pass, a second each"
+)
+def test_a_silent_pod_costs_a_second_at_most() -> None:
+    async def ask(port: int) -> object:
+        async with asyncio.timeout(10):
+            return await progress.probe("127.0.0.1", port=port)
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the kernel answers, nobody else does
+        assert asyncio.run(ask(silent.getsockname()[1])) is None
+
+
+def key(namespace: str, number: int) -> Key:
+    """One of many refreshes."""
+    return Key(kind=names.REFRESH, namespace=namespace, name=f"r{number}")
+
+
+@attack(
+    16, does="300 objects that are due, before another tenant's one", by=BY, ends="contained: namespaces take turns"
+)
+def test_a_newcomer_of_another_namespace_is_next() -> None:
+    queue = WorkQueue(share=6, clock=Clock())
+    for number in range(300):
+        queue.add(key("hostile", number))
+    first = queue.poll()
+    queue.add(key("quiet", 0))
+    assert first is not None
+    assert [one.namespace for one in (queue.poll(), queue.poll()) if one] == ["hostile", "quiet"]
+
+
+@attack(17, does="slow passes in all places", by=EDITOR, ends="contained: a quarter of the workers waits for others")
+def test_no_namespace_has_all_workers() -> None:
+    queue = WorkQueue(share=6, clock=Clock())
+    for number in range(300):
+        queue.add(key("hostile", number))
+    taken = [one for one in (queue.poll() for _ in range(8)) if one]
+    queue.add(key("quiet", 0))
+    assert (len(taken), queue.poll()) == (6, key("quiet", 0))
+    queue.done(taken[0])
+    assert queue.poll() is not None
+
+
+@attack(
+    16, does="turns of many namespaces with many objects", by=BY, ends="contained: each gets its share, none is lost"
+)
+def test_turns_go_round() -> None:
+    queue = WorkQueue(share=2, clock=Clock())
+    for namespace in ("a", "b", "c"):
+        for number in range(3):
+            queue.add(key(namespace, number))
+    order = []
+    while (one := queue.poll()) is not None:
+        order.append(one)
+        queue.done(one)
+    assert [one.namespace for one in order] == ["a", "b", "c"] * 3
+    assert len(set(order)) == 9
+
+
+@attack(
+    18,
+    does="a flood of /metrics",
+    by="whoever reaches port 8080",
+    ends="contained: written once in five seconds, beside the loop",
+)
+def test_a_flood_of_metrics_is_one_page() -> None:
+    threads: list[int] = []
+
+    def write() -> bytes:
+        threads.append(threading.get_ident())
+        time.sleep(0.05)
+        return b"page"
+
+    async def flood() -> list[bytes]:
+        page = health.Page(write, clock=Clock())
+        return await asyncio.gather(*(page.body() for _ in range(200)))
+
+    assert asyncio.run(flood()) == [b"page"] * 200
+    assert len(threads) == 1
+    assert threads[0] != threading.get_ident()
+
+
+@attack(
+    13, does="the same and many tokens", by=BY, ends="contained: a token opens one run, and only when none is at work"
+)
+def test_tokens_that_come_while_a_run_is_at_work_open_no_job() -> None:
+    place = World()
+    place.held.add(Stage.IMPORT)
+    for number in range(30):
+        place.edit(
+            lambda refresh, n=number: (
+                refresh["metadata"].setdefault("annotations", {}).update({names.ANNOTATION_REFRESH: str(n)})
+            )
+        )
+        place.survive(world.RESIDUAL)
+        place.survive(world.REFRESH)
+        place.play()
+    assert len(place.jobs(Stage.IMPORT)) == 1
+
+
+@attack(14, does="99 changes of a spec", by=BY, ends="contained: at most one Job at a time, ten entries of history")
+def test_changes_of_a_spec_pile_nothing_up() -> None:
+    place = World()
+    place.settle()
+    for number in range(40):
+        place.edit(lambda refresh, n=number: refresh["spec"].setdefault("training", {}).update(seed=n))
+        place.survive(world.REFRESH)
+    assert len(place.live_jobs()) <= 1
+    assert len(place.status().history) <= 10
+
+
+@attack(
+    12,
+    does="a finalizer that is torn off in the middle of a run",
+    by=BY,
+    ends="contained: the garbage collector takes the Jobs",
+)
+def test_an_object_that_goes_at_once_takes_its_jobs_along() -> None:
+    place = World()
+    place.held.add(Stage.IMPORT)
+    for _ in range(12):
+        place.survive(world.RESIDUAL)
+        place.survive(world.REFRESH)
+        place.play()
+        place.pass_time(20)
+    place.edit(lambda refresh: refresh["metadata"].update(finalizers=[]))
+    place.cluster.remove(kinds.MODEL_REFRESH, namespace=NAMESPACE, name="news")
+    asyncio.run(reconcile.one_pass(place.cluster, world.REFRESH, now=place.now))
+    assert place.jobs(Stage.IMPORT) == []
+
+
+@attack(
+    15,
+    does="a profile that is deleted in use and comes back",
+    by="an admin",
+    ends="contained: ProfileNotFound, then it goes on",
+)
+def test_a_profile_that_comes_back_is_gone_on_with() -> None:
+    place = World()
+    document = place.cluster.peek(kinds.REFRESH_PROFILE, name="default")
+    place.cluster.remove(kinds.REFRESH_PROFILE, name="default")
+    assert place.settle().phase == "ProfileNotFound"
+    assert document is not None
+    place.cluster.add(kinds.REFRESH_PROFILE, builders.profile())
+    assert place.wait(60).phase == "Promoted"
+
+
+@attack(44, does="schedules that come once in decades, or every minute", by=BY, ends="contained: reckoned at once")
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("cron", ["0 0 29 2 1", "*/1 * * * *", "59 23 31 12 *", "0 0 31 1,3 0", "0 0 29 2 *"])
+def test_a_rare_schedule_is_reckoned_at_once(cron: str) -> None:
+    triggers = builders.refresh_spec({"spec.triggers": {"schedule": cron}}).triggers
+    following = schedule.next_tick(triggers, now=START)
+    assert following is None or following > START
+    newest = schedule.last_tick(triggers, since=START - datetime.timedelta(days=3650), now=START)
+    assert newest is None or newest <= START
+
+
+@attack(44, does="a schedule that never comes", by=BY, ends="refused: InvalidSpec")
+def test_a_schedule_that_never_comes_is_refused() -> None:
+    with pytest.raises(errors.SpecError, match="cron expression"):
+        builders.refresh_spec({"spec.triggers": {"schedule": "0 0 30 2 *"}})
