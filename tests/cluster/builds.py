@@ -52,6 +52,10 @@ CONTAINERD: Final = Program(
 )
 COREDNS: Final = Program(name="coredns", usually="30 s", commands=(("coredns", "."),))
 HELM: Final = Program(name="helm", usually="2 min", commands=(("helm", "helm.sh/helm/v4/cmd/helm"),))
+KUBE_SCORE: Final = Program(
+    name="kube-score", usually="1 min", commands=(("kube-score", "github.com/zegl/kube-score/cmd/kube-score"),)
+)
+"""Not part of the cluster: it looks at manifests."""
 ALL: Final = (REGISTRY, PAUSE, ETCD, KUBERNETES, CONTAINERD, COREDNS, HELM)
 
 
