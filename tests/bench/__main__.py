@@ -1,6 +1,6 @@
 """`python -m tests.bench`: take the figures, print them as tables, and with --write keep them in docs/benchmarks.md.
 
-Takes about an hour and 10 GB of disk; `merge`, `operator`, `recipes` or `fuzz` takes one part. Nothing
+Takes about an hour and 10 GB of disk; `merge`, `operator`, `fairness`, `recipes` or `fuzz` takes one part. Nothing
 is judged: a figure that is bad is printed like one that is good.
 """
 
@@ -9,7 +9,7 @@ import os
 import pathlib
 import tempfile
 
-from tests.bench import checkpoints, fuzzing, loads, merging, recipes, refreshing, tables
+from tests.bench import checkpoints, fairness, fuzzing, loads, merging, recipes, refreshing, tables
 from tests.bench.refreshing import Load
 
 PARAMETERS, ROUNDS = 550_000_000, 3
@@ -24,7 +24,9 @@ LOADS = (
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
-    parser.add_argument("part", nargs="?", choices=("merge", "operator", "recipes", "fuzz"), help="only this part")
+    parser.add_argument(
+        "part", nargs="?", choices=("merge", "operator", "fairness", "recipes", "fuzz"), help="only this part"
+    )
     parser.add_argument("--write", action="store_true", help="keep the tables in docs/benchmarks.md")
     parser.add_argument("--parameters", type=int, default=PARAMETERS, help="weights of each checkpoint")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="runs of each program of the merge")
@@ -41,6 +43,8 @@ def main() -> None:
     if chosen.part in (None, "recipes"):
         with tempfile.TemporaryDirectory(prefix="modelrefresh-recipes-") as folder:
             _show("recipes", recipes.render(recipes.run(pathlib.Path(folder))), load=load, write=chosen.write)
+    if chosen.part in (None, "fairness"):
+        _show("fairness", fairness.render(fairness.run()), load=load, write=chosen.write)
     if chosen.part in (None, "operator"):
         runs = []
         for one in LOADS:

@@ -4,6 +4,7 @@ So a whole refresh can be measured without a node: pods are created as the Job c
 and end with the answer of their stage as their termination message.
 """
 
+import dataclasses
 import datetime
 from typing import Any
 
@@ -28,7 +29,7 @@ class Player:
         if job.get("status", {}).get("completionTime") or "deletionTimestamp" in job["metadata"]:
             return
         asked = world.request_of(job)
-        message = result.render_short(self._answers[asked.stage](asked))
+        message = result.render_short(dataclasses.replace(self._answers[asked.stage](asked), nonce=world.nonce_of(job)))
         now = datetime.datetime.now(tz=datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         try:
             pod = await self._client.create(kinds.POD, _pod(job))

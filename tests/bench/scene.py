@@ -129,7 +129,7 @@ def _claim(namespace: str, name: str) -> Document:
 
 def _target(place: Place) -> Document:
     document: Document = json.loads(json.dumps(world.deployment()))
-    document["metadata"] = {"name": place.name, "namespace": place.namespace}
+    document["metadata"] |= {"name": place.name, "namespace": place.namespace}
     marks = {"app": place.name}
     document["spec"] |= {"replicas": 0, "selector": {"matchLabels": marks}}
     document["spec"]["template"]["metadata"] = {"labels": marks}

@@ -19,7 +19,7 @@ from tests.cluster import builds
 from tests.plan.sights import a_meta, a_run, a_sight, a_status
 
 ACCEPTED: Final = {
-    "container-image-pull-policy": "images go by digest or by a release's tag; Always would need the registry each time",
+    "container-image-pull-policy": "images go by digest or by a release's tag; Always would ask the registry",
     "container-resources": "no limit of processor time: it is compressible, and who is throttled holds GPUs for longer",
     "container-security-context-user-group-id": "65532 is the images' own user, without a name or rights on the node",
 }

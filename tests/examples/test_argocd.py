@@ -103,7 +103,7 @@ def failed(place: Watched) -> None:
 
 def rolled_back(place: Watched) -> None:
     place.settle()
-    place.answers[Stage.PREPARE] = world.preparing("g" * 64)
+    place.answers[Stage.PREPARE] = world.preparing("d" * 64)
     place.rollouts = False
     place.edit(lambda item: item["metadata"].setdefault("annotations", {}).update({names.ANNOTATION_REFRESH: "two"}))
     for _ in range(4):
@@ -158,7 +158,7 @@ def into(place: Watched, **settings: object) -> None:
     place.cluster.edit(kinds.DEPLOYMENT, lambda chat: chat["spec"].update(settings), namespace=NAMESPACE, name="chat")
     if settings.get("paused"):
         place.deploy = lambda place: controllers.deployment_paused(place.cluster, NAMESPACE, "chat")
-    place.answers[Stage.PREPARE] = world.preparing("g" * 64)
+    place.answers[Stage.PREPARE] = world.preparing("d" * 64)
     place.edit(lambda item: item["metadata"].setdefault("annotations", {}).update({names.ANNOTATION_REFRESH: "two"}))
     place.wait(60)
 
