@@ -174,6 +174,17 @@ def test_a_source_that_is_a_link_out_is_refused_and_a_linked_folder_not_followed
     assert len(read(place)) == 1
 
 
+@attack(30, does="the allowed folder itself exchanged for a link to a forbidden sibling", by=FILLS, ends="refused")
+def test_an_allowed_folder_that_became_a_link_opens_nothing(place: pathlib.Path) -> None:
+    claim = place / "sources" / "models"
+    shutil.rmtree(claim / "public")
+    (claim / "public").symlink_to("private")
+    for uri in ("pvc://models/public", "pvc://models/public/salaries.jsonl"):
+        with pytest.raises(StageError, match="leads out of the allowed source") as caught:
+            read(place, uri)
+        assert CANARY not in str(caught.value)
+
+
 @attack(31, does="FIFO, socket, device in the place of files", by=FILLS, ends="refused at once; nothing waits")
 @pytest.mark.parametrize("name", ["corpus/b.jsonl", "chat/tokenizer.json", "chat/unheard.of"])
 def test_what_is_no_file_is_refused_and_nobody_waits_for_it(place: pathlib.Path, name: str) -> None:

@@ -51,6 +51,14 @@ def inside(path: pathlib.Path, root: pathlib.Path) -> bool:
         return False
 
 
+def is_reached(path: pathlib.Path, root: pathlib.Path) -> bool:
+    """Whether no link lies on the way from the root to the path."""
+    try:
+        return path.resolve() == root.resolve() / path.relative_to(root)
+    except (OSError, RuntimeError, ValueError):
+        return False
+
+
 def survey(found: pathlib.Path, *, root: pathlib.Path, reason: str, is_model: bool) -> None:
     """Look through everything at or below a path.
 

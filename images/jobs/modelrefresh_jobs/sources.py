@@ -74,8 +74,9 @@ def _below_claim(uri: str, rest: str, request: env.StageInput, reason: str) -> p
     mount = pathlib.Path(artifacts.claim_path(request.sources, claim, ""))
     root = _allowed_root(uri, mount, request, reason)
     found = mount / path
-    # Asked before whether anything is there, so that no answer tells of what lies outside.
-    if not (door.inside(root, mount) and door.inside(found, root)):
+    # Asked before whether anything is there, so that no answer tells of what lies outside. A prefix that is a link
+    # itself would open whatever it leads to.
+    if not (door.is_reached(root, mount) and door.inside(found, root)):
         raise StageError(reason, f"{uri}: a link leads out of {_allowed_words(uri, request)}; copy the files instead")
     _existing(uri, found, reason, root=root)
     door.survey(found, root=root, reason=reason, is_model=reason in _FOLDERS)
