@@ -85,7 +85,23 @@ _BAD_URIS = [
 ]  # fmt: skip
 _CLAIM_ALONE = "pvc://models/"
 """A whole claim is a source; it is in the list above to prove that the list tells good from bad."""
-_UNSEEN = ["\x1b[2J", "\x7f", "\x85", "\x9b31m", "\u202e", "\u200b", "\u00a0", "\u2028", "\ufeff"]
+_UNSEEN = [
+    "\x1b[2J",
+    "\x7f",
+    "\x85",
+    "\x9b31m",
+    "\u202e",
+    "\u200b",
+    "\u00a0",
+    "\u2028",
+    "\ufeff",
+    "\u061c",
+    "\u180e",
+    "\u2003",
+    "\u3000",
+    "\ue000",
+    "\ufffa",
+]
 _NUMBERS = ["nan", "inf", "-inf", "1e999", "0x10", "1_000", "$(HOME)", "1; id", "`id`", "{{7*7}}"]  # fmt: skip
 _PLACES_OF_NAMES = {
     "spec.evaluation.suites[0].name": "../../etc",

@@ -65,12 +65,7 @@ def test_a_pass_does_not_grow_with_the_refreshes_that_name_its_deployment() -> N
 )
 def test_a_pass_does_not_grow_with_the_jobs_that_wear_its_labels() -> None:
     place = World()
-    place.held.add(Stage.IMPORT)
-    for _ in range(12):
-        place.survive(world.RESIDUAL)
-        place.survive(world.REFRESH)
-        place.play()
-        place.pass_time(20)
+    place.hold_at(Stage.IMPORT)
     [real] = place.jobs(Stage.IMPORT)
     for number in range(1000):
         metadata = {"name": f"a-{number:04}", "namespace": NAMESPACE, "labels": dict(real["metadata"]["labels"])}
@@ -202,12 +197,7 @@ def test_changes_of_a_spec_pile_nothing_up() -> None:
 )
 def test_an_object_that_goes_at_once_takes_its_jobs_along() -> None:
     place = World()
-    place.held.add(Stage.IMPORT)
-    for _ in range(12):
-        place.survive(world.RESIDUAL)
-        place.survive(world.REFRESH)
-        place.play()
-        place.pass_time(20)
+    place.hold_at(Stage.IMPORT)
     place.edit(lambda refresh: refresh["metadata"].update(finalizers=[]))
     place.cluster.remove(kinds.MODEL_REFRESH, namespace=NAMESPACE, name="news")
     asyncio.run(reconcile.one_pass(place.cluster, world.REFRESH, now=place.now))

@@ -112,12 +112,7 @@ def test_every_job_has_a_nonce_of_its_own() -> None:
 )
 def test_a_stranger_under_our_next_name_is_told_and_left_alone() -> None:
     place = World()
-    place.held.add(Stage.IMPORT)
-    for _ in range(8):
-        place.survive(world.RESIDUAL)
-        place.survive(world.REFRESH)
-        place.play()
-        place.pass_time(20)
+    place.hold_at(Stage.IMPORT, passes=8)
     [real] = place.jobs(Stage.IMPORT)
     stranger = {"metadata": {"name": real["metadata"]["name"], "namespace": NAMESPACE}, "spec": {"template": {}}}
     place.cluster.remove(kinds.JOB, namespace=NAMESPACE, name=real["metadata"]["name"])
@@ -222,12 +217,7 @@ def test_no_result_makes_a_pass_raise_or_an_object_stay(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 -- repeatable on purpose
     place = World()
     stage = chance.choice([Stage.IMPORT, Stage.PREPARE, Stage.TRAIN, Stage.MERGE, Stage.EVALUATE])
-    place.held.add(stage)
-    for _ in range(60):
-        place.survive(world.RESIDUAL)
-        place.survive(world.REFRESH)
-        place.play()
-        place.pass_time(20)
+    place.hold_at(stage, passes=60)
     [job] = [one for one in place.jobs(stage) if not one.get("status", {}).get("conditions")]
     said = dataclasses.replace(place.answers[stage](world.request_of(job)), nonce=world.nonce_of(job))
     document = codec.to_document(said)

@@ -7,12 +7,14 @@ import pathlib
 
 import pytest
 
+from modelrefresh import errors
 from modelrefresh.api.records import Condition, Failure, StageRecord, StageState
 from modelrefresh.cluster import events
 from modelrefresh.contract import printable
 from modelrefresh.contract.env import Stage
 from modelrefresh_jobs import data_files, failures, log_lines
 from modelrefresh_jobs.progress import Progress
+from tests import builders
 from tests.attacks.catalogue import attack
 
 BY = "whoever names a file, or writes what a stage reads"
@@ -44,6 +46,24 @@ def clean(text: str) -> bool:
 @pytest.mark.parametrize("character", UNSEEN, ids=ascii)
 def test_what_is_not_seen_is_escaped(character: str) -> None:
     assert clean(printable.line(f"a{character}b"))
+
+
+REFUSED = [*"\n\r\t\x00\x1b\x7f\x85\x9b\xa0\xad", "\u061c", "\u180e", "\u2003", "\u202e", "\u200b", "\u2028", "\u3000"]
+REFUSED += ["\ue000", "\ufeff", "\ufffa", "\U000e0041"]
+
+
+@attack(6, does="the same characters before the second reader of a spec", by=BY, ends="refused: both readers agree")
+@pytest.mark.parametrize("character", REFUSED, ids=ascii)
+@pytest.mark.parametrize(("path", "text"), [("spec.data.uri", "pvc://corpus/a{}b"), ("spec.data.textField", "a{}b")])
+def test_the_operator_refuses_what_the_server_refuses(character: str, path: str, text: str) -> None:
+    with pytest.raises(errors.SpecError, match=path):
+        builders.refresh_spec({path: text.format(character)})
+
+
+@attack(6, does="ordinary letters of any script in a spec", by="an honest user", ends="taken")
+@pytest.mark.parametrize("name", ["größer", "数据", "a b", "e\u0301", "\U0001f600"])
+def test_a_spec_may_hold_letters_of_any_script(name: str) -> None:
+    assert builders.refresh_spec({"spec.data.textField": name}).data.text_field == name
 
 
 @attack(43, does="ordinary letters of any script", by="an honest user", ends="as they are")

@@ -75,6 +75,15 @@ class World:
             self.now += datetime.timedelta(seconds=1)
         raise AssertionError(f"the world did not come to rest: {self.status()}")
 
+    def hold_at(self, stage: Stage, *, passes: int = 12) -> None:
+        """Passes and controllers in turn, with this stage's pods running without an end."""
+        self.held.add(stage)
+        for _ in range(passes):
+            self.survive(RESIDUAL)
+            self.survive(REFRESH)
+            self.play()
+            self.pass_time(20)
+
     def wait(self, seconds: float) -> RefreshStatus:
         """Let time go by, then settle."""
         self.pass_time(seconds)
