@@ -281,3 +281,30 @@ def test_an_evaluation_that_lies_on_the_workspace_is_not_believed(
         sealed.seal(made, target=folder / "records")
     ended = entry.attempt(request)
     assert (ended.exit_code, ended.evaluate) == (ExitCode.BAD_INPUT, None)
+
+
+@attack(
+    24,
+    does="a Job that an operator before this release made, under its old name and without a nonce",
+    by="nobody: history",
+    ends="is taken as it was, and not made a second time",
+)
+def test_a_job_of_before_is_gone_on_with() -> None:
+    place = World()
+    place.hold_at(Stage.TRAIN, passes=40)
+    [job] = place.live_jobs()
+    labels = job["metadata"]["labels"]
+    old = names.job_name(owner="news", uid=None, run=labels[names.LABEL_RUN], stage="train", attempt=1)
+    variables = job["spec"]["template"]["spec"]["containers"][0]["env"]
+    kept = [one for one in variables if one["name"] != env.NONCE_VARIABLE]
+    place.cluster.remove(kinds.JOB, namespace=NAMESPACE, name=job["metadata"]["name"])
+    job["spec"]["template"]["spec"]["containers"][0]["env"] = kept
+    metadata = {key: value for key, value in job["metadata"].items() if key not in ("uid", "resourceVersion")}
+    place.cluster.add(kinds.JOB, {**job, "metadata": metadata | {"name": old}, "status": {}})
+    said = result.render_short(place.answers[Stage.TRAIN](world.request_of(job)))
+    controllers.finish_job(place.cluster, NAMESPACE, old, message=said)
+    place.held.clear()
+    status = place.settle()
+    assert status.run is not None
+    trained = [one["metadata"]["name"] for one in place.jobs(Stage.TRAIN)]
+    assert (status.run.outcome, trained) == (Outcome.PROMOTED, [old])
