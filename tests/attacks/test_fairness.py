@@ -1,17 +1,19 @@
 """What one tenant can make must not become everybody's work: bounded questions, fair turns, a page that is copied."""
 
 import asyncio
+import collections
 import datetime
 import socket
 import threading
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from modelrefresh import errors, reconcile
 from modelrefresh.api import names
-from modelrefresh.cluster import health, kinds, progress
+from modelrefresh.cluster import children, health, kinds, progress
 from modelrefresh.cluster.kinds import Kind
 from modelrefresh.cluster.queue import Key, WorkQueue
 from modelrefresh.contract.env import Stage
@@ -57,26 +59,64 @@ def test_a_pass_does_not_grow_with_the_refreshes_that_name_its_deployment() -> N
     assert reads(place) == before
 
 
-@attack(
-    17,
-    does="1,000 Jobs and pods with a refresh's labels",
-    by=EDITOR,
-    ends="contained: so many are listed at most, ours is found by name",
-)
-def test_a_pass_does_not_grow_with_the_jobs_that_wear_its_labels() -> None:
+def crowd(place: World, real: dict[str, Any], *, count: int) -> None:
+    """Jobs and pods that wear the labels of one of ours and come before it in every list."""
+    for number in range(count):
+        metadata = {"name": f"a-{number:04}", "namespace": NAMESPACE, "labels": dict(real["metadata"]["labels"])}
+        place.cluster.add(kinds.JOB, {"metadata": metadata, "spec": {"suspend": True}, "status": {}})
+        running = {"phase": "Running", "podIP": "10.0.0.1"}
+        place.cluster.add(kinds.POD, {"metadata": dict(metadata), "spec": {}, "status": running})
+
+
+@attack(17, does="1,000 Jobs and pods with a refresh's labels", by=EDITOR, ends="contained: ours is found among them")
+def test_a_crowd_of_forged_children_hides_nothing() -> None:
     place = World()
     place.hold_at(Stage.IMPORT)
     [real] = place.jobs(Stage.IMPORT)
-    for number in range(1000):
-        metadata = {"name": f"a-{number:04}", "namespace": NAMESPACE, "labels": dict(real["metadata"]["labels"])}
-        place.cluster.add(kinds.JOB, {"metadata": metadata, "spec": {"suspend": True}, "status": {}})
-        place.cluster.add(
-            kinds.POD, {"metadata": dict(metadata), "spec": {}, "status": {"phase": "Running", "podIP": "10.0.0.1"}}
-        )
-    assert max(count for _, _, count in reads(place)) <= 250
+    crowd(place, real, count=1000)
+    place.one_pass_over_a_crowd()
     stage = place.status().run.record(Stage.IMPORT)  # type: ignore[union-attr] -- the run is open
     assert stage is not None
     assert (stage.state.value, stage.attempt) == ("Running", 1)
+
+
+@attack(17, does="more forged children than a pass looks through", by=EDITOR, ends="contained: the pass ends")
+def test_a_pass_looks_through_so_many_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "_PAGE", 5)
+    monkeypatch.setattr(children, "_PAGES", 3)
+    place = World()
+    place.hold_at(Stage.IMPORT)
+    [real] = place.jobs(Stage.IMPORT)
+    crowd(place, real, count=100)
+    looked = []
+    pages = place.cluster.pages
+
+    async def counted(kind: Kind, **how: Any) -> AsyncIterator[list[dict[str, Any]]]:  # noqa: ANN401 -- as the port
+        async for page in pages(kind, **how):
+            looked.append((kind.kind, len(page)))
+            yield page
+
+    place.cluster.pages = counted  # type: ignore[method-assign]
+    place.one_pass_over_a_crowd()
+    assert collections.Counter(kind for kind, _ in looked) == {"Job": 3, "Pod": 3}
+
+
+@attack(17, does="a crowd that hides a superseded run's Job", by=EDITOR, ends="contained: never two runs at work")
+def test_a_crowd_does_not_let_two_runs_work_at_once() -> None:
+    place = World()
+    place.hold_at(Stage.IMPORT)
+    [real] = place.jobs(Stage.IMPORT)
+    crowd(place, real, count=300)
+    place.edit(lambda refresh: refresh["spec"].setdefault("training", {}).update(seed=99))
+    place.cluster.fail("delete", kinds.JOB, RuntimeError("the operator died"), times=1)
+    with pytest.raises(RuntimeError):
+        place.one_pass_over_a_crowd()
+    for _ in range(6):
+        place.one_pass_over_a_crowd()
+        place.pass_time(6)
+    own = [job for job in place.cluster.all(kinds.JOB, namespace=NAMESPACE) if job["metadata"].get("ownerReferences")]
+    assert [job["metadata"]["name"] for job in own if job["metadata"]["name"] == real["metadata"]["name"]] == []
+    assert len([job for job in own if "import" in job["metadata"]["name"]]) == 1
 
 
 @attack(
@@ -235,3 +275,56 @@ def test_a_rare_schedule_is_reckoned_at_once(cron: str) -> None:
 def test_a_schedule_that_never_comes_is_refused() -> None:
     with pytest.raises(errors.SpecError, match="cron expression"):
         builders.refresh_spec({"spec.triggers": {"schedule": "0 0 30 2 *"}})
+
+
+@attack(
+    18,
+    does="connections to the operator's page that say nothing",
+    by="whoever reaches port 8080",
+    ends="contained: closed after half a minute, and beyond 200 at once",
+)
+def test_silent_connections_to_the_operator_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_ROUND_SECONDS", 0.05)
+    monkeypatch.setattr(health, "_CONNECTIONS", 5)
+    signs = health.Signs(resync_age=lambda: 0.0, resync_limit=60, watching=lambda: True, uptime=lambda: 1.0)
+
+    async def hold(count: int) -> int:
+        runner = await health.serve(signs, port=0)
+        try:
+            port = runner.addresses[0][1]
+            peers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(count)]
+            async with asyncio.timeout(20):
+                ends = [await reader.read() for reader, _ in peers]
+            for _, writer in peers:
+                writer.close()
+            return len(ends)
+        finally:
+            await runner.cleanup()
+
+    assert asyncio.run(hold(12)) == 12
+
+
+@attack(
+    16,
+    does="3,000 pods with the labels of a Deployment, 3,000 Deployments with ours",
+    by=EDITOR,
+    ends="contained: so many are looked at; what is not known keeps versions",
+)
+def test_lists_beside_the_children_have_an_end() -> None:
+    place = World({"spec.retain.versions": 1})
+    place.settle()
+    for number in range(3):
+        place.answers[Stage.PREPARE] = world.preparing(f"{number}" * 64)
+        place.edit(
+            lambda refresh, n=number: (
+                refresh["metadata"].setdefault("annotations", {}).update({names.ANNOTATION_REFRESH: str(n)})
+            )
+        )
+        place.settle()
+    for number in range(2100):
+        labels = {names.LABEL_REFRESH: "x"}
+        place.cluster.add(
+            kinds.DEPLOYMENT,
+            world.deployment() | {"metadata": {"name": f"d-{number}", "namespace": NAMESPACE, "labels": labels}},
+        )
+    assert max(count for _, _, count in reads(place)) <= 2000

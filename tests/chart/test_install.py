@@ -68,7 +68,12 @@ def installed() -> Iterator[Installed]:
     name, _, digest = built["operator"].partition("@")
     registry, _, repository = name.partition("/")
     image = {"registry": registry, "repository": repository, "digest": digest}
-    profile = {"create": True, "name": NAMESPACE, "image": built["jobs"], "spec": {"limits": {"nodes": 2}}}
+    profile = {
+        "create": True,
+        "name": NAMESPACE,
+        "image": built["jobs"],
+        "spec": {**render.USABLE, "limits": {"nodes": 2}},
+    }
     chosen = {"image": image, "watchNamespaces": [NAMESPACE], "crds": {"enabled": False}, "profile": profile}
     values = json.dumps(chosen)
     _run(*kubectl, "apply", "--server-side", "--force-conflicts", "-f", str(render.ROOT / "crds"))

@@ -95,10 +95,11 @@ class FakeCluster:
     async def pages(
         self, kind: Kind, *, namespace: str | None = None, selector: str = "", fields: str = "", limit: int = 0
     ) -> AsyncIterator[list[Document]]:
-        """Read all objects that match, two on a page."""
-        found = await self.find(kind, namespace=namespace, selector=selector, fields=fields, limit=limit)
-        for start in range(0, len(found), 2):
-            yield found[start : start + 2]
+        """Read all objects that match, so many on a page, or two."""
+        found = await self.find(kind, namespace=namespace, selector=selector, fields=fields)
+        size = limit or 2
+        for start in range(0, len(found), size):
+            yield found[start : start + size]
 
     async def create(self, kind: Kind, document: Document) -> Document:
         """Create an object; ConflictError if the name is taken."""

@@ -5,6 +5,7 @@ What passes here once is loaded by the stage itself afterwards. The child is a f
 no more rights than the stage. Knows no template and no tokenizer.
 """
 
+import faulthandler
 import multiprocessing
 import pathlib
 import resource
@@ -51,6 +52,7 @@ def _look(work: Callable[[], object], answer: Connection, size: int) -> None:
     limit = _held() + size
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    faulthandler.disable()  # what the child dies of is told by the stage
     try:
         work()
     except MemoryError:

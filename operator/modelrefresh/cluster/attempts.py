@@ -8,12 +8,11 @@ there by the failure policy of `manifests/job.py`.
 import dataclasses
 import datetime
 import hmac
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from modelrefresh.api import names, texts
-from modelrefresh.cluster import endings
+from modelrefresh.cluster import endings, kinds
 from modelrefresh.cluster.endings import Ending
 from modelrefresh.contract import env
 from modelrefresh.contract.env import Stage
@@ -21,7 +20,6 @@ from modelrefresh.plan.observed import JobSeen, JobState, Meta
 
 Document = Mapping[str, Any]
 
-LOGGER = logging.getLogger(__name__)
 _LOG_LIMIT: Final = 1500
 _DIGITS: Final = 9
 """Of an attempt's number; a label may hold 63."""
@@ -31,27 +29,19 @@ BAD_IMAGE: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "Err
 STUCK: Final = (*BAD_IMAGE, "CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Children:
-    """The Jobs that an object controls, and the pods that these control."""
-
-    jobs: tuple[dict[str, Any], ...]
-    pods: tuple[dict[str, Any], ...]
-
-
-def of(meta: Meta, jobs: Sequence[dict[str, Any]], pods: Sequence[dict[str, Any]]) -> Children:
-    """What is ours among all that has our labels, which anybody may write.
+def is_ours(document: Document, meta: Meta) -> bool:
+    """Whether a Job or pod that has our labels, which anybody may write, is ours.
 
     A Job is ours if it names us as its controller and has the name that an attempt with its labels has; a pod, if a Job
     of that name is its controller, also one that is gone: what has none, the garbage collector removes. Whoever may
     create Jobs can still make one that passes; but nobody by labels alone.
     """
-    own = tuple(
-        job
-        for job in jobs
-        if _is_attempt(job) and _controller(job).get("uid") == meta.uid and job["metadata"]["name"] in _names(job, meta)
-    )
-    return Children(jobs=own, pods=tuple(pod for pod in pods if _is_attempt(pod) and _is_of_a_job(pod, meta)))
+    if not _is_attempt(document):
+        return False
+    controller = _controller(document)
+    if document["kind"] == kinds.JOB.kind:
+        return controller.get("uid") == meta.uid and document["metadata"]["name"] in _names(document, meta)
+    return controller.get("kind") == kinds.JOB.kind and controller.get("name") in _names(document, meta)
 
 
 def read(jobs: Sequence[Document], pods: Sequence[dict[str, Any]]) -> tuple[JobSeen, ...]:
@@ -87,14 +77,11 @@ def time_of(text: str | None) -> datetime.datetime | None:
 def _is_attempt(document: Document) -> bool:
     """Whether a Job or pod has the labels of an attempt; anybody may write labels, so they are not trusted to fit."""
     labels = document["metadata"].get("labels") or {}
-    fits = (
+    return (
         names.LABEL_RUN in labels
         and labels.get(names.LABEL_STAGE) in tuple(Stage)
         and labels.get(names.LABEL_ATTEMPT, "").isdecimal()
     )
-    if not fits:
-        LOGGER.warning("%s has the labels of no attempt and is left alone: %s", document["metadata"]["name"], labels)
-    return fits
 
 
 def _job(job: Document, pods: Sequence[Document]) -> JobSeen:
@@ -137,11 +124,6 @@ def _is_bound(end: Ending, job: Document) -> bool:
 def _controller(document: Document) -> Document:
     owners = document["metadata"].get("ownerReferences") or ()
     return next((dict(owner) for owner in owners if owner.get("controller")), {})
-
-
-def _is_of_a_job(pod: Document, meta: Meta) -> bool:
-    controller = _controller(pod)
-    return controller.get("kind") == "Job" and controller.get("name") in _names(pod, meta)
 
 
 def _names(document: Document, meta: Meta) -> set[str]:

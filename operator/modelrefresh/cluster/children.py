@@ -1,26 +1,27 @@
 """The Jobs of an object and their pods: what is asked of the API, and what of the answers is ours.
 
-So many at most, whoever made them, and the attempt at work for certain: whoever may create Jobs can forge any number,
-which must neither hide ours nor become work of a pass. Knows no rule that reads them.
+Whoever may create Jobs can forge any number with our labels: they are looked through page by page, up to an end, and
+forgotten at once, so that they neither hide ours nor become the work of a pass. Knows no rule that reads them.
 """
 
 import asyncio
-import contextlib
 import dataclasses
 import datetime
+import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
-from modelrefresh import errors
 from modelrefresh.api import names
 from modelrefresh.cluster import attempts, hindrances, kinds, progress
+from modelrefresh.cluster.kinds import Kind
 from modelrefresh.cluster.port import Document, Port
 from modelrefresh.contract.env import Stage
 from modelrefresh.plan.observed import JobSeen, JobState, Meta
 
-_CHILDREN: Final = 250
-"""Jobs, and pods, that a pass looks at; an honest object has a few dozen."""
-_JOB_UID: Final = "batch.kubernetes.io/controller-uid"
+LOGGER = logging.getLogger(__name__)
+_PAGE: Final = 250
+_PAGES: Final = 20
+"""So many pages of Jobs, and of pods, a pass looks through for ours; an honest object has a few dozen."""
 _STEP_PERCENT: Final = 10
 """Progress is recorded in steps of this size, since each one is a write of the whole status."""
 _PATIENCE_SECONDS: Final = 60
@@ -41,38 +42,30 @@ class Current:
 
 
 async def of(port: Port, meta: Meta, current: Current | None, *, now: datetime.datetime) -> dict[str, Any]:
-    """Jobs and pods of the object: so many at most, whoever made them, and that of the attempt at work for certain."""
-    jobs, pods = await asyncio.gather(
-        port.find(kinds.JOB, namespace=meta.namespace, selector=f"{names.LABEL_OWNER_UID}={meta.uid}", limit=_CHILDREN),
-        port.find(kinds.POD, namespace=meta.namespace, selector=f"{names.LABEL_OWNER_UID}={meta.uid}", limit=_CHILDREN),
-    )
-    if current is not None and _CHILDREN in (len(jobs), len(pods)):
-        more = await _attempt(port, meta, current)
-        known = {item["metadata"]["uid"] for item in (*jobs, *pods)}
-        jobs += [job for job in more[0] if job["metadata"]["uid"] not in known]
-        pods += [pod for pod in more[1] if pod["metadata"]["uid"] not in known]
-    own = attempts.of(meta, jobs, pods)
-    seen = attempts.read(own.jobs, own.pods)
+    """Jobs and pods of the object; of the attempt at work also what hinders it and how far it is."""
+    jobs, pods = await asyncio.gather(_own(port, kinds.JOB, meta), _own(port, kinds.POD, meta))
+    seen = attempts.read(jobs, pods)
     # Questions that go beyond these lists are asked of the attempt at work only.
     place = next((place for place, job in enumerate(seen) if current and current.is_of(job)), None)
     if place is not None:
-        job = next(job for job in own.jobs if job["metadata"]["uid"] == seen[place].uid)
-        at_work = await _told(port, seen[place], job, own.pods, now=now)
+        job = next(job for job in jobs if job["metadata"]["uid"] == seen[place].uid)
+        at_work = await _told(port, seen[place], job, pods, now=now)
         seen = (*seen[:place], at_work, *seen[place + 1 :])
-    return {"jobs": seen, "pods": attempts.busy(own.pods)}
+    return {"jobs": seen, "pods": attempts.busy(pods)}
 
 
-async def _attempt(port: Port, meta: Meta, current: Current) -> tuple[list[Document], list[Document]]:
-    """The Job of the attempt at work and its pods, however many others there are."""
-    for uid in (meta.uid, None):
-        name = names.job_name(
-            owner=meta.name, uid=uid, run=current.run, stage=current.stage.value, attempt=current.attempt
-        )
-        with contextlib.suppress(errors.NotFoundError):
-            job = await port.get(kinds.JOB, namespace=meta.namespace, name=name)
-            chosen = f"{_JOB_UID}={job['metadata']['uid']}"
-            return [job], await port.find(kinds.POD, namespace=meta.namespace, selector=chosen, limit=_CHILDREN)
-    return [], []
+async def _own(port: Port, kind: Kind, meta: Meta) -> list[Document]:
+    """What is ours of the Jobs, or pods, that wear our label; of a crowd only ours are kept."""
+    own, seen, pages = list[Document](), 0, 0
+    selector = f"{names.LABEL_OWNER_UID}={meta.uid}"
+    async for page in port.pages(kind, namespace=meta.namespace, selector=selector, limit=_PAGE):
+        own += [item for item in page if attempts.is_ours(item, meta)]
+        seen, pages = seen + len(page), pages + 1
+        if pages == _PAGES:
+            break
+    if seen > len(own):
+        LOGGER.info("%d of %d %ss with the label of %s are not its own", seen - len(own), seen, kind.kind, meta.name)
+    return own
 
 
 async def _told(

@@ -35,6 +35,10 @@ from modelrefresh.plan.observed import (
 
 LOGGER = logging.getLogger(__name__)
 S = TypeVar("S", bound=Part)
+_NAMING = 2000
+"""Versions, and Deployments, of a namespace that may name a digest."""
+_PODS = 250
+"""Pods of a Deployment that may say why it is not at rest."""
 _VERSIONS = 1100
 """The most that spec.retain may keep, and what waits for a sweep."""
 _PASSED = ("Passed", "Stock")
@@ -67,7 +71,9 @@ async def refresh(port: Port, document: Document, *, now: datetime.datetime) -> 
         **profile,
         residual=_residual(residual),
         versions=own,
-        foreign_digests=await _foreign(port, meta, workspace=workspace) if crowded else frozenset(),
+        foreign_digests=await _foreign(port, meta, (one.digest for one in own), workspace=workspace)
+        if crowded
+        else frozenset(),
         deployment=await _target(port, deployment, workspace=workspace) if deployment else None,
         rival=await _rival(port, meta, deployment) if deployment else None,
         # A stage at work has its claims, and its pod says so itself if not.
@@ -115,7 +121,7 @@ async def _target(port: Port, document: Document, *, workspace: str) -> Deployme
     """The target Deployment; while it is not at rest with the pods of its newest template."""
     metadata, newest, pods = document["metadata"], deployments.newest(document), list[Document]()
     if newest is not None:
-        found = await port.find(kinds.POD, namespace=metadata["namespace"], selector=newest)
+        found = await port.find(kinds.POD, namespace=metadata["namespace"], selector=newest, limit=_PODS)
         pods = [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
     seen = deployments.read(document, workspace=workspace, pods=pods)
     return dataclasses.replace(seen, hindrance=await hindrances.of_deployment(port, document, pods))
@@ -128,12 +134,15 @@ async def _get(port: Port, kind: Kind, *, namespace: str | None = None, name: st
         return None
 
 
-async def _foreign(port: Port, meta: Meta, *, workspace: str) -> frozenset[str]:
-    """Digests that others of this namespace name: versions of other refreshes, and every Deployment ever served."""
+async def _foreign(port: Port, meta: Meta, digests: Iterable[str], *, workspace: str) -> frozenset[str]:
+    """Digests that others name, as versions or in any Deployment ever served; ours too where these are too many."""
     versions, served = await asyncio.gather(
-        port.find(kinds.MODEL_VERSION, namespace=meta.namespace),
-        port.find(kinds.DEPLOYMENT, namespace=meta.namespace, selector=names.LABEL_REFRESH),
+        port.find(kinds.MODEL_VERSION, namespace=meta.namespace, limit=_NAMING),
+        port.find(kinds.DEPLOYMENT, namespace=meta.namespace, selector=names.LABEL_REFRESH, limit=_NAMING),
     )
+    if _NAMING in (len(versions), len(served)):
+        LOGGER.warning("%s: so many versions or Deployments that none of %s is swept", meta.namespace, meta.name)
+        return frozenset(digests)
     named = {str((item.get("spec") or {}).get("digest")) for item in versions if not _belongs(item, meta)}
     # A Deployment that is no longer the target goes on serving what it was given.
     return frozenset(

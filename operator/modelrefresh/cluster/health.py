@@ -7,15 +7,20 @@ blocked cannot answer, which is the point of serving from it.
 """
 
 import asyncio
+import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import prometheus_client
 from aiohttp import web
 
 from modelrefresh import metrics
+
+_ROUND_SECONDS, _ROUNDS, _CONNECTIONS = 5.0, 6, 200
+"""Every so many seconds connections are looked at; older than so many rounds, or more than so many, they are closed."""
+_RUNNER = web.AppKey("runner", web.AppRunner)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +69,27 @@ class Page:
         return self._body
 
 
+async def _tended(application: web.Application) -> AsyncIterator[None]:
+    """Close connections that are old or too many: who says nothing must not hold them for ever."""
+    tending = asyncio.create_task(_tend(lambda: application[_RUNNER].server))
+    yield
+    tending.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await tending
+
+
+async def _tend(server: Callable[[], web.Server | None]) -> None:
+    known: dict[web.RequestHandler, int] = {}
+    while True:
+        await asyncio.sleep(_ROUND_SECONDS)
+        found = server()
+        there = found.connections if found else []
+        known = {one: known.get(one, 0) + 1 for one in there}
+        for number, one in enumerate(there):
+            if (known[one] > _ROUNDS or number >= _CONNECTIONS) and one.transport is not None:
+                one.transport.close()
+
+
 async def serve(signs: Signs, *, port: int) -> web.AppRunner:
     """Listen on this port of all addresses; the caller cleans the runner up."""
 
@@ -81,10 +107,12 @@ async def serve(signs: Signs, *, port: int) -> web.AppRunner:
         return web.Response(body=await page.body(), headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST})
 
     application = web.Application()
+    application.cleanup_ctx.append(_tended)
     application.add_routes(
         [web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics_page)]
     )
     runner = web.AppRunner(application, access_log=None)
+    application[_RUNNER] = runner
     await runner.setup()
     await web.TCPSite(runner, port=port).start()
     return runner
