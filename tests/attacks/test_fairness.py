@@ -291,7 +291,7 @@ def test_silent_connections_to_the_operator_are_closed(monkeypatch: pytest.Monke
     async def hold(count: int) -> int:
         runner = await health.serve(signs, port=0)
         try:
-            port = runner.addresses[0][1]
+            port = next(address[1] for address in runner.addresses if len(address) == 2)  # IPv4
             peers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(count)]
             async with asyncio.timeout(20):
                 ends = [await reader.read() for reader, _ in peers]

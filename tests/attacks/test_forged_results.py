@@ -308,3 +308,57 @@ def test_a_job_of_before_is_gone_on_with() -> None:
     assert status.run is not None
     trained = [one["metadata"]["name"] for one in place.jobs(Stage.TRAIN)]
     assert (status.run.outcome, trained) == (Outcome.PROMOTED, [old])
+
+
+@attack(
+    27,
+    does="the words of a failed attempt, cut or not, looked through for its nonce",
+    by="whoever may read a ModelRefresh",
+    ends="contained: it is in no status and no event",
+)
+@pytest.mark.parametrize("cut", [0, 40])
+def test_the_nonce_reaches_no_status_and_no_event(cut: int) -> None:
+    place = evaluating()
+    [real] = [job for job in place.jobs(Stage.EVALUATE) if not job.get("status", {}).get("conditions")]
+    nonce, asked = world.nonce_of(real), world.request_of(real)
+    said = world.failing(ExitCode.OUT_OF_MEMORY, "OutOfMemory", "memory did not suffice")(asked)
+    text = result.render_short(dataclasses.replace(said, nonce=nonce))
+    text = text[: len(text) - cut]
+    controllers.finish_job(place.cluster, NAMESPACE, real["metadata"]["name"], exit_code=11, message=text)
+    place.one_pass(world.REFRESH)
+    failure = place.status().last_failure
+    assert failure is not None
+    seen = [place.cluster.all(kind) for kind in (kinds.MODEL_REFRESH, kinds.EVENT, kinds.MODEL_VERSION)]
+    assert nonce not in str(seen)
+
+
+@attack(
+    29,
+    does="an image of another release that cannot read what is asked",
+    by="an upgrade half done",
+    ends="contained: the run waits and loses nothing",
+)
+def test_a_stage_that_cannot_read_its_request_is_waited_for() -> None:
+    place = World()
+    honest = place.answers[Stage.TRAIN]
+
+    def misunderstood(_: env.StageInput) -> result.Result:
+        return result.Result(
+            stage=Stage.TRAIN,
+            run="",
+            attempt=0,
+            exit_code=ExitCode.BAD_INPUT,
+            reason="InputInvalid",
+            message="unknown key",
+        )
+
+    place.answers[Stage.TRAIN] = misunderstood
+    status = place.settle()
+    assert status.run is not None
+    stage = status.run.record(Stage.TRAIN)
+    assert stage is not None
+    assert (status.run.outcome, stage.state.value, stage.reason) == (None, "Waiting", "InputInvalid")
+    assert stage.message.endswith("unknown key")
+    place.answers[Stage.TRAIN] = honest
+    place.cluster.edit(kinds.REFRESH_PROFILE, lambda one: one["spec"].update(queue="other"), name="default")
+    assert place.wait(4000).phase == "Promoted"

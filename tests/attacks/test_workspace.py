@@ -140,3 +140,23 @@ def test_no_folder_is_made_above_the_workspace(tmp_path: pathlib.Path, folder: s
     (tmp_path / "workspace" / "runs").mkdir(parents=True)
     with pytest.raises(StageError, match="below the workspace"):
         make_room.make(tmp_path / "workspace", folder)
+
+
+@attack(
+    28,
+    does="a version that is a link, and links, pipes beside its files",
+    by=BY,
+    ends="refused by the look at every byte",
+)
+def test_what_is_not_in_the_manifest_is_found_whatever_it_is(tmp_path: pathlib.Path) -> None:
+    folder = version(tmp_path)
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(sealed.BrokenSealError, match="the folder is a link"):
+        sealed.verify(folder, deep=True)
+    folder.unlink()
+    (tmp_path / "elsewhere").rename(folder)
+    (folder / "templates").symlink_to(tmp_path)
+    os.mkfifo(folder / "tokenizer.json")
+    with pytest.raises(sealed.BrokenSealError, match=r"templates is not in the manifest|tokenizer\.json is not"):
+        sealed.verify(folder, deep=True)

@@ -10,7 +10,7 @@ import os
 import pathlib
 import sys
 
-from modelrefresh.contract import env, result
+from modelrefresh.contract import codec, env, result
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh_jobs import outcome
 from modelrefresh_jobs.failures import StageError
@@ -21,12 +21,15 @@ def main(words: list[str]) -> int:
     root, *folders = words
     nonce = os.environ.get(env.NONCE_VARIABLE)
     try:
+        request = env.parse(os.environ[env.INPUT_VARIABLE])
+    except codec.CodecError:
+        return ExitCode.OK  # the stage will say so in its own words
+    try:
         for folder in folders:
             make(pathlib.Path(root), folder)
     except (OSError, StageError) as error:
         failure = outcome.classify(error)
         outcome.log(failure, error)
-        request = env.parse(os.environ[env.INPUT_VARIABLE])
         ended = result.Result(
             stage=request.stage, run=request.run, attempt=request.attempt, exit_code=failure.exit_code,
             reason=failure.reason, message=failure.message,

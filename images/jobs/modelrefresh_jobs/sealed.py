@@ -153,6 +153,7 @@ def verify(folder: pathlib.Path, *, deep: bool, below: tuple[str, ...] = ("",)) 
         # Not a fault for daily use: a server that leaves a lock file must not make its own model vanish.
         listed = {file.name for file in manifest.files} | {artifacts.MANIFEST}
         added = [name for name in _names(folder) if name.startswith(below) and name not in listed]
+        faults += ["the folder is a link"] if folder.is_symlink() else []
         faults += [f"{name} is not in the manifest" for name in added]
     if faults:
         said = failures.few(faults)
@@ -219,7 +220,9 @@ def _files(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _names(folder: pathlib.Path) -> list[str]:
-    return [path.relative_to(folder).as_posix() for path in _files(folder)]
+    """Everything but folders: a link or a pipe could be opened as well."""
+    there = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    return sorted(path.relative_to(folder).as_posix() for path in there)
 
 
 def _rename(source: pathlib.Path, final: pathlib.Path, *, content: str) -> None:

@@ -89,8 +89,10 @@ def _job(job: Document, pods: Sequence[Document]) -> JobSeen:
     failed = endings.condition(job, "Failed") or endings.condition(job, "FailureTarget")
     said = failed.get("message", "") if failed else ""
     state = _state(job, pods)
-    end = _speaker(endings.of(pods, said=said), state)
-    answer = end.answer if _is_bound(end, job) else None
+    nonce = _nonce(job)
+    end = _speaker(endings.of(pods, said=said), state, nonce)
+    # A failure needs no proof: whoever forges one loses a run of their own, and an older image carries no nonce.
+    answer = end.answer if end.exit_code or _is_bound(end, nonce) else None
     return JobSeen(
         name=job["metadata"]["name"],
         uid=job["metadata"]["uid"],
@@ -102,7 +104,7 @@ def _job(job: Document, pods: Sequence[Document]) -> JobSeen:
         deleting="deletionTimestamp" in job["metadata"],
         exit_code=end.exit_code,
         result=answer,
-        message=_message(pods, end, said, is_bound=answer is not None) or _suspended(job),
+        message=_message(pods, end, said, nonce) or _suspended(job),
         disrupted=end.disrupted,
         out_of_memory=end.out_of_memory,
         deadline_exceeded=end.deadline_exceeded,
@@ -112,13 +114,16 @@ def _job(job: Document, pods: Sequence[Document]) -> JobSeen:
     )
 
 
-def _is_bound(end: Ending, job: Document) -> bool:
-    """Whether an answer carries what was handed to this Job alone; one of an older operator was handed nothing."""
+def _nonce(job: Document) -> str | None:
+    """What was handed to this Job alone; one of an older operator was handed nothing."""
     containers = job["spec"].get("template", {}).get("spec", {}).get("containers") or ()
     variables = [one for container in containers for one in container.get("env") or ()]
-    wanted = next((one.get("value") for one in variables if one.get("name") == env.NONCE_VARIABLE), None)
+    return next((str(one.get("value")) for one in variables if one.get("name") == env.NONCE_VARIABLE), None)
+
+
+def _is_bound(end: Ending, nonce: str | None) -> bool:
     said = end.answer.nonce if end.answer else None
-    return wanted is None or (said is not None and hmac.compare_digest(said.encode(), str(wanted).encode()))
+    return nonce is None or (said is not None and hmac.compare_digest(said.encode(), nonce.encode()))
 
 
 def _controller(document: Document) -> Document:
@@ -148,11 +153,13 @@ def _state(job: Document, pods: Sequence[Document]) -> JobState:
     return JobState.RUNNING if running else JobState.QUEUED
 
 
-def _speaker(ends: Sequence[Ending], state: JobState) -> Ending:
+def _speaker(ends: Sequence[Ending], state: JobState, nonce: str | None) -> Ending:
     """The ending that counts: the first that left a result where the stage succeeded, the culprit's where it failed."""
     if state is JobState.SUCCEEDED:
         told = (end for end in ends if end.exit_code == 0)
-        return min(told, key=lambda end: (end.answer is None, end.pod), default=Ending(pod=""))
+        return min(
+            told, key=lambda end: (not _is_bound(end, nonce), end.answer is None, end.pod), default=Ending(pod="")
+        )
     return endings.culprit(end for end in ends if end.exit_code != 0) or Ending(pod="")
 
 
@@ -162,11 +169,12 @@ def _finished(status: Document, failed: Document | None, pods: Sequence[Document
     return time_of(told) or max((end for end in ends if end is not None), default=None)
 
 
-def _message(pods: Sequence[Document], end: Ending, said: str, *, is_bound: bool) -> str:
+def _message(pods: Sequence[Document], end: Ending, said: str, nonce: str | None) -> str:
     if end.exit_code and end.text:
-        return _log(end.text)
+        # The nonce is nobody's business, also where a message was cut.
+        return end.answer.message if end.answer else _log(end.text.replace(nonce, "...") if nonce else end.text)
     fault = end.fault if end.exit_code == 0 else ""
-    if end.answer is not None and not is_bound:
+    if end.answer is not None and end.exit_code == 0 and not _is_bound(end, nonce):
         fault = "without the nonce of its Job; somebody else's word, or the profile's image is of another release"
     if fault:
         return f"termination message of pod {end.pod}: {fault}"

@@ -23,6 +23,7 @@ from modelrefresh.api.records import (
 )
 from modelrefresh.api.spec import Evaluation
 from modelrefresh.api.status import RefreshStatus, ResidualStatus
+from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.result import (
     EvaluateSummary,
     ExtractSummary,
@@ -185,7 +186,9 @@ def _gpu_seconds(stage: StageRecord, job: JobSeen, *, until: datetime.datetime) 
 def _outcome(stage: StageRecord, job: JobSeen, terms: Terms) -> dict[str, Any] | Answer:
     """What a success leaves, or what follows from an attempt that leaves nothing to go on with."""
     said = job.result
-    if said is not None and (said.stage, said.run) != (job.stage, job.run):
+    # Who could not read what was asked knows no run.
+    unread = said is not None and not said.run and said.exit_code is not ExitCode.OK
+    if said is not None and not unread and (said.stage, said.run) != (job.stage, job.run):
         fault = f"it is of stage {said.stage} of run {said.run}"
         job = dataclasses.replace(job, result=None, message=job.message or fault)
     if job.state is not JobState.SUCCEEDED or job.result is None:
