@@ -47,7 +47,7 @@ def place(new_place: Callable[[str], Place], pair: builders.Pair) -> Place:
 @pytest.fixture(scope="module")
 def of_somebody_else(place: Place) -> Document:
     """What is said of a profile that is not for this namespace."""
-    place.apply(objects.refresh(place.namespace))
+    place.apply(objects.refresh(place.namespace, {"spec.training.epochs": "60"}))  # time enough to look into its pod
     place.wait(lambda: run.reads(place, "TargetNotAllowed", kind="Stalled"), "what is amiss to be told")
     return run.condition(place.status(), "Stalled")
 
