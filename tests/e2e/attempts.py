@@ -20,7 +20,9 @@ def processes(stage: Stage, *, owner: str) -> Iterator[tuple[int, str]]:
     """(process, run) of every attempt of this stage on this machine that works for this owner."""
     for path in Path("/proc").glob("[0-9]*/environ"):
         asked = _asked(path)
-        if asked is not None and asked.stage is stage and asked.owner == owner:
+        # What makes the stage's folders first is asked the same, and over in a moment.
+        is_room = "modelrefresh_jobs.make_room" in text(path.parent / "cmdline")
+        if asked is not None and asked.stage is stage and asked.owner == owner and not is_room:
             yield int(path.parent.name), asked.run
 
 
