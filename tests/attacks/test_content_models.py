@@ -12,8 +12,11 @@ import pytest
 import torch
 
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs import donor, first_sight, folding, intake, model_config, prompts, tensors, training_checkpoints
-from modelrefresh_jobs.failures import StageError
+from modelrefresh_jobs.models import first_load, instruct_assets, model_config, model_folder, prompts
+from modelrefresh_jobs.process.errors import StageError
+from modelrefresh_jobs.tensors import safetensors_reader
+from modelrefresh_jobs.training import checkpointing
+from modelrefresh_jobs.weights import lora_folding
 from tests.attacks.catalogue import attack
 from tests.jobs import builders
 
@@ -48,11 +51,11 @@ class Bomb:
 )
 def test_nothing_of_a_model_is_unpickled_or_run(model: pathlib.Path, tmp_path: pathlib.Path) -> None:
     (model / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb(tmp_path / "ran")))
-    donor.copy(model, tmp_path / "copy")
+    instruct_assets.copy(model, tmp_path / "copy")
     assert not (tmp_path / "copy" / "pytorch_model.bin").exists()
     (model / "model.safetensors").rename(model / "model.bin")
     with pytest.raises(StageError, match="pickles"):
-        intake.accept(model)
+        model_folder.accept(model)
     assert not (tmp_path / "ran").exists()
 
 
@@ -76,7 +79,7 @@ _CODE = [
 def test_a_key_that_chooses_code_is_refused(model: pathlib.Path, name: str, keys: dict[str, object]) -> None:
     builders.edit_json(model / name, **keys)
     with pytest.raises(StageError, match="would load code"):
-        intake.accept(model)
+        model_folder.accept(model)
 
 
 @attack(
@@ -93,7 +96,7 @@ def test_what_is_written_holds_known_keys_only(model: pathlib.Path) -> None:
         "_name_or_path": "/x",
     }
     builders.edit_json(model / "config.json", **odd)
-    config = intake.accept(model).config
+    config = model_folder.accept(model).config
     assert set(odd).isdisjoint(model_config.written(config))
     assert set(odd).isdisjoint(model_config.served(config, dtype="float32"))
     assert not hasattr(model_config.load(model, config), "evil_key")
@@ -121,7 +124,7 @@ def test_what_is_written_holds_known_keys_only(model: pathlib.Path) -> None:
 def test_a_setting_that_is_code_is_text_at_most(model: pathlib.Path, name: str, keys: dict[str, object]) -> None:
     builders.edit_json(model / name, **keys)
     try:
-        intake.accept(model)
+        model_folder.accept(model)
         prompts.prove(model)
     except StageError as error:
         said = error.reason
@@ -168,7 +171,7 @@ _HEADERS = [
 def test_a_header_that_lies_is_refused(tmp_path: pathlib.Path, data: bytes) -> None:
     (tmp_path / "model.safetensors").write_bytes(data)
     with pytest.raises(StageError) as caught:
-        tensors.open_file(tmp_path / "model.safetensors")
+        safetensors_reader.open_file(tmp_path / "model.safetensors")
     assert (caught.value.reason, caught.value.exit_code) == ("ModelUnreadable", ExitCode.BAD_INPUT)
 
 
@@ -176,7 +179,7 @@ def test_a_header_that_lies_is_refused(tmp_path: pathlib.Path, data: bytes) -> N
 def test_a_header_beyond_every_model_is_not_read(tmp_path: pathlib.Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(struct.pack("<Q", 44 << 20) + b" " * 100)
     with pytest.raises(StageError, match="a header of 46137344 bytes"):
-        tensors.open_file(tmp_path / "model.safetensors")
+        safetensors_reader.open_file(tmp_path / "model.safetensors")
 
 
 _TEMPLATES = [
@@ -199,7 +202,7 @@ _TEMPLATES = [
 def test_a_template_that_reaches_out_is_refused(model: pathlib.Path, template: str) -> None:
     (model / "chat_template.jinja").write_text(template)
     with pytest.raises(StageError) as caught:
-        donor.check(model)
+        instruct_assets.check(model)
     assert caught.value.reason == "ModelUnreadable"
 
 
@@ -225,7 +228,7 @@ def test_a_template_without_end_ends(model: pathlib.Path, template: str, monkeyp
     monkeypatch.setattr(prompts, "_RENDER_SECONDS", 2.0)
     (model / "chat_template.jinja").write_text(template + "{{ messages[0]['content'] }}")
     with pytest.raises(StageError) as caught:
-        first_sight.prove(model, lambda: prompts.load(model), seconds=60, size=1 << 30)
+        first_load.prove(model, lambda: prompts.load(model), seconds=60, size=1 << 30)
     assert caught.value.reason == "ModelUnreadable"
 
 
@@ -241,7 +244,7 @@ def test_a_template_that_hangs_on_one_question_is_interrupted(
     loop = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
     text = "{% if 'zzz' in messages[0]['content'] %}" + loop + "{% endif %}{{ messages[0]['content'] }}"
     (model / "chat_template.jinja").write_text(text)
-    donor.check(model)
+    instruct_assets.check(model)
     monkeypatch.setattr(prompts, "_RENDER_SECONDS", 1.0)
     with pytest.raises(StageError, match="did not finish within 1 s on one question"):
         prompts.load(model).render("a question of zzz")
@@ -256,13 +259,13 @@ def test_a_template_that_hangs_on_one_question_is_interrupted(
 @pytest.mark.parametrize("work", [lambda: _hold(1 << 34), os.abort])
 def test_what_dies_in_the_child_does_not_kill_the_stage(tmp_path: pathlib.Path, work: Any) -> None:  # noqa: ANN401 -- any work
     with pytest.raises(StageError, match="of memory, or crashed"):
-        first_sight.prove(tmp_path, work, size=1 << 28)
+        first_load.prove(tmp_path, work, size=1 << 28)
 
 
 @attack(40, does="work that never ends in the child", by=BY, ends="refused after its time")
 def test_the_child_has_an_end(tmp_path: pathlib.Path) -> None:
     with pytest.raises(StageError, match="did not finish within 1 s"):
-        first_sight.prove(tmp_path, lambda: [None for _ in iter(int, 1)], seconds=1)
+        first_load.prove(tmp_path, lambda: [None for _ in iter(int, 1)], seconds=1)
 
 
 @attack(40, does="a tokenizer whose pattern explodes", by=BY, ends="refused: ModelUnreadable, within the child's time")
@@ -276,7 +279,7 @@ def test_a_tokenizer_that_explodes_is_refused(model: pathlib.Path) -> None:
     }
     (model / "tokenizer.json").write_text(json.dumps(document))
     try:
-        first_sight.prove(model, lambda: prompts.load(model).lengths(prompts.HARD_PROBES), seconds=30)
+        first_load.prove(model, lambda: prompts.load(model).lengths(prompts.HARD_PROBES), seconds=30)
     except StageError as error:
         said = error.reason
     else:
@@ -286,7 +289,7 @@ def test_a_tokenizer_that_explodes_is_refused(model: pathlib.Path) -> None:
 
 @attack(41, does="a pattern of an adapter that explodes on a module's name", by=BY, ends="refused within seconds")
 def test_a_pattern_of_an_adapter_has_an_end() -> None:
-    assert folding._MATCH_SECONDS <= 5  # noqa: SLF001 -- the limit is the claim
+    assert lora_folding._MATCH_SECONDS <= 5  # noqa: SLF001 -- the limit is the claim
 
 
 @attack(
@@ -297,10 +300,10 @@ def test_a_pattern_of_an_adapter_has_an_end() -> None:
 )
 def test_nothing_of_a_checkpoint_runs(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "")
-    training_checkpoints.unpickle_nothing()
+    checkpointing.unpickle_nothing()
     point = tmp_path / "checkpoint-5"
     point.mkdir()
     torch.save({"state": Bomb(tmp_path / "ran")}, point / "mp_rank_00_model_states.pt")
-    with pytest.raises(StageError) as caught, training_checkpoints.resuming(point):
+    with pytest.raises(StageError) as caught, checkpointing.resuming(point):
         torch.load(point / "mp_rank_00_model_states.pt", weights_only=False)
     assert (caught.value.exit_code, point.exists(), (tmp_path / "ran").exists()) == (ExitCode.TRANSIENT, False, False)

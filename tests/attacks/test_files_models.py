@@ -11,8 +11,13 @@ import pytest
 
 from modelrefresh.contract import env, result
 from modelrefresh_jobs import __main__ as entry
-from modelrefresh_jobs import data_files, documents, door, import_model, outcome, progress, sources, suites
-from modelrefresh_jobs.failures import StageError
+from modelrefresh_jobs.attempt import outcome
+from modelrefresh_jobs.corpus import data_files, documents
+from modelrefresh_jobs.evaluation import suites
+from modelrefresh_jobs.process import guarded_files, progress
+from modelrefresh_jobs.process.errors import StageError
+from modelrefresh_jobs.stages import import_
+from modelrefresh_jobs.storage import sources
 from tests.attacks.catalogue import attack
 from tests.jobs import builders
 
@@ -137,7 +142,7 @@ def test_a_suite_that_leads_out_is_refused(place: pathlib.Path, leads: Callable[
     ends="refused when it is open",
 )
 def test_a_file_that_was_exchanged_after_the_look_is_not_read(place: pathlib.Path) -> None:
-    with door.guarding(place / "workspace"):
+    with guarded_files.guarding(place / "workspace"):
         folder = sources.resolve(
             "pvc://models/public/corpus", asks(place, "pvc://models/public"), reason="DataUnreadable"
         )
@@ -158,8 +163,8 @@ def test_links_that_stay_inside_are_read(place: pathlib.Path) -> None:
         if file.is_file():
             file.rename(blobs / file.name)
             file.symlink_to(pathlib.Path("..") / "blobs" / file.name)
-    with door.guarding(place / "workspace"):
-        summary = import_model.run(asks(place, "pvc://models/public"), progress.Progress(stage="import"))
+    with guarded_files.guarding(place / "workspace"):
+        summary = import_.run(asks(place, "pvc://models/public"), progress.Progress(stage="import"))
     assert (place / "workspace" / "versions" / summary.digest / "config.json").is_file()
 
 
@@ -194,7 +199,7 @@ def test_what_is_no_file_is_refused_and_nobody_waits_for_it(place: pathlib.Path,
     with pytest.raises(StageError, match="no regular file"):
         read(place) if name.startswith("corpus") else sources.resolve("pvc://models/public/chat", asks(place))
     with pytest.raises(StageError, match="no regular file"):
-        door.opened(path)
+        guarded_files.opened(path)
 
 
 @attack(
@@ -267,7 +272,7 @@ def test_an_index_names_files_of_its_folder_only(place: pathlib.Path, shard: str
     (folder / "model.safetensors").unlink()
     builders.write_json(folder / "model.safetensors.index.json", {"weight_map": {"a": shard}})
     with pytest.raises(StageError) as caught:
-        import_model.run(asks(place), progress.Progress(stage="import"))
+        import_.run(asks(place), progress.Progress(stage="import"))
     assert caught.value.reason == "ModelUnreadable"
 
 
@@ -326,7 +331,7 @@ def test_a_parser_of_a_library_does_not_quote_the_file(
 
 @attack(42, does="a packed line of gigabytes", by=FILLS, ends="refused: DataUnreadable, before it is held")
 def test_a_line_without_end_is_not_held(place: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("modelrefresh_jobs.data_streams.LIMIT", 1 << 20)
+    monkeypatch.setattr("modelrefresh_jobs.corpus.data_streams.LIMIT", 1 << 20)
     with gzip.open(place / "sources" / "models" / "public" / "corpus" / "b.jsonl.gz", "wb") as file:
         file.write(b'{"text": "' + b"a" * (4 << 20) + b'"}\n')
     with pytest.raises(StageError, match="a line of more than"):

@@ -16,7 +16,9 @@ from modelrefresh.contract import codec, env, result
 from modelrefresh.contract.env import Stage
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh_jobs import __main__ as entry
-from modelrefresh_jobs import outcome, progress, sealed
+from modelrefresh_jobs.attempt import outcome
+from modelrefresh_jobs.process import progress
+from modelrefresh_jobs.storage import sealed
 from tests.attacks.catalogue import attack
 from tests.fakes import controllers
 from tests.passes import world

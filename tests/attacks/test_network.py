@@ -13,7 +13,7 @@ from modelrefresh.api import names
 from modelrefresh.cluster import kinds
 from modelrefresh.manifests import network
 from modelrefresh.manifests.network import Network
-from modelrefresh_jobs import progress
+from modelrefresh_jobs.process import progress
 from tests.attacks.catalogue import attack
 from tests.chart import render
 from tests.passes import world

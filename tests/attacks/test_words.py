@@ -12,8 +12,10 @@ from modelrefresh.api.records import Condition, Failure, StageRecord, StageState
 from modelrefresh.cluster import events
 from modelrefresh.contract import printable
 from modelrefresh.contract.env import Stage
-from modelrefresh_jobs import data_files, failures, log_lines
-from modelrefresh_jobs.progress import Progress
+from modelrefresh_jobs.corpus import data_files
+from modelrefresh_jobs.process import errors as failures
+from modelrefresh_jobs.process import log_lines
+from modelrefresh_jobs.process.progress import Progress
 from tests import builders
 from tests.attacks.catalogue import attack
 

@@ -9,9 +9,11 @@ import pytest
 
 from modelrefresh.contract import artifacts, env
 from modelrefresh.contract.env import Stage
-from modelrefresh_jobs import make_room, sealed, sweep
-from modelrefresh_jobs.failures import StageError
-from modelrefresh_jobs.progress import Progress
+from modelrefresh_jobs.attempt import make_folders
+from modelrefresh_jobs.process.errors import StageError
+from modelrefresh_jobs.process.progress import Progress
+from modelrefresh_jobs.stages import sweep
+from modelrefresh_jobs.storage import sealed
 from tests.attacks.catalogue import attack
 
 BY = "a pod with nothing but the workspace claim"
@@ -128,7 +130,7 @@ def test_no_folder_is_made_through_a_link(tmp_path: pathlib.Path, depth: int) ->
     above.mkdir(parents=True)
     (above / parts[depth - 1]).symlink_to(elsewhere)
     with pytest.raises(StageError, match="a link or a file"):
-        make_room.make(root, "/".join(parts))
+        make_folders.make(root, "/".join(parts))
     assert list(elsewhere.iterdir()) == []
 
 
@@ -139,7 +141,7 @@ def test_no_folder_is_made_through_a_link(tmp_path: pathlib.Path, depth: int) ->
 def test_no_folder_is_made_above_the_workspace(tmp_path: pathlib.Path, folder: str) -> None:
     (tmp_path / "workspace" / "runs").mkdir(parents=True)
     with pytest.raises(StageError, match="below the workspace"):
-        make_room.make(tmp_path / "workspace", folder)
+        make_folders.make(tmp_path / "workspace", folder)
 
 
 @attack(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modelrefresh_jobs import floats, tensors
+from modelrefresh_jobs.tensors import dtypes, safetensors_reader
 from tests.bench import checkpoints, measured, rivals, tables
 from tests.bench.checkpoints import Shape, Trio
 from tests.bench.measured import Cost
@@ -133,14 +133,14 @@ def _clear(steps: Sequence[Step], done: Step) -> None:
 
 def _inexact(trio: Trio, merged: pathlib.Path) -> float:
     base, instruct, trained, seen = (_bits(path) for path in (trio.base, trio.instruct, trio.trained, merged))
-    widen = functools.partial(floats.widen, form=floats.BF16)
-    exact = floats.narrow(widen(trained) + (widen(instruct) - widen(base)), floats.BF16)
+    widen = functools.partial(dtypes.widen, form=dtypes.BF16)
+    exact = dtypes.narrow(widen(trained) + (widen(instruct) - widen(base)), dtypes.BF16)
     return float(np.mean(exact != seen))
 
 
-def _bits(folder: pathlib.Path) -> floats.Bits:
-    with tensors.Reader() as reader:
-        tensor = tensors.open_folder(folder)[_PROBED]
+def _bits(folder: pathlib.Path) -> dtypes.Bits:
+    with safetensors_reader.Reader() as reader:
+        tensor = safetensors_reader.open_folder(folder)[_PROBED]
         return reader.bits(tensor, 0, tensor.count)
 
 

@@ -21,7 +21,7 @@ def processes(stage: Stage, *, owner: str) -> Iterator[tuple[int, str]]:
     for path in Path("/proc").glob("[0-9]*/environ"):
         asked = _asked(path)
         # What makes the stage's folders first is asked the same, and over in a moment.
-        is_room = "modelrefresh_jobs.make_room" in text(path.parent / "cmdline")
+        is_room = "modelrefresh_jobs.attempt.make_folders" in text(path.parent / "cmdline")
         if asked is not None and asked.stage is stage and asked.owner == owner and not is_room:
             yield int(path.parent.name), asked.run
 

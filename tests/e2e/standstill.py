@@ -18,7 +18,7 @@ from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.contract import artifacts
 from modelrefresh.contract.env import Stage
 from modelrefresh.plan import lifecycle
-from modelrefresh_jobs import outcome
+from modelrefresh_jobs.attempt import outcome
 from tests.e2e import attempts, objects, run
 from tests.e2e.place import Place
 

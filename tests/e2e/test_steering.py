@@ -12,7 +12,7 @@ import pytest
 
 from modelrefresh.api import names
 from modelrefresh.contract import artifacts
-from modelrefresh_jobs import sealed
+from modelrefresh_jobs.storage import sealed
 from tests.e2e import objects, run, training
 from tests.e2e.place import Document, Place
 from tests.e2e.training import Training

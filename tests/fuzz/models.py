@@ -10,26 +10,17 @@ import transformers
 
 from modelrefresh.contract import artifacts, env, result
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs import (
-    data_files,
-    documents,
-    extract,
-    folding,
-    intake,
-    merge,
-    outcome,
-    packing,
-    preflight,
-    prompts,
-    sealed,
-    suites,
-    survey,
-    trained,
-    training_checkpoints,
-    training_record,
-)  # fmt: skip
-from modelrefresh_jobs.failures import StageError
-from modelrefresh_jobs.tensors import Reader
+from modelrefresh_jobs import preflight
+from modelrefresh_jobs.attempt import outcome
+from modelrefresh_jobs.corpus import data_files, documents, packing, scan
+from modelrefresh_jobs.evaluation import suites
+from modelrefresh_jobs.models import model_folder, prompts
+from modelrefresh_jobs.process.errors import StageError
+from modelrefresh_jobs.stages import extract, merge
+from modelrefresh_jobs.storage import sealed
+from modelrefresh_jobs.tensors.safetensors_reader import Reader
+from modelrefresh_jobs.training import checkpointing, progress_file  # fmt: skip
+from modelrefresh_jobs.weights import lora_folding, trained_weights
 from tests.fuzz import corpus
 from tests.fuzz.targets import Target
 from tests.jobs import builders, corpora
@@ -54,7 +45,7 @@ def _data(root: pathlib.Path) -> list[Target]:
 
     def read(name: str) -> None:
         found = data_files.find(folder / name)
-        survey.take(documents.read(found.files, text_field="text"), today=corpora.TODAY)
+        scan.take(documents.read(found.files, text_field="text"), today=corpora.TODAY)
 
     def suite(name: str) -> None:
         request, refused = builders.request(root, env.Stage.EVALUATE), None
@@ -81,7 +72,7 @@ def _asked(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
     request = builders.request(root, env.Stage.PREPARE, prepare=asked)
 
     def ask(_name: str) -> None:
-        intake.refuse_code(folder)
+        model_folder.refuse_code(folder)
         prompts.load(folder).require_fit("suite facts", ["who?", "what is it\nin two lines"], max_new_tokens=8)
 
     small = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
@@ -102,7 +93,7 @@ def _weights(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
     shutil.copytree(pair.base, whole)
     builders.resharded(pair.base, sharded)
     shards = tuple(path.name for path in sorted(sharded.glob("*.safetensors"))[:2])
-    start, folder = intake.accept(pair.base), root / "adapter"
+    start, folder = model_folder.accept(pair.base), root / "adapter"
     settings = peft.LoraConfig(
         r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM", alpha_pattern={"q_proj": 4}
     )
@@ -115,10 +106,10 @@ def _weights(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
         shutil.rmtree(builders.workspace_of(root / "extracts").residual(made.digest))
 
     def fold(_name: str) -> None:
-        fitted = folding.accept(folder, start)
+        fitted = lora_folding.accept(folder, start)
         with Reader() as reader:
             for factors in fitted.folded.values():
-                folding.load(factors, reader)
+                lora_folding.load(factors, reader)
 
     index = (*shards, "model.safetensors.index.json", "config.json")
     return [
@@ -130,7 +121,11 @@ def _weights(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
             weight=2,
         ),
         Target(
-            name="shards and index", folder=sharded, files=index, use=lambda _: intake.fingerprint(sharded), weight=2
+            name="shards and index",
+            folder=sharded,
+            files=index,
+            use=lambda _: model_folder.fingerprint(sharded),
+            weight=2,
         ),
         Target(
             name="adapter",
@@ -143,7 +138,7 @@ def _weights(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
             name="training's model",
             folder=whole,
             files=("config.json", "model.safetensors"),
-            use=lambda _: trained.accept(whole, start),
+            use=lambda _: trained_weights.accept(whole, start),
         ),
     ]
 
@@ -198,20 +193,20 @@ def _left(root: pathlib.Path) -> list[Target]:
     request = builders.request(
         root, env.Stage.TRAIN, train=env.TrainInput(start="file:///b", method=env.Method.LORA, sequence_length=32)
     )
-    places = training_record.layout(request)
+    places = progress_file.layout(request)
     point = places.checkpoints / "checkpoint-5"
     point.mkdir(parents=True)
     (point / "trainer_state.json").write_text("{}")
-    training_checkpoints.seal(places.checkpoints, at=5, parents=_MADE_FROM)
-    training_record.write(places.position, builders.quiet(env.Stage.TRAIN), parents=_MADE_FROM)
+    checkpointing.seal(places.checkpoints, at=5, parents=_MADE_FROM)
+    progress_file.write(places.position, builders.quiet(env.Stage.TRAIN), parents=_MADE_FROM)
     ended = result.Result(stage=env.Stage.TRAIN, run="r1", attempt=1, exit_code=ExitCode.OK)
     outcome.record(request, ended)
     blocks = builders.workspace_of(root).stage("chat", "r1", env.Stage.PREPARE) / "blocks"
     arrays = tuple(sorted(path.name for path in blocks.iterdir() if path.suffix in (".npy", ".json")))
 
     def resume(_name: str) -> None:
-        training_record.read(places.position)
-        training_checkpoints.newest(places.checkpoints, parents=_MADE_FROM)
+        progress_file.read(places.position)
+        checkpointing.newest(places.checkpoints, parents=_MADE_FROM)
         outcome.earlier(request)
         json.dumps(request.attempt)
 

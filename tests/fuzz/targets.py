@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs import outcome
+from modelrefresh_jobs.attempt import outcome
 from tests.fuzz import mutations
 
 

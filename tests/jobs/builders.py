@@ -21,9 +21,9 @@ import transformers
 from transformers import LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
 from modelrefresh.contract import artifacts, env
-from modelrefresh_jobs import tensors
-from modelrefresh_jobs.progress import Progress
-from modelrefresh_jobs.tensors import Reader
+from modelrefresh_jobs.process.progress import Progress
+from modelrefresh_jobs.tensors import safetensors_reader
+from modelrefresh_jobs.tensors.safetensors_reader import Reader
 
 LLAMA = "LlamaForCausalLM"
 QWEN2 = "Qwen2ForCausalLM"
@@ -145,7 +145,7 @@ def resharded(source: pathlib.Path, target: pathlib.Path) -> pathlib.Path:
 def weights(folder: pathlib.Path) -> dict[str, bytes]:
     """All weights as bytes, whatever the sharding."""
     with Reader() as reader:
-        return {name: reader.raw(one, 0, one.count) for name, one in tensors.open_folder(folder).items()}
+        return {name: reader.raw(one, 0, one.count) for name, one in safetensors_reader.open_folder(folder).items()}
 
 
 def edit_json(path: pathlib.Path, **changes: object) -> None:

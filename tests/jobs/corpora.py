@@ -6,7 +6,7 @@ import pathlib
 import random
 
 from modelrefresh.contract import env
-from modelrefresh_jobs import prepare
+from modelrefresh_jobs.stages import prepare
 from tests.jobs import builders
 
 TODAY = datetime.date(2026, 11, 26)

@@ -10,8 +10,11 @@ import pytest
 import safetensors.torch
 
 from modelrefresh.contract import env, result
-from modelrefresh_jobs import evaluate, extract, prepare, prompts, sealed, suites
-from modelrefresh_jobs.failures import StageError
+from modelrefresh_jobs.evaluation import suites
+from modelrefresh_jobs.models import prompts
+from modelrefresh_jobs.process.errors import StageError
+from modelrefresh_jobs.stages import evaluate, extract, prepare
+from modelrefresh_jobs.storage import sealed
 from tests.jobs import builders, corpora
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")

@@ -12,7 +12,9 @@ import transformers
 from modelrefresh.contract import env, result
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh_jobs import __main__ as entry
-from modelrefresh_jobs import merge, progress, sealed
+from modelrefresh_jobs.process import progress
+from modelrefresh_jobs.stages import merge
+from modelrefresh_jobs.storage import sealed
 from tests.jobs import builders, corpora
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")

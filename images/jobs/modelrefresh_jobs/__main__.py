@@ -11,8 +11,11 @@ import sys
 
 from modelrefresh.contract import codec, env, result
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs import cli, door, log_lines, outcome, progress, sealed, signals, stages
-from modelrefresh_jobs.progress import Progress
+from modelrefresh_jobs.attempt import outcome, stage_module
+from modelrefresh_jobs.by_hand import cli
+from modelrefresh_jobs.process import guarded_files, log_lines, progress, signals
+from modelrefresh_jobs.process.progress import Progress
+from modelrefresh_jobs.storage import sealed
 
 LOG = logging.getLogger("modelrefresh.jobs")
 
@@ -51,7 +54,7 @@ def _misunderstood(stage: env.Stage, message: str, nonce: str | None) -> result.
 
 def attempt(request: env.StageInput, *, nonce: str | None = None) -> result.Result:
     """One attempt of one stage in a pod, from request to recorded result; never raises."""
-    with door.guarding(pathlib.Path(request.workspace)):
+    with guarded_files.guarding(pathlib.Path(request.workspace)):
         ended = _attempted(request)
     outcome.announce(ended, nonce=nonce)
     return ended
@@ -64,7 +67,7 @@ def _attempted(request: env.StageInput) -> result.Result:
         if ended is None:
             outcome.begin(request)
             progress.serve(position, port=env.PROGRESS_PORT)
-            ended = outcome.succeeded(request, stages.module(request.stage).run(request, position), position)
+            ended = outcome.succeeded(request, stage_module.module(request.stage).run(request, position), position)
             outcome.record(request, ended)
     except BaseException as error:  # noqa: BLE001 -- the boundary; log() keeps the traceback of our own faults
         failure = outcome.classify(error)
@@ -79,7 +82,7 @@ def _finished(request: env.StageInput) -> result.Result | None:
     found = None if request.stage is env.Stage.EVALUATE else outcome.earlier(request)
     if found is None:
         return None
-    folder = stages.module(request.stage).artifact(request, getattr(found, outcome.section(request.stage)))
+    folder = stage_module.module(request.stage).artifact(request, getattr(found, outcome.section(request.stage)))
     if folder is not None and not sealed.is_sealed(folder):
         LOG.warning("%s finished before, but %s is gone or incomplete; it runs again", request.stage, folder)
         return None

@@ -12,26 +12,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelrefresh.contract import artifacts, env
-from modelrefresh_jobs import (
-    combine,
-    donor,
-    extract,
-    failures,
-    first_sight,
-    intake,
-    libraries,
-    pair,
-    prompts,
-    sealed,
-    sources,
-    suites,
-    tokens,
-    trained,
-)
-from modelrefresh_jobs import tokenizer as tokenizers
-from modelrefresh_jobs.failures import StageError
-from modelrefresh_jobs.intake import Model
-from modelrefresh_jobs.suites import Item, Suite
+from modelrefresh_jobs.corpus import tokenization
+from modelrefresh_jobs.evaluation import suites
+from modelrefresh_jobs.evaluation.suites import Item, Suite
+from modelrefresh_jobs.models import first_load, instruct_assets, library_errors, model_folder, prompts
+from modelrefresh_jobs.models import tokenizer as tokenizers
+from modelrefresh_jobs.models.model_folder import Model
+from modelrefresh_jobs.process import errors
+from modelrefresh_jobs.process.errors import StageError
+from modelrefresh_jobs.stages import extract
+from modelrefresh_jobs.storage import sealed, sources
+from modelrefresh_jobs.weights import compatibility, merge_pass, trained_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +42,7 @@ def check(request: env.StageInput, wanted: env.PrepareInput) -> Ready:
     """
     loaded = suites.load_all(wanted.suites, request)
     items = suites.choose(loaded, wanted.max_items)
-    start = intake.accept(sources.resolve(wanted.base, request))
+    start = model_folder.accept(sources.resolve(wanted.base, request))
     _check_start(start, wanted)
     workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
     residual = None
@@ -116,17 +107,17 @@ def _check_start(start: Model, wanted: env.PrepareInput) -> None:
         )
     prompts.prove_generation(start.folder)
     _check_vocabulary(start, settings.vocab_size)
-    with libraries.reading(f"{start.folder}/config.json", expected="a model that can be built and trained"):
+    with library_errors.reading(f"{start.folder}/config.json", expected="a model that can be built and trained"):
         built = _built(settings)
         _check_tensors(start, built)
         if wanted.train and wanted.train.method is env.Method.LORA:
-            from modelrefresh_jobs import lora
+            from modelrefresh_jobs.training import lora
 
             lora.attach(built, wanted.train)
 
 
 def _check_vocabulary(start: Model, size: int) -> None:
-    first_sight.prove(start.folder, lambda: list(tokens.Tokens(start.folder).encode(prompts.HARD_PROBES)))
+    first_load.prove(start.folder, lambda: list(tokenization.Tokens(start.folder).encode(prompts.HARD_PROBES)))
     loaded = tokenizers.load(start.folder)
     special = {token for token, added in loaded.added_tokens_decoder.items() if added.special}
     used = (set(loaded.get_vocab().values()) - special) | {loaded.eos_token_id, loaded.bos_token_id} - {None}
@@ -147,30 +138,30 @@ def _check_tensors(start: Model, built: Any) -> None:  # noqa: ANN401 -- transfo
     # A loader fills what is missing with random numbers and passes over what is too much.
     shapes = {name: tuple(value.shape) for name, value in built.state_dict().items()}
     if start.tied:
-        shapes.pop(intake.HEAD, None)
+        shapes.pop(model_folder.HEAD, None)
     stored = {name: tuple(tensor.shape) for name, tensor in start.tensors.items()}
     if names := sorted(name for name in {*shapes, *stored} if shapes.get(name) != stored.get(name)):
-        first = failures.few(f"{name}: stored {stored.get(name)}, config {shapes.get(name)}" for name in names)
+        first = errors.few(f"{name}: stored {stored.get(name)}, config {shapes.get(name)}" for name in names)
         message = f"{start.folder}: {len(names)} tensors are not those that its config.json asks for: {first}"
         raise StageError("ModelUnreadable", f"{message}; copy the whole checkpoint of one release")
 
 
 def _candidate(residual: pathlib.Path, start: Model, wanted: env.PrepareInput) -> prompts.Manners:
     """How the model that merge will write is going to be asked."""
-    _verify(residual, below=(f"{donor.FOLDER}/", extract.CARD))
-    card, instruct = extract.read_card(residual), donor.read_configuration(residual)
-    pair.check_served(start, instruct, residual)
-    parts = combine.Parts(
+    _verify(residual, below=(f"{instruct_assets.FOLDER}/", extract.CARD))
+    card, instruct = extract.read_card(residual), instruct_assets.read_configuration(residual)
+    compatibility.check_served(start, instruct, residual)
+    parts = merge_pass.Parts(
         start=start,
-        trained=trained.Full(model=start),
+        trained=trained_weights.Full(model=start),
         residual=extract.open_shards(residual),
         scale=None,
         other="",
         formats=card.formats(start, direct=wanted.base_fingerprint == card.instruct_fingerprint),
     )
-    combine.check(parts, residual)
-    prompts.prove(residual / donor.FOLDER, instruct)
-    return prompts.load(residual / donor.FOLDER, instruct)
+    merge_pass.check(parts, residual)
+    prompts.prove(residual / instruct_assets.FOLDER, instruct)
+    return prompts.load(residual / instruct_assets.FOLDER, instruct)
 
 
 def _verify(residual: pathlib.Path, *, below: tuple[str, ...]) -> None:

@@ -117,7 +117,7 @@ def _room(start: StartStage, profile: ProfileSpec, place: Place) -> dict[str, An
         "name": ROOM,
         "image": profile.image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["python", "-m", "modelrefresh_jobs.make_room"],
+        "command": ["python", "-m", "modelrefresh_jobs.attempt.make_folders"],
         "args": [start.request.workspace, *_writable(start.request)],
         "env": _environment(start, place),
         "resources": _ROOM_RESOURCES,

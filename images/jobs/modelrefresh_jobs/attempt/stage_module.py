@@ -1,0 +1,25 @@
+"""Which module does which stage, and what each of them offers."""
+
+import importlib
+import pathlib
+from typing import Protocol, cast
+
+from modelrefresh.contract import env
+from modelrefresh_jobs.attempt.outcome import Summary
+from modelrefresh_jobs.process.progress import Progress
+
+
+class StageModule(Protocol):
+    """What every stage's module offers."""
+
+    def run(self, request: env.StageInput, progress: Progress) -> Summary:
+        """Do the stage's work."""
+
+    def artifact(self, request: env.StageInput, summary: Summary) -> pathlib.Path | None:
+        """Sealed folder that a finished stage leaves; None where the result is all."""
+
+
+def module(stage: env.Stage) -> StageModule:
+    """The module of a stage; imported here, because some take seconds."""
+    name = "import_" if stage is env.Stage.IMPORT else stage.value
+    return cast("StageModule", importlib.import_module(f"modelrefresh_jobs.stages.{name}"))

@@ -1,0 +1,189 @@
+"""The stages by hand, for people without a cluster: `modelrefresh-jobs merge --base ... --out ...`.
+
+Every stage takes the fields of its request as flags. extract, import and merge write one folder;
+prepare, train and evaluate work in a workspace folder. Nothing is remembered: the same command
+does its work again. Knows commands, no work; the flags of a record are `flags`' matter.
+"""
+
+import argparse
+import dataclasses
+import pathlib
+import shutil
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from modelrefresh.contract import codec, env, limits
+from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh_jobs.attempt import outcome, stage_module
+from modelrefresh_jobs.by_hand import console, flags
+from modelrefresh_jobs.process import progress, release
+from modelrefresh_jobs.process.errors import StageError
+
+COMMANDS: Mapping[env.Stage, tuple[type, str]] = {
+    env.Stage.EXTRACT: (env.ExtractInput, "cut the instruction residual of a base and its instruct model"),
+    env.Stage.PREPARE: (env.PrepareInput, "filter, tokenise and pack the new text"),
+    env.Stage.TRAIN: (env.TrainInput, "continue the base's pretraining on what prepare packed"),
+    env.Stage.MERGE: (env.MergeInput, "add the residual to the trained model or adapter"),
+    env.Stage.EVALUATE: (env.EvaluateInput, "ask candidate and incumbent the same questions"),
+    env.Stage.IMPORT: (env.ImportInput, "copy an instruct model as a sealed version"),
+}
+"""What each command's request is, and what it does."""
+_WRITERS = frozenset({env.Stage.EXTRACT, env.Stage.MERGE, env.Stage.IMPORT})
+"""Stages that by hand write one folder, wherever it is wanted."""
+_ALSO = {"start": "base", "trained": "cpt"}
+_PORTS = limits.Range(least=1, most=65_535)
+_ORDER = """\
+In this order, each on what the one before wrote:
+
+  modelrefresh-jobs extract --base base --instruct instruct --out residual
+  modelrefresh-jobs prepare --base base --data news.jsonl
+  modelrefresh-jobs train --base base
+  modelrefresh-jobs merge --base base --trained workspace/runs/by-hand/by-hand/train/model --residual residual --out new
+  modelrefresh-jobs evaluate --candidate new --incumbent instruct --suites facts=question-answering=facts.jsonl
+
+A PLACE is a path, file:///PATH, or hf://ORG/NAME@COMMIT. Ctrl-C leaves; train saves a checkpoint first and goes
+on from it with the same command; a second Ctrl-C leaves at once. docs/by-hand.md shows all of it.
+
+exit codes:
+"""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Trained:
+    """What a merge by hand takes beside its request; in a pod it is where the run's own train stage left it."""
+
+    trained: env.Uri
+    """What training wrote: a complete checkpoint or a PEFT adapter."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Refuses as the stages do, and takes no shortened flags, which a new flag could change."""
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 -- argparse's own
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        raise StageError("InputInvalid", f"{message.removeprefix('argument ')} (see {self.prog} --help)")
+
+
+def main(words: Sequence[str]) -> int:
+    """Run one stage from flags; the return value is the process's exit code."""
+    try:
+        given = parser().parse_args(words)
+        asked = request(given)
+    except StageError as error:
+        failure = outcome.classify(error)
+        outcome.log(failure, error)
+        document = {"exit_code": int(failure.exit_code), "reason": failure.reason, "message": failure.message}
+        out, code = console.take(), failure.exit_code
+    else:
+        out = console.take()
+        code, document = _run(asked, given)
+    as_json = "--json" in words
+    if as_json or code is ExitCode.OK:
+        console.write(out, document, as_json=as_json)
+    return code
+
+
+def request(given: argparse.Namespace) -> env.StageInput:
+    """The request that the flags ask for.
+
+    Raises:
+        StageError: InputInvalid, for flags that do not go together.
+    """
+    stage = env.Stage(given.stage)
+    kind, _ = COMMANDS[stage]
+    values = flags.read(kind, given)
+    if stage is env.Stage.PREPARE:
+        values["replay_percent"] = _replay_percent(values["replay"], values["replay_percent"])
+    names = [suite.name for suite in values.get("suites", ())]
+    if len(set(names)) < len(names):
+        raise StageError("InputInvalid", f"--suites: the names {', '.join(names)} must differ")
+    head = env.StageInput(stage=stage, owner=given.owner, run=given.run, workspace=str(given.workspace))
+    sections: dict[str, Any] = {outcome.section(stage): kind(**values)}
+    return dataclasses.replace(head, **sections)
+
+
+def _run(asked: env.StageInput, given: argparse.Namespace) -> tuple[ExitCode, dict[str, Any]]:
+    position = progress.Progress(stage=asked.stage.value)
+    try:
+        if given.port:
+            progress.serve(position, host="127.0.0.1", port=given.port)
+        summary, folder = _work(asked, given, position)
+    except BaseException as error:  # noqa: BLE001 -- the boundary; log() keeps the traceback of our own faults
+        failure = outcome.classify(error)
+        outcome.log(failure, error)
+        return failure.exit_code, codec.to_document(outcome.failed(asked, failure, position))
+    document = codec.to_document(outcome.succeeded(asked, summary, position) if given.json else summary)
+    return ExitCode.OK, document | ({"folder": str(folder)} if folder else {})
+
+
+def _replay_percent(replay: str | None, percent: int | None) -> int:
+    if replay is None and percent is not None:
+        raise StageError("InputInvalid", f"--replay-percent: {percent} percent of what? Give --replay too")
+    return 0 if replay is None else int(percent or limits.REPLAY_PERCENT.default or 0)
+
+
+def _work(
+    asked: env.StageInput, given: argparse.Namespace, position: progress.Progress
+) -> tuple[outcome.Summary, pathlib.Path | None]:
+    if asked.stage in _WRITERS:
+        from modelrefresh_jobs.by_hand import to_folder
+
+        trained = getattr(given, "trained", None)
+        return to_folder.write(asked, given.out, position, trained=trained), given.out
+    module = stage_module.module(asked.stage)
+    outcome.begin(asked)
+    if asked.stage is env.Stage.PREPARE:
+        from modelrefresh_jobs.stages import prepare
+
+        # Blocks are made quickly, and old ones would be trained on if this attempt fails unseen.
+        shutil.rmtree(prepare.blocks(asked), ignore_errors=True)
+    summary = module.run(asked, position)
+    return summary, module.artifact(asked, summary)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands with their flags; faults are StageErrors."""
+    codes = flags.docstrings(ExitCode)
+    table = "".join(f"  {code.value:<3} {codes[code.name]}\n" for code in ExitCode)
+    whole = _Parser(prog="modelrefresh-jobs", description="Stages of a model refresh, by hand.", epilog=_ORDER + table)
+    whole.add_argument("--version", action="version", version=f"modelrefresh {release.version()}")
+    commands = whole.add_subparsers(dest="stage", required=True, metavar="STAGE", parser_class=_Parser)
+    for stage, (kind, text) in COMMANDS.items():
+        one = commands.add_parser(stage.value, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        flags.add(one, kind, also=_ALSO)
+        if stage is env.Stage.PREPARE:
+            one.set_defaults(replay_percent=None)  # the default counts where there is replay
+        if stage is env.Stage.MERGE:
+            flags.add(one, _Trained, also=_ALSO)
+        if stage in _WRITERS:
+            one.add_argument("--out", type=flags.folder, required=True, metavar="FOLDER", help="must not exist")
+        _common(one, works_in_workspace=stage not in _WRITERS)
+    return whole
+
+
+def _common(parser: argparse.ArgumentParser, *, works_in_workspace: bool) -> None:
+    use = "scratch of the stages, and downloads of hf:// places" if works_in_workspace else "downloads of hf:// places"
+    parser.add_argument(
+        "--workspace",
+        type=flags.folder,
+        default="workspace",
+        metavar="FOLDER",
+        help=f"{use} (default workspace)",
+    )
+    parser.set_defaults(owner="by-hand", run="by-hand")
+    if works_in_workspace:
+        parser.add_argument(
+            "--owner", type=flags.name, metavar="WORD", help="first part of the scratch path (default by-hand)"
+        )
+        parser.add_argument(
+            "--run",
+            type=flags.name,
+            metavar="WORD",
+            help="second part; train takes the blocks of its own run (default by-hand)",
+        )
+    parser.add_argument("--json", action="store_true", help="write the result as JSON, also that of a failure")
+    parser.add_argument(
+        "--port", type=flags.whole(_PORTS), metavar="N", help="tell the progress on this port of 127.0.0.1"
+    )

@@ -1,0 +1,51 @@
+"""extract, import and merge by hand: the same work as in a pod, written as one folder of any name.
+
+Knows which parts each of them takes and where they come from; the work is the stages' own.
+"""
+
+import pathlib
+
+from modelrefresh.contract import artifacts, codec, env, result
+from modelrefresh_jobs.models import model_folder
+from modelrefresh_jobs.process.errors import StageError
+from modelrefresh_jobs.process.progress import Progress
+from modelrefresh_jobs.stages import extract, import_, merge
+from modelrefresh_jobs.storage import sealed, sources
+
+Summary = result.ExtractSummary | result.ImportSummary | result.MergeSummary
+
+
+def write(request: env.StageInput, out: pathlib.Path, progress: Progress, *, trained: str | None) -> Summary:
+    """Do the stage's work into this folder; `trained` is what a merge adds the residual to.
+
+    Raises:
+        StageError: the folder exists, or what the stage itself raises.
+    """
+    if out.exists():
+        raise StageError("InputInvalid", f"--out: {out} exists already; name a folder that does not")
+    section = request.extract or request.import_ or request.merge
+    parents = {name: str(value) for name, value in codec.to_document(section).items()}
+    kind = extract.KIND if request.extract else merge.KIND
+    with sealed.draft(out.parent, kind=kind, label=out.name, parents=parents) as made:
+        if asked := request.extract:
+            base, instruct = (
+                model_folder.accept(sources.resolve(uri, request)) for uri in (asked.base, asked.instruct)
+            )
+            return extract.store(base, instruct, made, progress=progress, target=out)
+        if request.import_:
+            stock = model_folder.accept(sources.resolve(request.import_.instruct, request))
+            return import_.store(stock, made, progress=progress, target=out)
+        return merge.store(_ingredients(request, str(trained)), made, progress=progress, target=out)
+
+
+def _ingredients(request: env.StageInput, trained: str) -> merge.Ingredients:
+    asked = request.merge
+    assert asked is not None  # noqa: S101 -- the one section that is left
+    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
+    return merge.Ingredients(
+        start=sources.resolve(asked.start, request),
+        trained=sources.resolve(trained, request),
+        residual=sources.stored(asked.residual, request, below=workspace.residual, reason="ResidualIncompatible"),
+        strategy=asked.strategy,
+        scale=asked.scale,
+    )

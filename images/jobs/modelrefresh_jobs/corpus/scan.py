@@ -1,0 +1,111 @@
+"""The first reading of a data source: is it readable, what is in it, has it changed?
+
+Reads everything once without a tokenizer, so that damaged data and unchanged data cost
+seconds. The fingerprint covers the distinct documents in any order and the settings that
+shape the blocks. Decides which documents are worth keeping by length and exact equality, and
+in which order they are worth learning; near duplicates are found later, among those.
+"""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from modelrefresh.contract import env
+from modelrefresh_jobs.corpus import dates, deduplication, documents
+
+MIN_BYTES = 20
+"""Shorter texts teach nothing but their own end token. Bytes, since seven Chinese characters say much in 21."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What one source holds."""
+
+    documents: int
+    dropped: dict[str, int]
+    lengths: Mapping[bytes, int]
+    """Characters of each distinct document, by its digest."""
+    dates: Mapping[bytes, int]
+    """Seconds since 1970 of those that have a plausible date."""
+    unusable_dates: int
+    """Documents whose date cannot be read, or lies after the day of intake."""
+
+
+@dataclass(slots=True)
+class Sieve:
+    """Lets each text through once; counts the others by reason."""
+
+    dropped: dict[str, int] = field(default_factory=dict)
+    lengths: dict[bytes, int] = field(default_factory=dict)
+
+    def sort(self, text: str) -> tuple[bytes | None, str | None]:
+        """The text's digest, if it is long enough to have one, and why it is dropped, if it is."""
+        length = len(text.strip().encode())
+        digest = deduplication.digest(text) if length >= MIN_BYTES else None
+        reason = None
+        if digest is None:
+            reason = "too_short" if length else "empty"
+        elif digest in self.lengths:
+            reason = "duplicate"
+        else:
+            self.lengths[digest] = len(text)
+        if reason:
+            self.dropped[reason] = self.dropped.get(reason, 0) + 1
+        return digest, reason
+
+
+def take(source: Iterable[documents.Document], *, today: dt.date) -> Survey:
+    """Read a source to its end; dates after `today` are not believed."""
+    sieve, count, unusable = Sieve(), 0, 0
+    when: dict[bytes, int] = {}
+    for document in source:
+        count += 1
+        digest, _ = sieve.sort(document.text)
+        if document.date is None or not dates.is_plausible(document.date, today=today):
+            unusable += document.claims_date
+        elif digest:
+            # A text that comes twice is as new as its newest record, whatever the order of files.
+            when[digest] = max(dates.seconds(document.date), when.get(digest, dates.seconds(document.date)))
+    return Survey(documents=count, dropped=sieve.dropped, lengths=sieve.lengths, dates=when, unusable_dates=unusable)
+
+
+def distinct(source: Iterable[documents.Document]) -> Iterator[tuple[bytes, str]]:
+    """The texts that `take` counts as kept with their digests, in reading order."""
+    sieve = Sieve()
+    for item in source:
+        digest, reason = sieve.sort(item.text)
+        if digest and reason is None:
+            yield digest, item.text
+
+
+def order(source: Survey, *, sampling: env.Sampling, seed: int) -> list[bytes]:
+    """Digests in the order in which they are worth learning, whatever the order of files.
+
+    Drawn by seed; with `Newest` the newest first, equal dates drawn, and those without a date at the end.
+    """
+    key = seed.to_bytes(8, "big")
+    drawn = sorted(source.lengths, key=lambda digest: hashlib.blake2b(digest, key=key, digest_size=8).digest())
+    if sampling is env.Sampling.NEWEST:
+        drawn.sort(key=lambda digest: -source.dates[digest] if digest in source.dates else float("inf"))
+    return drawn
+
+
+def fingerprint(request: env.PrepareInput, fresh: Survey, replay: Survey | None) -> str:
+    """Identity of the data and of the settings that shape the blocks."""
+    settings = [
+        request.base,
+        request.sequence_length,
+        request.max_tokens,
+        request.replay_percent if replay else 0,
+        request.seed,
+    ]
+    if request.sampling is not env.Sampling.NEWEST:
+        settings.append(request.sampling)
+    content = hashlib.sha256(json.dumps(settings).encode())
+    for survey in (fresh, replay):
+        content.update(b"|")
+        for digest in sorted(survey.lengths if survey else ()):
+            content.update(digest)
+    return content.hexdigest()

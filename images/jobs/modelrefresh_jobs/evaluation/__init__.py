@@ -1,0 +1,1 @@
+"""Questions, the models' replies, and what they are worth."""

@@ -1,0 +1,159 @@
+"""lm-evaluation-harness, behind one file: a model folder and questions in, replies out.
+
+The engine is `HFLM.generate_until`: it orders, batches and pads. Three of its steps are
+replaced: generation stops at the model's own stop tokens (all of them, in generation_config)
+and never at strings that look like one, each reply says whether such a token ended it, and
+what does not fit is an error instead of cut. Greedy. Knows nothing of suites and scores.
+"""
+
+import logging
+import os
+import pathlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from modelrefresh_jobs.models import library_errors, model_config, model_folder, prompts, thinking
+from modelrefresh_jobs.process.progress import Progress
+
+LOG = logging.getLogger("modelrefresh.jobs")
+_BATCH = 64
+_BATCHES_PER_CALL = 4
+_STOPPED, _CUT = "\ue000", "\ue001"
+"""Last character of what the engine returns: whether a stop token ended the reply. Taken off before anyone sees it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """One answer."""
+
+    text: str
+    stopped: bool
+    """Whether the model ended it itself, within the limit."""
+    thoughts: str = ""
+    """What a model that thinks wrote before; never measured."""
+
+
+class Chat:
+    """One model, ready to answer."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self._manners = prompts.load(folder)
+        self._lm = _load(self._manners)
+
+    def answer(self, questions: Sequence[str], *, max_new_tokens: int, progress: Progress) -> list[Reply]:
+        """Greedy replies in the order of the questions; `progress` moves on by their number.
+
+        Raises:
+            StageError: EvaluationUnreadable or InvalidSpec, when a question does not fit beside its answer.
+        """
+        self._manners.require_fit("the questions", questions, max_new_tokens=max_new_tokens)
+        rendered = [self._manners.render(question) for question in questions]
+        replies: list[Reply] = []
+        size = _BATCH * _BATCHES_PER_CALL
+        for start in range(0, len(rendered), size):
+            chunk = self._generate(rendered[start : start + size], max_new_tokens)
+            replies += [_reply(*pair) for pair in zip(rendered[start : start + size], chunk, strict=True)]
+            progress.report(progress.done + len(chunk), progress.total, unit="answers")
+        return replies
+
+    def _generate(self, rendered: list[str], max_new_tokens: int) -> list[str]:
+        import torch
+        from lm_eval.api.instance import Instance
+
+        settings = {"until": [], "max_gen_toks": max_new_tokens, "do_sample": False}
+        requests = [
+            Instance(request_type="generate_until", doc={}, arguments=(prompt, settings), idx=index)
+            for index, prompt in enumerate(rendered)
+        ]
+        while True:
+            try:
+                return list(self._lm.generate_until(requests, disable_tqdm=True))
+            except torch.OutOfMemoryError:
+                if self._lm.batch_size_per_gpu == 1:
+                    raise
+                self._lm.batch_size_per_gpu //= 2
+                torch.cuda.empty_cache()
+                LOG.warning("evaluate: memory did not suffice, batches of %d from now on", self._lm.batch_size_per_gpu)
+
+
+def _reply(prompt: str, said: str) -> Reply:
+    thoughts, answer = thinking.divide(prompt, said[:-1])
+    return Reply(text=answer, stopped=said[-1] == _STOPPED, thoughts=thoughts)
+
+
+def _load(manners: prompts.Manners) -> Any:  # noqa: ANN401 -- lm-eval is untyped
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # It warns, once a model, of a model that it did not load itself.
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    import torch
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    config = model_config.load(manners.folder, model_folder.accept(manners.folder).config)
+    gpu = torch.cuda.is_available()
+    with library_errors.reading(f"{manners.folder}: cannot be loaded", expected="a checkpoint that transformers loads"):
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            manners.folder,
+            config=config,
+            dtype="auto" if gpu else torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+        )
+    # `generate` fills what a request leaves open from here: of the model's own settings only the stop tokens count.
+    model.generation_config = _greedy(manners)
+    return _engine(model.to("cuda" if gpu else "cpu").eval(), manners)
+
+
+def _engine(model: Any, manners: prompts.Manners) -> Any:  # noqa: ANN401 -- lm-eval is untyped
+    import torch
+    from lm_eval.models.huggingface import HFLM
+
+    class Engine(HFLM):  # type: ignore[misc]
+        """HFLM that stops where the model says so, and cuts nothing."""
+
+        def _model_generate(self, context: Any, max_length: int, stop: list[str], **settings: Any) -> Any:  # noqa: ANN401, ARG002
+            with torch.inference_mode():
+                return self.model.generate(
+                    input_ids=context,
+                    attention_mask=settings["attention_mask"],
+                    max_length=max_length,
+                    generation_config=self.model.generation_config,
+                )
+
+        def tok_batch_encode(self, strings: list[str], *_: Any, left_truncate_len: int, **_settings: Any) -> Any:  # noqa: ANN401
+            encoded = super().tok_batch_encode(strings)
+            if encoded[0].size(1) > left_truncate_len:
+                raise RuntimeError(f"{manners.folder}: lm-eval counts more tokens than its questions were said to have")
+            return encoded
+
+        def tok_decode(self, tokens: Any, skip_special_tokens: bool = True) -> str:  # noqa: ANN401, FBT001, FBT002
+            if not isinstance(tokens, list):
+                # The stop token as text, at which lm-eval would cut: a reply may spell it with ordinary tokens.
+                return ""
+            end = next((index for index, token in enumerate(tokens) if token in manners.stops), None)
+            return str(super().tok_decode(tokens[:end], skip_special_tokens)) + (_CUT if end is None else _STOPPED)
+
+    return Engine(
+        pretrained=model,
+        tokenizer=manners.tokenizer,
+        backend="causal",
+        batch_size=_BATCH,
+        max_length=manners.context,
+        add_bos_token=False,
+    )
+
+
+def _greedy(manners: prompts.Manners) -> Any:  # noqa: ANN401 -- transformers is untyped here
+    import transformers
+
+    return transformers.GenerationConfig(
+        do_sample=False,
+        num_beams=1,
+        eos_token_id=sorted(manners.stops),
+        pad_token_id=manners.padding,
+        use_cache=True,
+    )

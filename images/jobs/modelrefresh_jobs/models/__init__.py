@@ -1,0 +1,1 @@
+"""A model's folder beside its weights: which one is accepted, its configuration, tokenizer and chat template."""

@@ -1,0 +1,77 @@
+"""What the instruct model gives beside weights: tokenizer, chat template, stop tokens, licence.
+
+A merged model has the weights' shapes of its base and the manners of its instruct model. Without
+the latter's stop tokens it would never end an answer. Which files these are is `model_files`'
+rule, what config.json says `model_config`'s.
+"""
+
+import json
+import logging
+import pathlib
+import shutil
+from collections.abc import Mapping
+
+from modelrefresh_jobs.models import model_config, model_folder, prompts
+from modelrefresh_jobs.process import guarded_files
+from modelrefresh_jobs.storage import model_files
+
+LOG = logging.getLogger("modelrefresh.jobs")
+
+FOLDER = "donor"
+
+
+def copy(instruct: pathlib.Path, target: pathlib.Path) -> None:
+    """Copy everything but configuration and weights, byte for byte."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in model_files.manners(instruct):
+        (target / name).parent.mkdir(exist_ok=True)
+        _copy(instruct / name, target / name)
+    copy_licences(instruct, target)
+
+
+def copy_licences(model: pathlib.Path, target: pathlib.Path) -> None:
+    """Licences travel with the weights; files already there stay."""
+    for path in model_files.licences(model):
+        if not (target / path.name).exists():
+            _copy(path, target / path.name)
+
+
+def _copy(source: pathlib.Path, target: pathlib.Path) -> None:
+    with guarded_files.opened(source) as reading, target.open("wb") as writing:
+        shutil.copyfileobj(reading, writing)
+
+
+def check(instruct: pathlib.Path) -> None:
+    """Try an instruct model's files on one user message; without a chat template only warn, evaluation refuses it.
+
+    Raises:
+        StageError: ModelUnreadable.
+    """
+    if has_template(instruct):
+        prompts.prove(instruct)
+    else:
+        LOG.warning("%s has no chat template; servers and evaluation will not know how to ask it", instruct)
+
+
+def has_template(folder: pathlib.Path) -> bool:
+    """Whether a model brings a chat template."""
+    settings = folder / "tokenizer_config.json"
+    inside = settings.is_file() and bool(model_folder.read_json(settings).get("chat_template"))
+    beside = ("chat_template.jinja", "chat_template.json", model_files.TEMPLATES)
+    return inside or any((folder / name).exists() for name in beside)
+
+
+def write_configuration(target: pathlib.Path, document: Mapping[str, object]) -> None:
+    """Write config.json so that equal content gives equal bytes."""
+    (target / model_files.CONFIG).write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
+
+
+def read_configuration(folder: pathlib.Path) -> dict[str, object]:
+    """The instruct model's config.json as kept among donor files.
+
+    Raises:
+        StageError: ModelUnreadable, missing or with arithmetic that cannot be told.
+    """
+    config = model_folder.read_json(folder / FOLDER / model_files.CONFIG)
+    model_config.check(folder / FOLDER, config)
+    return config

@@ -1,0 +1,250 @@
+"""What each key of config.json is for; every key that is known stands in exactly one table.
+
+Arithmetic keys say what the weights compute: models that are put together must agree in them.
+Serving keys are what callers see; together with the cosmetic ones, which no stage heeds, they
+are the instruct model's. A key that nobody knows might be arithmetic. Knows no weights.
+"""
+
+import itertools
+import logging
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from modelrefresh_jobs.models import library_errors
+from modelrefresh_jobs.process import errors
+from modelrefresh_jobs.process.errors import StageError
+
+LOG = logging.getLogger("modelrefresh.jobs")
+
+MODEL_TYPES = {
+    "LlamaForCausalLM": "llama",
+    "MistralForCausalLM": "mistral",
+    "Qwen2ForCausalLM": "qwen2",
+    "Qwen3ForCausalLM": "qwen3",
+}
+"""transformers builds what `model_type` says, servers what `architectures` says."""
+_SHAPE = ("hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers", "vocab_size")
+_PLAIN = {
+    "attention_bias": False,
+    "hidden_act": "silu",
+    "is_encoder_decoder": False,
+    "mlp_bias": False,
+    "per_layer_config": None,
+    "pruned_heads": None,
+    "rms_norm_eps": 1e-6,
+    "tie_word_embeddings": False,
+}
+"""Arithmetic keys that mean what they say, with what an absent key means to transformers."""
+_ATTENTION = ("layer_types", "max_window_layers", "sliding_window", "use_sliding_window")
+_ROPE = ("original_max_position_embeddings", "partial_rotary_factor", "rope_parameters", "rope_scaling", "rope_theta")
+ARITHMETIC = frozenset({*_SHAPE, *_PLAIN, *_ATTENTION, *_ROPE, "head_dim", "model_type", "num_key_value_heads"})
+SERVING = frozenset(
+    {
+        *("bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id", "decoder_start_token_id"),
+        *("max_position_embeddings", "max_seq_length", "max_sequence_length", "model_max_length", "seq_length"),
+    }
+)
+FORMATS = frozenset({"dtype", "torch_dtype"})
+"""Of the weights, which are told by themselves."""
+_GENERATION = (
+    *("assistant_confidence_threshold", "assistant_lookbehind", "bad_words_ids", "begin_suppress_tokens"),
+    *("diversity_penalty", "do_sample", "early_stopping", "encoder_no_repeat_ngram_size"),
+    *("encoder_repetition_penalty", "epsilon_cutoff", "eta_cutoff", "exponential_decay_length_penalty"),
+    *("forced_bos_token_id", "forced_eos_token_id", "length_penalty", "max_length", "min_length"),
+    *("no_repeat_ngram_size", "num_assistant_tokens", "num_assistant_tokens_schedule", "num_beam_groups", "num_beams"),
+    *("num_return_sequences", "output_scores", "remove_invalid_values", "repetition_penalty"),
+    *("return_dict_in_generate", "suppress_tokens", "target_lookbehind", "temperature", "top_k", "top_p", "typical_p"),
+)
+_OF_OTHER_TASKS = (
+    *("add_cross_attention", "cross_attention_hidden_size", "finetuning_task", "id2label", "is_decoder", "label2id"),
+    *("num_labels", "prefix", "problem_type", "task_specific_params", "tie_encoder_decoder", "tokenizer_class"),
+)
+_OF_THE_PROGRAM = (
+    *("_attn_implementation", "_attn_implementation_autoset", "_commit_hash", "_name_or_path", "attention_dropout"),
+    *("attn_implementation", "chunk_size_feed_forward", "experts_implementation", "initializer_range", "name_or_path"),
+    *("output_attentions", "output_hidden_states", "pretraining_tp", "return_dict", "tf_legacy_loss", "torchscript"),
+    *("transformers_version", "unsloth_fixed", "unsloth_version", "use_bfloat16", "use_cache"),
+)
+_OF_OTHER_PROGRAMS = (
+    *("_flash_attn_2_enabled", "embd_pdrop", "hidden_dropout", "is_llama_config", "neftune_noise_alpha", "resid_pdrop"),
+    *("residual_dropout", "tokenizer_model_max_length", "tokenizer_padding_side", "transformers.js_config"),
+    "use_flash_attn",
+)
+"""No class of transformers that we take reads them."""
+COSMETIC = frozenset({*_GENERATION, *_OF_OTHER_TASKS, *_OF_THE_PROGRAM, *_OF_OTHER_PROGRAMS})
+ELSEWHERE = frozenset({"architectures", "auto_map", "quantization_config", "transformers_weights"})
+"""Intake has its own rule for each."""
+_CHOOSES = frozenset(
+    {
+        *("_attn_implementation", "_attn_implementation_autoset", "_commit_hash", "_name_or_path"),
+        *("attn_implementation", "experts_implementation", "name_or_path"),
+    }
+)
+"""They tell a loader which kernels to take, or where the model once came from."""
+KNOWN = ARITHMETIC | SERVING | FORMATS | COSMETIC | ELSEWHERE
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "llama": {"vocab_size": 32000, "intermediate_size": 11008},
+    "mistral": {"vocab_size": 32000, "intermediate_size": 14336, "num_key_value_heads": 8},
+    "qwen2": {"vocab_size": 151936, "intermediate_size": 22016, "num_key_value_heads": 32},
+    "qwen3": {"vocab_size": 151936, "intermediate_size": 22016, "num_key_value_heads": 32, "head_dim": 128},
+}
+_ALL_DEFAULTS = {"hidden_size": 4096, "num_attention_heads": 32, "num_hidden_layers": 32}
+_FIRST = {"mistral": 0, "qwen2": 28, "qwen3": 28}
+"""Layer from which on a family has windows."""
+_SWITCHED = frozenset({"qwen2", "qwen3"})
+"""Families whose window is off unless the file says otherwise."""
+_WINDOW = 4096
+
+
+def check(folder: pathlib.Path, config: Mapping[str, Any]) -> None:
+    """Refuse a config.json whose arithmetic cannot be told.
+
+    Raises:
+        StageError: the key and what it holds.
+    """
+    named = config.get("architectures")
+    expected = MODEL_TYPES.get(str(named[0])) if isinstance(named, list) and named else None
+    fault = None if config.get("model_type") == expected else f"model_type is {errors.shown(config.get('model_type'))}"
+    try:
+        arithmetic(config)
+    except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
+        fault, expected = str(error), "what transformers writes there"
+    if fault:
+        raise StageError("ModelUnreadable", f"{folder / 'config.json'}: {fault}, expected {expected}; correct the file")
+
+
+def arithmetic(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What the weights compute, in one spelling, with what transformers takes for absent keys.
+
+    Raises:
+        ValueError: a size that is none.
+    """
+    family = str(config.get("model_type"))
+    told = _ALL_DEFAULTS | dict(_DEFAULTS.get(family, {})) | dict(config)
+    found: dict[str, Any] = {key: _size(told, key) for key in _SHAPE}
+    found |= {key: _plain(config, key, default) for key, default in _PLAIN.items()}
+    heads = found["num_attention_heads"]
+    found["head_dim"] = _size(told, "head_dim") if told.get("head_dim") else found["hidden_size"] // heads
+    shared = told.get("num_key_value_heads") is not None
+    found["num_key_value_heads"] = _size(told, "num_key_value_heads") if shared else heads
+    found["sliding_window"] = _windows(family, config, found["num_hidden_layers"])
+    return found | {"model_type": family, "rope": rope(config)}
+
+
+def rope(config: Mapping[str, Any]) -> tuple[object, ...]:
+    """The rotary embedding in one form; transformers 5 spells it otherwise than 4 did."""
+    nested = config.get("rope_scaling") or config.get("rope_parameters") or {}
+    rest = dict(nested) if isinstance(nested, dict) else {}
+    theta = rest.pop("rope_theta", None) or config.get("rope_theta") or 10000.0
+    kind = rest.pop("rope_type", None) or rest.get("type") or "default"
+    rest.pop("type", None)
+    share = rest.pop("partial_rotary_factor", None) or config.get("partial_rotary_factor")
+    if share not in (None, 1):
+        rest["partial_rotary_factor"] = share
+    longest = config.get("max_position_embeddings")
+    if kind in ("llama3", "yarn", "longrope"):
+        above = config.get("original_max_position_embeddings")
+        rest["original_max_position_embeddings"] = above or rest.get("original_max_position_embeddings") or longest
+    if kind in ("dynamic", "longrope") or (kind != "default" and "factor" not in rest):
+        rest["max_position_embeddings"] = longest  # such frequencies follow it, so here it is arithmetic
+    return (float(str(theta)), kind, tuple(sorted(rest.items())))
+
+
+def differences(
+    left: Mapping[str, Any], right: Mapping[str, Any], left_role: str, right_role: str, *, unknown: bool = False
+) -> list[str]:
+    """Arithmetic in which two models differ, with `unknown` also keys in no table, with both values."""
+    ours, theirs = arithmetic(left), arithmetic(right)
+    faults = [_said(key, ours[key], theirs[key], left_role, right_role) for key in ours if ours[key] != theirs[key]]
+    if unknown:
+        for key in unknown_differences(left, right):
+            said = _said(key, left.get(key), right.get(key), left_role, right_role)
+            faults.append(f"{said} (a key that this version does not know)")
+    return faults
+
+
+def unknown_differences(left: Mapping[str, Any], right: Mapping[str, Any]) -> list[str]:
+    """Keys in no table in which two models differ; a switch that is off may be left out."""
+    return [key for key in sorted({*left, *right} - KNOWN) if (left.get(key) or None) != (right.get(key) or None)]
+
+
+def announce(base: Mapping[str, Any], instruct: Mapping[str, Any], folder: pathlib.Path) -> None:
+    """Log what is taken from the instruct model although the base has it otherwise, and keys in no table."""
+    for key in sorted(SERVING & {*base, *instruct}):
+        if base.get(key) != instruct.get(key):
+            said = _said(key, base.get(key), instruct.get(key), "base", "instruct")
+            LOG.info("%s; refreshed models have the instruct model's", said)
+    if strange := sorted(key for key in {*base, *instruct} - KNOWN if base.get(key) or instruct.get(key)):
+        LOG.warning(
+            "%s: keys that this version does not know: %s",
+            folder / "config.json",
+            errors.few(strange, separator=", "),
+        )
+
+
+def served(instruct: Mapping[str, Any], *, dtype: str) -> dict[str, Any]:
+    """The config.json of a refreshed model: the instruct model's, since base and instruct agree in arithmetic."""
+    spelling = "torch_dtype" if "torch_dtype" in instruct else "dtype"  # transformers 4 and 5
+    return {key: value for key, value in written(instruct).items() if key not in FORMATS} | {
+        spelling: dtype,
+        "use_cache": True,
+    }
+
+
+def written(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a config.json goes into a version: what the tables know, and nothing that chooses a program.
+
+    What is judged is then what is served, whatever a server would make of a key that we do not know.
+    """
+    return {key: value for key, value in config.items() if key in KNOWN - _CHOOSES - (ELSEWHERE - {"architectures"})}
+
+
+def load(folder: pathlib.Path, config: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- the library's are untyped
+    """The library's configuration of an accepted model, without what its file may switch on beside the arithmetic.
+
+    Raises:
+        StageError: transformers refuses a value.
+    """
+    import transformers
+
+    # A key that nobody knows becomes an attribute, and some attributes make transformers fetch code.
+    heeded = {key: value for key, value in config.items() if key in KNOWN - COSMETIC - ELSEWHERE}
+    what = f"{folder / 'config.json'}: transformers refuses it"
+    with library_errors.reading(what, expected="what transformers writes there"):
+        return transformers.AutoConfig.for_model(**heeded)
+
+
+def _size(told: Mapping[str, Any], key: str) -> int:
+    value = told.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{key} is {errors.shown(value)}" if key in told else f"{key} is missing")
+    return value
+
+
+def _plain(config: Mapping[str, Any], key: str, default: object) -> object:
+    value = config.get(key)
+    if value is None or value == {}:
+        return default
+    kind = type(default)
+    if default is not None and type(value) is not kind and not (kind is float and type(value) is int):
+        raise ValueError(f"{key} is {errors.shown(value)}")
+    return value
+
+
+def _windows(family: str, config: Mapping[str, Any], layers: int) -> object:
+    """The attention window: of all layers, or runs of (number of layers, window)."""
+    window = config.get("sliding_window", _WINDOW if family in _FIRST else None)
+    first, kinds = _FIRST.get(family, layers), config.get("layer_types")
+    if family in _SWITCHED:
+        window = window if config.get("use_sliding_window") else None
+        first = config.get("max_window_layers", first)
+    sliding = [number >= first for number in range(layers)]
+    if kinds is not None:
+        sliding = [kind == "sliding_attention" for kind in kinds]
+    runs = [(len(list(run)), window if slides else None) for slides, run in itertools.groupby(sliding)]
+    return runs[0][1] if len(runs) == 1 or window is None else tuple(runs)
+
+
+def _said(key: str, ours: object, theirs: object, left_role: str, right_role: str) -> str:
+    return f"{key}: {left_role} {errors.shown(ours)}, {right_role} {errors.shown(theirs)}"

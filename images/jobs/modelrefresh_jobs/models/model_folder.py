@@ -1,0 +1,184 @@
+"""Which model folders are accepted, and how a model is told from another.
+
+Safetensors of known architectures in a plain floating point format; nothing that loads code.
+A fingerprint names the weights whatever their sharding. Does not compare models (`pair`).
+"""
+
+import hashlib
+import json
+import logging
+import pathlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from modelrefresh_jobs.models import model_config
+from modelrefresh_jobs.process import errors, guarded_files
+from modelrefresh_jobs.process.errors import StageError
+from modelrefresh_jobs.storage import model_files
+from modelrefresh_jobs.tensors import dtypes, safetensors_reader
+from modelrefresh_jobs.tensors.dtypes import Format
+from modelrefresh_jobs.tensors.safetensors_reader import Reader, Tensor
+
+LOG = logging.getLogger("modelrefresh.jobs")
+
+ARCHITECTURES = frozenset(model_config.MODEL_TYPES)
+EMBEDDING = "model.embed_tokens.weight"
+HEAD = "lm_head.weight"
+_DERIVED = "rotary_emb.inv_freq"
+"""Stored by old exporters although it follows from config.json; loaders compute it anew."""
+_CODE_KEYS = frozenset({"auto_map", "trust_remote_code", "custom_generate", "custom_pipelines", "use_kernels"})
+_KERNELS = ("implementation", "implementation_internal", "kernel", "kernels", "kernel_config")
+"""Ends of keys that choose a kernel; transformers fetches one that is named as ORG/NAME (CVE-2026-4372)."""
+_CONFIGS = "*config.json"
+_JSON_LIMIT = 256 << 20
+"""Bytes; the largest tokenizers have some 40 MiB."""
+_LEFT_BY_TRAINERS = frozenset({"zero_to_fp32.py"})
+"""DeepSpeed copies it into every checkpoint; no configuration names it and no loader reads it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """An accepted model folder."""
+
+    folder: pathlib.Path
+    architecture: str
+    tied: bool
+    """The head is the embedding; then no head is stored."""
+    config: Mapping[str, object]
+    tensors: Mapping[str, Tensor]
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return sum(tensor.count for tensor in self.tensors.values())
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Formats of its tensors."""
+        return tuple(sorted({tensor.dtype for tensor in self.tensors.values()}))
+
+
+def accept(folder: pathlib.Path) -> Model:
+    """Look at a model folder and everything in it that could do harm.
+
+    Raises:
+        StageError: it loads code, is quantised, of an unknown architecture or not whole.
+    """
+    refuse_code(folder)
+    config = read_json(folder / "config.json")
+    if config.get("quantization_config"):
+        seen = errors.shown(config["quantization_config"])
+        raise StageError("ModelUnreadable", f"{folder}: quantised ({seen}); expected the bf16, fp16 or fp32 original")
+    architectures = config.get("architectures")
+    name = architectures[0] if isinstance(architectures, list) and len(architectures) == 1 else None
+    if not isinstance(name, str) or name not in ARCHITECTURES:
+        message = f"{folder}: architecture {errors.shown(architectures)}; supported are {sorted(ARCHITECTURES)}"
+        raise StageError("ModelUnreadable", message)
+    model_config.check(folder, config)
+    tied = config.get("tie_word_embeddings", False) is True
+    found = model_files.weights(folder)
+    model_files.refuse_other(folder, found, config)
+    stored = {name: one for name, one in safetensors_reader.open_weights(found).items() if not name.endswith(_DERIVED)}
+    if odd := sorted(f"{one.name} ({one.dtype})" for one in stored.values() if one.dtype not in dtypes.FORMATS):
+        said = f"expected {sorted(dtypes.FORMATS)} weights, saw {errors.few(odd, separator=', ')}"
+        raise StageError("ModelUnreadable", f"{folder}: {said}")
+    if tied and HEAD in stored:
+        _drop_copied_head(folder, stored)
+    return Model(folder=folder, architecture=str(name), tied=tied, config=config, tensors=stored)
+
+
+def refuse_code(folder: pathlib.Path) -> None:
+    """Refuse a folder whose files could make a loader run code.
+
+    Raises:
+        StageError: Python files, or keys that name code in one of the configurations.
+    """
+    scripts = (path for path in folder.rglob("*.py") if path.name not in _LEFT_BY_TRAINERS)
+    found = sorted(str(path.relative_to(folder)) for path in scripts)
+    for path in sorted(folder.glob(_CONFIGS)):
+        found += [f"{path.name}: {key}" for key in sorted(set(_code_keys(read_json(path))))]
+    if found:
+        message = f"{folder}: would load code: {errors.few(found, separator=', ')}"
+        raise StageError("ModelUnreadable", f"{message}; use a model that transformers supports itself")
+
+
+def read_json(path: pathlib.Path) -> dict[str, object]:
+    """A JSON object from a model folder.
+
+    Raises:
+        StageError: missing, not JSON or not an object.
+    """
+    try:
+        document = json.loads(guarded_files.read(path, limit=_JSON_LIMIT).decode())
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        there = sorted(entry.name for entry in path.parent.iterdir()) if path.parent.is_dir() else ["no folder"]
+        names = errors.few(there, separator=", ") or "nothing"
+        message = f"{path}: missing; the folder holds {names}, expected a Hugging Face checkpoint"
+        raise StageError("ModelUnreadable", message) from None
+    except (ValueError, RecursionError) as error:
+        place = f": {error.msg} at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+        raise StageError("ModelUnreadable", f"{path}: not JSON ({type(error).__name__}{place})") from error
+    if not isinstance(document, dict):
+        raise StageError("ModelUnreadable", f"{path}: expected an object, saw {type(document).__name__}")
+    return document
+
+
+def fingerprint(folder: pathlib.Path) -> str:
+    """Name the weights: sha256 over sorted (name, dtype, shape, sha256 of the bytes).
+
+    Equal for equal weights in any sharding. Never remembered: sizes and times of files can be made to fit.
+    """
+    model = accept(folder)
+    return combine({name: _hash(model, tensor) for name, tensor in model.tensors.items()}, model)
+
+
+def combine(hashes: Mapping[str, str], model: Model, formats: Mapping[str, Format] | None = None) -> str:
+    """The fingerprint from the hashes of all tensors, for a pass that reads them anyway.
+
+    With `formats` it is that of another model with this one's names and shapes.
+    """
+    known = formats or {name: tensor.form for name, tensor in model.tensors.items()}
+    lines = [
+        f"{name} {known[name].name} {list(model.tensors[name].shape)} {hashes[name]}\n"
+        for name in sorted(model.tensors)
+    ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _hash(model: Model, tensor: Tensor) -> str:
+    LOG.debug("hashing %s of %s", tensor.name, model.folder)
+    digest = hashlib.sha256()
+    with Reader() as reader:
+        for start, stop in safetensors_reader.slices(tensor):
+            digest.update(reader.raw(tensor, start, stop))
+    return digest.hexdigest()
+
+
+def _names_code(value: object) -> bool:
+    if isinstance(value, dict | list):
+        return any(map(_names_code, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, str) and ("/" in value or ":" in value)
+
+
+def _drop_copied_head(folder: pathlib.Path, stored: dict[str, Tensor]) -> None:
+    head, embedding = stored.pop(HEAD), stored.get(EMBEDDING)
+    with Reader() as reader:
+        if (
+            embedding is not None
+            and (head.dtype, head.shape) == (embedding.dtype, embedding.shape)
+            and all(reader.raw(head, *span) == reader.raw(embedding, *span) for span in safetensors_reader.slices(head))
+        ):
+            return
+    message = f"{folder}: config.json ties head and embedding, but {HEAD} differs from {EMBEDDING}; correct the config"
+    raise StageError("ModelUnreadable", message)
+
+
+def _code_keys(document: object) -> Iterator[str]:
+    if isinstance(document, dict):
+        for key, value in document.items():
+            if (key in _CODE_KEYS and value not in (False, None)) or (key.endswith(_KERNELS) and _names_code(value)):
+                yield key
+            yield from _code_keys(value)
+    elif isinstance(document, list):
+        for value in document:
+            yield from _code_keys(value)

@@ -1,0 +1,138 @@
+"""The evaluate stage: candidate and incumbent answer the same items.
+
+All suites are read and both models' folders looked at before a model is loaded; one model is
+in memory at a time; a model that is both candidate and incumbent answers once. Every item's
+question, replies and figures stay in the stage's folder as `records/SUITE.jsonl`. Measures
+only: the verdict is the operator's.
+"""
+
+import json
+import logging
+import pathlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from modelrefresh.contract import artifacts, env, result
+from modelrefresh_jobs import preflight
+from modelrefresh_jobs.evaluation import generation, metrics, paired_difference, suites
+from modelrefresh_jobs.models import prompts
+from modelrefresh_jobs.process.progress import Progress
+from modelrefresh_jobs.storage import sealed
+
+LOG = logging.getLogger("modelrefresh.jobs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answers:
+    """What one model said to one suite, with the figures of each reply."""
+
+    replies: Sequence[generation.Reply]
+    figures: Sequence[Mapping[str, float]]
+
+
+def artifact(request: env.StageInput, _summary: result.EvaluateSummary) -> pathlib.Path | None:
+    """The sealed per-item records."""
+    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
+    return workspace.stage(request.owner, request.run, env.Stage.EVALUATE) / "records"
+
+
+def run(request: env.StageInput, progress: Progress) -> result.EvaluateSummary:
+    """Evaluate.
+
+    Raises:
+        StageError: EvaluationUnreadable, ModelUnreadable or InvalidSpec.
+    """
+    wanted = request.evaluate
+    assert wanted is not None  # noqa: S101 -- env.parse() guarantees the section of the stage
+    chosen = suites.load_all(wanted.suites, request)
+    items = suites.choose(chosen, wanted.max_items)
+    asked = [digest for digest in (wanted.candidate, wanted.incumbent) if digest]
+    models = {digest: preflight.version(request, digest, deep=True) for digest in asked}
+    for folder in models.values():
+        preflight.check_answers(prompts.load(folder), items, max_new_tokens=wanted.max_new_tokens)
+    progress.report(0, len(models) * sum(map(len, items.values())), unit="answers")
+    answers: dict[str, dict[str, _Answers]] = {}
+    for digest, folder in models.items():
+        chat = generation.Chat(folder)
+        answers[digest] = {
+            name: _ask(chat, suite.task, items[name], limit=wanted.max_new_tokens, progress=progress)
+            for name, suite in chosen.items()
+        }
+        del chat
+    _warn_of_cuts(wanted, answers, progress)
+    summary = result.EvaluateSummary(
+        candidate=wanted.candidate,
+        incumbent=wanted.incumbent,
+        scores=tuple(
+            _score(name, metric, wanted, answers)
+            for name, suite in chosen.items()
+            for metric in metrics.metrics(suite.task)
+        ),
+    )
+    _keep(request, summary, items, answers)
+    return summary
+
+
+def _ask(
+    chat: generation.Chat, task: env.Task, items: Sequence[suites.Item], *, limit: int, progress: Progress
+) -> _Answers:
+    replies = chat.answer([item.question for item in items], max_new_tokens=limit, progress=progress)
+    pairs = zip(items, replies, strict=True)
+    return _Answers(replies=replies, figures=[metrics.score(task, item, reply) for item, reply in pairs])
+
+
+def _warn_of_cuts(wanted: env.EvaluateInput, answers: Mapping[str, Mapping[str, _Answers]], progress: Progress) -> None:
+    for role, digest in (("candidate", wanted.candidate), ("incumbent", wanted.incumbent)):
+        for suite, said in (answers[digest] if digest else {}).items():
+            cut = [reply for reply in said.replies if not reply.stopped]
+            if 2 * len(cut) > len(said.replies):
+                lost = sum(not reply.text.strip() for reply in cut)
+                progress.warn(
+                    f"suite {suite}: {len(cut)} of {len(said.replies)} replies of the {role} did not end within "
+                    f"maxNewTokens ({wanted.max_new_tokens}), {lost} of them before any answer; what came after is not "
+                    "measured: raise it, or look at the records and at the model's stop tokens"
+                )
+
+
+def _score(
+    suite: str, metric: str, wanted: env.EvaluateInput, answers: Mapping[str, Mapping[str, _Answers]]
+) -> result.Score:
+    candidate = [figures[metric] for figures in answers[wanted.candidate][suite].figures]
+    if wanted.incumbent is None:
+        return paired_difference.compare(suite, metric, candidate, None)
+    return paired_difference.compare(
+        suite, metric, candidate, [figures[metric] for figures in answers[wanted.incumbent][suite].figures]
+    )
+
+
+def _keep(
+    request: env.StageInput,
+    summary: result.EvaluateSummary,
+    items: Mapping[str, Sequence[suites.Item]],
+    answers: Mapping[str, Mapping[str, _Answers]],
+) -> None:
+    target = artifact(request, summary)
+    assert target is not None  # noqa: S101 -- evaluate always leaves records
+    with sealed.draft(target.parent, kind="records", label="records", attempt=request.attempt) as made:
+        for suite, asked in items.items():
+            with (made.path / f"{suite}.jsonl").open("w", encoding="utf-8") as file:
+                for index, item in enumerate(asked):
+                    file.write(json.dumps(_record(summary, suite, (index, item), answers), ensure_ascii=False) + "\n")
+        sealed.seal(made, target=target)
+
+
+def _record(
+    summary: result.EvaluateSummary,
+    suite: str,
+    place: tuple[int, suites.Item],
+    answers: Mapping[str, Mapping[str, _Answers]],
+) -> dict[str, object]:
+    index, item = place
+    record: dict[str, object] = {"id": item.id, "question": item.question, "answer": item.answer}
+    for role, digest in (("candidate", summary.candidate), ("incumbent", summary.incumbent)):
+        if digest:
+            said = answers[digest][suite]
+            reply = said.replies[index]
+            thoughts = {"thoughts": reply.thoughts} if reply.thoughts else {}
+            record[role] = {"reply": reply.text, **thoughts, "stopped": reply.stopped, **said.figures[index]}
+    return record

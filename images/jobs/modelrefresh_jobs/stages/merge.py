@@ -1,0 +1,171 @@
+"""Stage `merge`: add the residual to the trained weights and seal the candidate.
+
+Finds the parts (start, trained checkpoint or adapter, residual), refuses any that do not belong
+together, and writes `versions/<digest>/`. With strategy Direct the trained instruct model is
+itself the candidate. The pass over the weights is `combine`'s.
+"""
+
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from modelrefresh.contract import artifacts, codec, env, result
+from modelrefresh_jobs.models import instruct_assets, model_config, model_folder
+from modelrefresh_jobs.models.model_folder import Model
+from modelrefresh_jobs.process import release
+from modelrefresh_jobs.process.errors import StageError
+from modelrefresh_jobs.process.progress import Progress
+from modelrefresh_jobs.stages import extract
+from modelrefresh_jobs.storage import sealed, sources
+from modelrefresh_jobs.tensors import dtypes, safetensors_writer
+from modelrefresh_jobs.tensors.safetensors_writer import Shard
+from modelrefresh_jobs.weights import compatibility, lineage, merge_pass, trained_weights
+from modelrefresh_jobs.weights.merge_pass import Parts
+
+KIND = "version"
+TRAINED = "model"
+"""Sealed folder that `train` leaves in its stage's folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Lineage of a version, beside its weights."""
+
+    start: str
+    start_fingerprint: str
+    trained: str
+    """Digest of the trained folder, or its path where it was not sealed."""
+    residual: str
+    """Digest of the residual, which also gave tokenizer and stop tokens."""
+    instruct_fingerprint: str
+    strategy: str
+    scale: float | None
+    """None with Direct, which adds nothing."""
+    formats: str
+    """Formats of start and trained weights, of the sums, and of what was written."""
+    tool: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ingredients:
+    """What goes into one merge, as folders."""
+
+    start: pathlib.Path
+    trained: pathlib.Path
+    residual: pathlib.Path
+    strategy: env.Strategy = env.Strategy.RESIDUAL
+    scale: float = 1.0
+
+
+def run(request: env.StageInput, progress: Progress) -> result.MergeSummary:
+    """Merge what this run has trained."""
+    asked = request.merge
+    assert asked is not None  # noqa: S101 -- env.parse guarantees it
+    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
+    ingredients = Ingredients(
+        start=sources.resolve(asked.start, request),
+        trained=workspace.stage(request.owner, request.run, env.Stage.TRAIN) / TRAINED,
+        residual=workspace.residual(asked.residual),
+        strategy=asked.strategy,
+        scale=asked.scale,
+    )
+    try:
+        manifest = sealed.verify(ingredients.trained, deep=True)
+    except sealed.BrokenSealError as error:
+        raise StageError("ModelUnreadable", f"trained weights: {error}; run the train stage again") from error
+    parents = {"start": asked.start, "residual": asked.residual, "trained": manifest.digest}
+    label, parent = f"{request.owner}.{request.run}.merge", workspace.version("any").parent
+    with sealed.draft(parent, kind=KIND, label=label, attempt=request.attempt, parents=parents) as made:
+        return store(ingredients, made, progress=progress)
+
+
+def artifact(request: env.StageInput, summary: result.MergeSummary) -> pathlib.Path:
+    """The candidate."""
+    return artifacts.Workspace(root=pathlib.Path(request.workspace)).version(summary.digest)
+
+
+def store(
+    ingredients: Ingredients, made: sealed.Draft, *, progress: Progress, target: pathlib.Path | None = None
+) -> result.MergeSummary:
+    """Write and seal the candidate, as `target` or under its digest."""
+    start = model_folder.accept(ingredients.start)
+    card = extract.read_card(ingredients.residual)
+    direct = ingredients.strategy is env.Strategy.DIRECT
+    known = _check_start(ingredients, card)
+    compatibility.check_served(start, instruct_assets.read_configuration(ingredients.residual), ingredients.residual)
+    other = card.base_fingerprint if direct else card.instruct_fingerprint
+    proven = lineage.check_start(ingredients.trained, expected=known, other=other, direct=direct)
+    parts = Parts(
+        start=start,
+        trained=trained_weights.accept(ingredients.trained, start),
+        residual=extract.open_shards(ingredients.residual),
+        scale=None if direct else ingredients.scale,
+        other=other,
+        formats=card.formats(start, direct=direct),
+    )
+    merge_pass.check(parts, ingredients.residual)
+    gauges, layout = merge_pass.write(parts, made, progress=progress)
+    lineage.check_drift(gauges, ingredients.trained, scale=parts.scale, proven=proven, progress=progress)
+    _write_manners(ingredients, start, layout, made.path)
+    provenance = Provenance(
+        start=made.parents.get("start", str(ingredients.start)),
+        start_fingerprint=known,
+        trained=made.parents.get("trained", str(ingredients.trained)),
+        residual=sealed.read(ingredients.residual).digest,
+        instruct_fingerprint=card.instruct_fingerprint,
+        strategy=ingredients.strategy.value,
+        scale=parts.scale,
+        formats=f"{'+'.join(start.formats)} and {'+'.join(parts.trained.formats)}, F64, {'+'.join(_weights(layout))}",
+        tool=f"modelrefresh {release.version()}",
+    )
+    text = json.dumps(codec.to_document(provenance), indent=1, sort_keys=True)
+    (made.path / artifacts.PROVENANCE).write_text(text + "\n")
+    return result.MergeSummary(
+        digest=sealed.seal(made, target=target).digest,
+        parameters=start.parameters,
+        bytes=safetensors_writer.total(layout),
+        drift=gauges.relative_drift,
+        residual_norm=gauges.relative_residual,
+        # A residual leads from base to instruct; with Direct instruct is the start.
+        alignment=-gauges.alignment if direct else gauges.alignment,
+    )
+
+
+def _check_start(ingredients: Ingredients, card: extract.Card) -> str:
+    known = model_folder.fingerprint(ingredients.start)
+    direct = ingredients.strategy is env.Strategy.DIRECT
+    expected = card.instruct_fingerprint if direct else card.base_fingerprint
+    if known != expected:
+        role = "instruct model" if direct else "base"
+        raise StageError(
+            "BaseMismatch",
+            f"{ingredients.start} has fingerprint {known}, but residual {ingredients.residual.name} was cut from "
+            f"{role} {expected}; compare spec.base.uri of the refresh with base and instruct of the residual",
+        )
+    return known
+
+
+def _write_manners(ingredients: Ingredients, start: Model, layout: Sequence[Shard], target: pathlib.Path) -> None:
+    instruct_assets.copy(ingredients.residual / instruct_assets.FOLDER, target)
+    instruct_assets.copy_licences(start.folder, target)
+    instruct = instruct_assets.read_configuration(ingredients.residual)
+    instruct_assets.write_configuration(target, model_config.served(instruct, dtype=_dtype(instruct, layout)))
+
+
+def _dtype(instruct: Mapping[str, object], layout: Sequence[Shard]) -> str:
+    # What loaders compute in is the instruct model's word; where it gives none, the format of most weights.
+    said = str(instruct.get("dtype") or instruct.get("torch_dtype"))
+    if said in {form.torch_name for form in dtypes.FORMATS.values()}:
+        return said
+    weights = _weights(layout)
+    return dtypes.FORMATS[max(weights, key=weights.__getitem__)].torch_name
+
+
+def _weights(layout: Sequence[Shard]) -> dict[str, int]:
+    """Number of weights by format."""
+    written = [tensor for shard in layout for tensor in shard.tensors]
+    return {
+        dtype: sum(one.size // one.width for one in written if one.dtype == dtype)
+        for dtype in sorted({one.dtype for one in written})
+    }

@@ -1,0 +1,264 @@
+"""The prepare stage: documents in, packed token blocks out.
+
+Order: prove what later stages need, survey the data (damaged or unchanged data ends here), then
+tokenise and pack: new text up to the token budget, the newest first or drawn by seed, and replay
+drawn by seed. Every figure it gives is of what is in the blocks. Equal input gives equal blocks.
+Knows nothing of training.
+"""
+
+import collections
+import datetime as dt
+import logging
+import pathlib
+import shutil
+from dataclasses import dataclass, replace
+
+from modelrefresh.contract import artifacts, env, result
+from modelrefresh_jobs import advice, preflight
+from modelrefresh_jobs.corpus import (
+    contamination,
+    data_files,
+    dates,
+    deduplication,
+    documents,
+    packing,
+    scan,
+    selection,
+    tokenization,
+)
+from modelrefresh_jobs.models import model_folder
+from modelrefresh_jobs.process import errors
+from modelrefresh_jobs.process.progress import Progress
+from modelrefresh_jobs.storage import sealed, sources
+
+LOG = logging.getLogger("modelrefresh.jobs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """A source after its first reading."""
+
+    found: data_files.Found
+    seen: scan.Survey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """One packing pass."""
+
+    request: env.StageInput
+    wanted: env.PrepareInput
+    progress: Progress
+    fresh: _Reading
+    replay: _Reading | None
+    overlap: contamination.Overlap
+    vocabulary: tokenization.Tokens
+
+    @property
+    def replay_share(self) -> float:
+        """Share of replay in the blocks, 0-1."""
+        return self.wanted.replay_percent / 100 if self.replay else 0.0
+
+    def source(self, reading: _Reading, order: list[bytes]) -> selection.Source:
+        """A source's documents, to be chosen from in this order."""
+        return selection.Source(
+            files=reading.found.files, text_field=self.wanted.text_field, seen=reading.seen, order=order
+        )
+
+
+def blocks(request: env.StageInput) -> pathlib.Path:
+    """Where this run's packed blocks are."""
+    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
+    return workspace.stage(request.owner, request.run, env.Stage.PREPARE) / "blocks"
+
+
+def artifact(request: env.StageInput, summary: result.PrepareSummary) -> pathlib.Path | None:
+    """The sealed blocks; unchanged data leaves none."""
+    return None if summary.unchanged else blocks(request)
+
+
+def run(request: env.StageInput, progress: Progress, *, today: dt.date | None = None) -> result.PrepareSummary:
+    """Prepare one run's data; documents dated after `today`, by default the day it is in UTC, count as undated.
+
+    Raises:
+        StageError: DataUnreadable, NoData, BaseMismatch, or what `preflight` says.
+    """
+    wanted = request.prepare
+    assert wanted is not None  # noqa: S101 -- env.parse() guarantees the section of the stage
+    today = today or dt.datetime.now(dt.UTC).date()
+    ready = preflight.check(request, wanted)
+    _check_base(request, wanted)
+    questions = {name: [item.text for item in suite.items] for name, suite in ready.suites.items()}
+    fresh = _read(wanted.data, request, today)
+    if not fresh.seen.lengths:
+        raise _no_data(wanted, fresh)
+    replay = _read(wanted.replay, request, today) if wanted.replay else None
+    fingerprint = scan.fingerprint(wanted, fresh.seen, replay.seen if replay else None)
+    summary = result.PrepareSummary(
+        fingerprint=fingerprint,
+        unchanged=fingerprint == wanted.unchanged_fingerprint,
+        documents=fresh.seen.documents,
+        kept=len(fresh.seen.lengths),
+        dropped=fresh.seen.dropped,
+        tokens=0,
+        replay_tokens=0,
+        blocks=0,
+        unusable_dates=fresh.seen.unusable_dates,
+        ignored_files=len(fresh.found.ignored),
+        ignored_examples=fresh.found.examples(),
+    )
+    if summary.unchanged:
+        LOG.info("prepare: the data has not changed since fingerprint %s", fingerprint)
+        return summary
+    for uri, reading in ((wanted.data, fresh), (wanted.replay, replay)):
+        if reading and reading.found.ignored:
+            progress.warn(f"{uri}: {len(reading.found.ignored)} files are not read: {reading.found.examples()}")
+    for text in advice.given(wanted, parameters=ready.start.parameters):
+        progress.warn(text)
+    preflight.check_bytes(ready)
+    work = _Work(
+        request=request,
+        wanted=wanted,
+        progress=progress,
+        fresh=fresh,
+        replay=replay,
+        overlap=contamination.Overlap(questions),
+        vocabulary=tokenization.Tokens(sources.resolve(wanted.base, request)),
+    )
+    return _pack(work, summary)
+
+
+def _read(uri: str, request: env.StageInput, today: dt.date) -> _Reading:
+    assert request.prepare is not None  # noqa: S101 -- see run
+    found = data_files.find(sources.resolve(uri, request, reason="DataUnreadable"))
+    records = documents.read(found.files, text_field=request.prepare.text_field)
+    return _Reading(found=found, seen=scan.take(records, today=today))
+
+
+def _check_base(request: env.StageInput, wanted: env.PrepareInput) -> None:
+    """Refuse a base that the residual was not cut from, before anything is trained on it."""
+    if wanted.base_fingerprint is None:
+        return
+    saw = model_folder.fingerprint(sources.resolve(wanted.base, request))
+    if saw != wanted.base_fingerprint:
+        message = (
+            f"{wanted.base}: its weights have the fingerprint {saw}, the residual was cut from "
+            f"{wanted.base_fingerprint}. Training must start from the base of the InstructionResidual: compare "
+            "spec.base.uri of both objects, or make a new InstructionResidual if the files were replaced."
+        )
+        raise errors.StageError("BaseMismatch", message)
+
+
+def _no_data(wanted: env.PrepareInput, fresh: _Reading) -> errors.StageError:
+    ignored = f", {len(fresh.found.ignored)} files not read ({fresh.found.examples()})" if fresh.found.ignored else ""
+    dropped = ", ".join(f"{reason} {count}" for reason, count in sorted(fresh.seen.dropped.items()))
+    return errors.StageError(
+        "NoData",
+        f"{wanted.data}: {fresh.seen.documents} documents read, none kept ({dropped or 'none dropped'}){ignored}. "
+        f"Expected {', '.join(data_files.KINDS)} files with texts of at least {scan.MIN_BYTES} bytes.",
+    )
+
+
+def _pack(work: _Work, summary: result.PrepareSummary) -> result.PrepareSummary:
+    target = blocks(work.request)
+    parents = {"base": work.wanted.base, "data": work.wanted.data, "fingerprint": summary.fingerprint}
+    with sealed.draft(
+        target.parent, kind="blocks", label="blocks", attempt=work.request.attempt, parents=parents
+    ) as made:
+        chosen, fresh = _fresh(work, made.path / "fresh")
+        replay = _replay(work, made.path / "replay", chosen.tokens)
+        count, replay_tokens = packing.mix(made.path, fresh, replay), _tokens(replay)
+        if not count:
+            raise _nothing_to_predict(work.wanted)
+        for name in ("fresh", "replay"):
+            shutil.rmtree(made.path / name)
+        sealed.seal(made, target=target)
+    late = chosen.dropped | {"over_budget": summary.kept - len(chosen.places) - sum(chosen.dropped.values())}
+    dropped = collections.Counter(summary.dropped) + collections.Counter(late)
+    return replace(
+        summary,
+        kept=len(chosen.places),
+        cut=chosen.cut,
+        dropped=dict(dropped),
+        tokens=_tokens(fresh) + replay_tokens,
+        replay_tokens=replay_tokens,
+        blocks=count,
+        newest=None if chosen.newest is None else dates.text(chosen.newest),
+        overlap=work.overlap.shares(),
+    )
+
+
+def _fresh(work: _Work, folder: pathlib.Path) -> tuple[selection.Chosen, packing.Blocks]:
+    """New text: in order of worth, none of it twice, up to its share of the budget."""
+    budget = int(work.wanted.max_tokens * (1 - work.replay_share))
+    order = scan.order(work.fresh.seen, sampling=work.wanted.sampling, seed=work.wanted.seed)
+    chosen, packed = _packed(work, folder, work.source(work.fresh, order), budget, deduplication.NearDuplicates())
+    if not chosen.places:
+        message = f"{work.wanted.data}: no document fits into {budget} tokens; raise spec.training.maxTokens"
+        raise errors.StageError("NoData", message)
+    left = len(order) - len(chosen.places) - sum(chosen.dropped.values())
+    if left or chosen.cut:
+        cut = ", and the only one that is learnt is cut" if chosen.cut else ""
+        work.progress.warn(f"{left} of {len(order)} documents do not fit into {budget} tokens{cut}")
+        undated = len(order) - len(work.fresh.seen.dates)
+        if undated and work.wanted.sampling is env.Sampling.NEWEST:
+            work.progress.warn(
+                f"{undated} of {len(order)} documents have no usable date and are the last to be learnt; dates are "
+                f"looked for in the fields {', '.join(documents.DATE_FIELDS)}"
+            )
+    return chosen, packed
+
+
+def _replay(work: _Work, folder: pathlib.Path, fresh_tokens: int) -> packing.Blocks:
+    """Replay: drawn by seed, as much as its share asks for beside the new text that was found."""
+    if work.replay is None or not work.replay_share:
+        return _writer(work, folder).close()
+    known = work.replay.seen.lengths.keys()
+    if again := len(known & work.fresh.seen.lengths.keys()):
+        work.progress.warn(
+            f"{work.wanted.replay}: {again} of {len(known)} documents of replay stand among the new; "
+            "what is new keeps nothing that was known before"
+        )
+    wanted = round(fresh_tokens * work.replay_share / (1 - work.replay_share))
+    budget = min(wanted, work.wanted.max_tokens - fresh_tokens)
+    order = scan.order(work.replay.seen, sampling=env.Sampling.UNIFORM, seed=work.wanted.seed)
+    chosen, packed = _packed(work, folder, work.source(work.replay, order), budget, None)
+    if len(chosen.places) == len(order) and chosen.tokens < budget:
+        work.progress.warn(f"{work.wanted.replay}: {chosen.tokens} tokens of replay, wanted {budget}")
+    return packed
+
+
+def _packed(
+    work: _Work,
+    folder: pathlib.Path,
+    source: selection.Source,
+    budget: int,
+    near: deduplication.NearDuplicates | None,
+) -> tuple[selection.Chosen, packing.Blocks]:
+    chooser = selection.Selection(
+        path=folder.with_suffix(".tokens"),
+        vocabulary=work.vocabulary,
+        overlap=work.overlap,
+        near=near,
+        progress=work.progress,
+    )
+    chosen = chooser.choose(source, budget=budget)
+    return chosen, chooser.write(chosen, _writer(work, folder))
+
+
+def _writer(work: _Work, folder: pathlib.Path) -> packing.BlockWriter:
+    length, padding = work.wanted.sequence_length, work.vocabulary.end
+    return packing.BlockWriter(folder, sequence_length=length, padding_token=padding)
+
+
+def _tokens(packed: packing.Blocks) -> int:
+    marks = packed[1]
+    return int(packing.tokens(marks)[packing.learnable(marks)].sum())
+
+
+def _nothing_to_predict(wanted: env.PrepareInput) -> errors.StageError:
+    return errors.StageError(
+        "NoData",
+        f"{wanted.data}: in blocks of {wanted.sequence_length} tokens no token follows another; raise "
+        "spec.training.sequenceLength",
+    )

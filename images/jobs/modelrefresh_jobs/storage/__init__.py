@@ -1,0 +1,1 @@
+"""Where a stage reads and writes: sources, folders of a run, sealed folders, files of a checkpoint."""

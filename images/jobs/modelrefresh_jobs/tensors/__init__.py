@@ -1,0 +1,1 @@
+"""Number formats, and safetensors files as slices of tensors."""

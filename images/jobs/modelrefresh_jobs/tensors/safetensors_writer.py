@@ -1,0 +1,125 @@
+"""Writing safetensors checkpoints slice by slice.
+
+The layout is planned from names, dtypes and shapes alone, so the header is written first and
+equal tensors give equal files. Each shard is hashed while it is written. Knows no arithmetic.
+"""
+
+import hashlib
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from modelrefresh_jobs.storage import model_files
+from modelrefresh_jobs.tensors import dtypes
+
+SHARD_BYTES = 4 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A tensor to be written."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of its weights."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.width
+
+    @property
+    def width(self) -> int:
+        """Bytes of one weight."""
+        return np.dtype(dtypes.BITS[self.dtype]).itemsize
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """One file and its tensors, in the order in which their bytes come."""
+
+    file: str
+    tensors: tuple[Planned, ...]
+
+
+def plan(wanted: Sequence[Planned], *, stem: str = model_files.MODEL) -> tuple[Shard, ...]:
+    """Distribute tensors over files of at most `SHARD_BYTES` (a larger tensor gets its own)."""
+    groups: list[list[Planned]] = [[]]
+    filled = 0
+    for tensor in sorted(wanted, key=lambda one: (-one.width, one.name)):  # keeps every offset aligned
+        if groups[-1] and filled + tensor.size > SHARD_BYTES:
+            groups.append([])
+            filled = 0
+        groups[-1].append(tensor)
+        filled += tensor.size
+    if len(groups) == 1:
+        return (Shard(file=f"{stem}.safetensors", tensors=tuple(groups[0])),)
+    return tuple(
+        Shard(file=f"{stem}-{number:05d}-of-{len(groups):05d}.safetensors", tensors=tuple(group))
+        for number, group in enumerate(groups, 1)
+    )
+
+
+def write_index(folder: pathlib.Path, shards: Sequence[Shard], *, stem: str = model_files.MODEL) -> None:
+    """The index of several shards; nothing for a single file."""
+    if len(shards) == 1:
+        return
+    document = {
+        "metadata": {"total_size": total(shards)},
+        "weight_map": {tensor.name: shard.file for shard in shards for tensor in shard.tensors},
+    }
+    (folder / model_files.index_name(stem)).write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
+
+
+def total(shards: Sequence[Shard]) -> int:
+    """Bytes of all weights."""
+    return sum(tensor.size for shard in shards for tensor in shard.tensors)
+
+
+class Writer:
+    """One shard being written; slices must come in the planned order and fill it exactly."""
+
+    def __init__(self, folder: pathlib.Path, shard: Shard, *, metadata: Mapping[str, str]) -> None:
+        self._shard = shard
+        self._hash = hashlib.sha256()
+        self._due = sum(tensor.size for tensor in shard.tensors)
+        self._file = (folder / shard.file).open("wb")
+        self._append(_header(shard, metadata))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, data: np.ndarray[tuple[int], np.dtype[np.generic]]) -> None:
+        """Append the next slice."""
+        self._due -= data.nbytes
+        self._append(np.ascontiguousarray(data).data.cast("B"))
+
+    def finish(self) -> str:
+        """The file's sha256, once every planned byte is written."""
+        if self._due:
+            raise ValueError(f"{self._shard.file}: {self._due} bytes differ from its header; the merge is wrong")
+        self._file.close()
+        return self._hash.hexdigest()
+
+    def _append(self, data: bytes | memoryview) -> None:
+        self._file.write(data)
+        self._hash.update(data)
+
+
+def _header(shard: Shard, metadata: Mapping[str, str]) -> bytes:
+    header: dict[str, object] = {"__metadata__": dict(metadata)}
+    offset = 0
+    for tensor in shard.tensors:
+        span = [offset, offset + tensor.size]
+        header[tensor.name] = {"dtype": tensor.dtype, "shape": list(tensor.shape), "data_offsets": span}
+        offset += tensor.size
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text

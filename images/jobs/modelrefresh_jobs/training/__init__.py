@@ -1,0 +1,1 @@
+"""Continual pretraining: Hugging Face Trainer, its processes and its checkpoints."""

@@ -1,0 +1,119 @@
+"""What is watched at every training step: loss, signals, the clock.
+
+Stops on a loss or gradient that is not finite, before such weights could be saved; saves
+when it is time or when the pod is asked to leave, and all processes agree on either. Keeps
+the step where the next attempt can read it. Knows nothing of models and data.
+"""
+
+import math
+import pathlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import distributed
+from transformers import TrainerCallback
+from transformers import TrainerControl as Control
+from transformers import TrainerState as State
+from transformers import TrainingArguments as Arguments
+
+from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh_jobs.process import errors
+from modelrefresh_jobs.process.progress import Progress
+from modelrefresh_jobs.training import checkpointing, progress_file
+
+_RECORD_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a watch goes by."""
+
+    checkpoints: pathlib.Path
+    parents: Mapping[str, str]
+    """What the run is made from, kept in each checkpoint."""
+    position: pathlib.Path
+    """File that says how far the run came."""
+    checkpoint_seconds: float
+    tokens: Callable[[int], int]
+    """Tokens that have gone through the model by the end of a step."""
+    stop: Callable[[], bool]
+    """Whether this process has been asked to leave."""
+
+
+class Watch(TrainerCallback):  # type: ignore[misc]
+    """The Trainer's callback."""
+
+    def __init__(self, terms: Terms, progress: Progress) -> None:
+        self.terms, self._progress = terms, progress
+        self.preempted = False
+        self.seconds = 0.0
+        self._started = self._saved = self._recorded = time.monotonic()
+        self._known = 0
+
+    def on_train_begin(self, _arguments: Arguments, state: State, _control: Control, **_: object) -> None:
+        """Start the clocks."""
+        self._started = self._saved = time.monotonic()
+        self._known = self.terms.tokens(state.global_step)
+
+    def on_step_end(self, _arguments: Arguments, state: State, control: Control, **_: object) -> None:
+        """Save or stop, when any process has reason to."""
+        if state.global_step >= state.max_steps:
+            return
+        due = time.monotonic() - self._saved >= self.terms.checkpoint_seconds
+        leave, save = _any_process(self.terms.stop(), due)
+        self.preempted = leave
+        control.should_training_stop = control.should_training_stop or leave
+        control.should_save = leave or save
+
+    def on_log(
+        self, _arguments: Arguments, state: State, _control: Control, *, logs: dict[str, float], **_: object
+    ) -> None:
+        """Look at the step's figures."""
+        if "loss" not in logs:
+            return
+        self._check(state.global_step, logs)
+        self.seconds = time.monotonic() - self._started
+        speed = (self.terms.tokens(state.global_step) - self._known) / max(self.seconds, 1e-9)
+        self._progress.report(
+            state.global_step,
+            state.max_steps,
+            unit="steps",
+            loss=logs["loss"],
+            learning_rate=logs["learning_rate"],
+            tokens_per_second=speed,
+        )
+        due = time.monotonic() - self._recorded >= _RECORD_SECONDS or state.global_step >= state.max_steps
+        if state.is_world_process_zero and due:
+            self._recorded = time.monotonic()
+            progress_file.write(self.terms.position, self._progress, parents=self.terms.parents)
+
+    def on_save(self, _arguments: Arguments, state: State, _control: Control, **_: object) -> None:
+        """Seal what the Trainer wrote, once every process has written its part."""
+        if distributed.is_initialized():
+            distributed.barrier()
+        if state.is_world_process_zero:
+            checkpointing.seal(self.terms.checkpoints, at=state.global_step, parents=self.terms.parents)
+            progress_file.write(self.terms.position, self._progress, parents=self.terms.parents)
+        self._saved = time.monotonic()
+
+    @staticmethod
+    def _check(step: int, logs: dict[str, float]) -> None:
+        for name in ("loss", "grad_norm"):
+            if not math.isfinite(logs.get(name, 0.0)):
+                raise errors.StageError(
+                    "TrainingDiverged",
+                    f"step {step}: {name} is {logs[name]}; expected a finite number. Nothing is kept of this run; "
+                    "lower spec.training.learningRate or look at the data.",
+                    exit_code=ExitCode.DIVERGED,
+                )
+
+
+def _any_process(*flags: bool) -> list[bool]:
+    if not distributed.is_initialized():
+        return list(flags)
+    device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+    votes = torch.tensor(flags, dtype=torch.int32, device=device)
+    distributed.all_reduce(votes, op=distributed.ReduceOp.MAX)
+    return [bool(vote) for vote in votes.tolist()]

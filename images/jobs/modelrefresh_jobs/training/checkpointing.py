@@ -1,0 +1,100 @@
+"""Checkpoints of a training run that are proven whole before anything resumes from them.
+
+The Trainer writes `checkpoint-STEP` folders; sealing hashes every file and writes the
+manifest last, in place. A folder whose seal is missing or broken is passed over, with a log
+line, for the one before. Two are kept. Knows nothing of what a checkpoint contains.
+"""
+
+import contextlib
+import logging
+import os
+import pathlib
+import pickle
+import shutil
+from collections.abc import Iterator, Mapping
+
+from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh_jobs.process.errors import StageError
+from modelrefresh_jobs.storage import sealed
+from modelrefresh_jobs.training import progress_file
+
+LOG = logging.getLogger("modelrefresh.jobs")
+_KEPT = 2
+_PREFIX = "checkpoint-"
+
+
+def unpickle_nothing() -> None:
+    """Have torch read tensors and plain values of a checkpoint, and run no code of it, whoever calls it and how.
+
+    DeepSpeed asks for the contrary; torch lets the environment overrule it (torch.load, TORCH_FORCE_WEIGHTS_ONLY_LOAD).
+    """
+    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
+
+
+def allow_states_of_deepspeed() -> None:
+    """Let torch make the few classes of DeepSpeed's that its checkpoints hold beside tensors; none runs code."""
+    import torch
+    from deepspeed.runtime.fp16 import loss_scaler
+    from deepspeed.runtime.zero.config import ZeroStageEnum
+    from deepspeed.utils.tensor_fragment import fragment_address
+
+    classes = [loss_scaler.LossScaler, loss_scaler.DynamicLossScaler, ZeroStageEnum, fragment_address]
+    torch.serialization.add_safe_globals(classes)
+
+
+@contextlib.contextmanager
+def resuming(found: pathlib.Path | None) -> Iterator[None]:
+    """Remove the checkpoint if it holds what torch refuses to make, so that the next attempt takes the one before.
+
+    Raises:
+        StageError: ModelUnreadable, to be tried again.
+    """
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        if found is None:
+            raise
+        shutil.rmtree(found, ignore_errors=True)
+        message = f"checkpoint at step {step(found)} holds objects that no training of ours writes, and was removed"
+        hint = "the next attempt goes on from the one before; look who else writes to the workspace"
+        raise StageError("ModelUnreadable", f"{message}; {hint}", exit_code=ExitCode.TRANSIENT) from error
+
+
+def newest(folder: pathlib.Path, *, parents: Mapping[str, str]) -> pathlib.Path | None:
+    """The newest whole checkpoint made from these; damaged ones are named in the log."""
+    for path in reversed(_all(folder)):
+        try:
+            manifest = sealed.verify(path, deep=True)
+        except sealed.BrokenSealError as error:
+            LOG.warning("train: checkpoint at step %d cannot be used, trying the one before: %s", step(path), error)
+            continue
+        if progress_file.fits(manifest.parents, parents):
+            return path
+        others = " and ".join(name for name in parents if manifest.parents.get(name) != parents[name])
+        LOG.warning("train: checkpoint at step %d was made from other %s and is passed over", step(path), others)
+    return None
+
+
+def seal(folder: pathlib.Path, *, at: int, parents: Mapping[str, str]) -> None:
+    """Finish the checkpoint of this step and remove all but the newest ones."""
+    path = folder / f"{_PREFIX}{at}"
+    sealed.seal(sealed.Draft(path=path, kind="checkpoint", parents=parents), target=path)
+    for old in _all(folder)[:-_KEPT]:
+        shutil.rmtree(old)
+
+
+def discard_after(folder: pathlib.Path, *, at: int) -> None:
+    """Remove checkpoints that are newer than the one resumed from: they are damaged."""
+    for path in _all(folder):
+        if step(path) > at:
+            shutil.rmtree(path)
+
+
+def step(path: pathlib.Path) -> int:
+    """Training step of a checkpoint folder."""
+    return int(path.name.removeprefix(_PREFIX))
+
+
+def _all(folder: pathlib.Path) -> list[pathlib.Path]:
+    found = (path for path in folder.glob(f"{_PREFIX}*") if path.name.removeprefix(_PREFIX).isdecimal())
+    return sorted(found, key=step)

@@ -1,0 +1,136 @@
+"""Several training processes on this node, and this node among others.
+
+Starts `torch.distributed.run` and waits. The processes are asked to leave through a file,
+not a signal, because torchrun kills its processes half a minute after a signal and a
+checkpoint may take longer. Each process leaves its result as a file; the worst failure is
+the cause and counts. Knows nothing of what the processes do.
+"""
+
+import logging
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+from modelrefresh.contract import env, exit_codes, result
+from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh_jobs.process import errors, signals
+from modelrefresh_jobs.process.progress import Progress
+from modelrefresh_jobs.training import progress_file
+
+LOG = logging.getLogger("modelrefresh.jobs")
+EXCHANGE_VARIABLE = "MODELREFRESH_TORCHRUN_EXCHANGE"
+"""Folder through which this process and those it starts speak; node-local."""
+STOP = "stop"
+STARTED = "started"
+_PORT = 29500
+_POLL_SECONDS = 0.5
+_END_SECONDS = 45
+"""torchrun gives its processes 30 seconds after a signal."""
+
+
+def needed(wanted: env.TrainInput) -> bool:
+    """Whether one plain process does not do."""
+    if wanted.nodes * wanted.processes_per_node > 1 or not wanted.zero_stage:
+        return wanted.nodes * wanted.processes_per_node > 1
+    import torch
+
+    if not torch.cuda.is_available():
+        LOG.info("train: ZeRO stage %d is left out, one process on a CPU has nothing to partition", wanted.zero_stage)
+    return torch.cuda.is_available()
+
+
+def train(request: env.StageInput, progress: Progress) -> result.TrainSummary:
+    """Run all processes of this node to their end.
+
+    Raises:
+        StageError: the worst that a process raised, or that one was killed.
+    """
+    wanted = request.train
+    assert wanted is not None  # noqa: S101 -- env.parse() guarantees the section of the stage
+    with tempfile.TemporaryDirectory(prefix="modelrefresh-train-") as folder:
+        exchange = pathlib.Path(folder)
+        variables = os.environ | {env.INPUT_VARIABLE: env.render(request), EXCHANGE_VARIABLE: folder}
+        process = subprocess.Popen(_command(wanted), env=variables, start_new_session=True)  # noqa: S603 -- our own
+        try:
+            code = _wait(process, exchange, request, progress)
+        finally:
+            _end(process)
+        return _outcome(exchange, code, progress, nodes=wanted.nodes)
+
+
+def _command(wanted: env.TrainInput) -> list[str]:
+    where = ["--standalone"]
+    if wanted.nodes > 1:
+        rank = os.environ.get("JOB_COMPLETION_INDEX")
+        address = os.environ.get(env.MASTER_VARIABLE)
+        if rank is None or address is None:
+            raise errors.StageError(
+                "InputInvalid",
+                f"{wanted.nodes} nodes were asked for, but JOB_COMPLETION_INDEX is {rank} and {env.MASTER_VARIABLE} is "
+                f"{address}; both are set in the pods of an Indexed Job",
+            )
+        where = [
+            f"--nnodes={wanted.nodes}",
+            f"--node-rank={rank}",
+            f"--master-addr={address}",
+            f"--master-port={_PORT}",
+        ]
+    launcher = [sys.executable, "-m", "torch.distributed.run", *where, f"--nproc-per-node={wanted.processes_per_node}"]
+    return [*launcher, "-m", "modelrefresh_jobs.training.process"]
+
+
+def _wait(
+    process: "subprocess.Popen[bytes]", exchange: pathlib.Path, request: env.StageInput, progress: Progress
+) -> int:
+    position, alone = progress_file.layout(request).position, request.train is None or request.train.nodes == 1
+    first = before = progress_file.read(position)
+    while True:
+        code = process.poll()
+        seen = progress_file.read(position)
+        if seen and seen != before:
+            progress.report(seen.done, seen.total, unit="steps", **seen.figures)
+            before = seen
+        if code is not None:
+            return code
+        if signals.requested():
+            if alone and seen == first:
+                raise signals.Preempted("asked to leave before the first step; nothing of this attempt is kept")
+            (exchange / STOP).touch()
+        time.sleep(_POLL_SECONDS)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    # torchrun's processes lead sessions of their own; only torchrun itself can end them.
+    process.terminate()
+    try:
+        process.wait(timeout=_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _outcome(exchange: pathlib.Path, code: int, progress: Progress, *, nodes: int) -> result.TrainSummary:
+    ended = {file.stem: result.parse(file.read_text()) for file in sorted(exchange.glob("*.json"))}
+    failed = [one for one in ended.values() if one.exit_code is not ExitCode.OK]
+    worst = min(failed, key=lambda one: exit_codes.severity(one.exit_code), default=None)
+    began = {file.stem for file in exchange.glob(f"*.{STARTED}")}
+    # Of one node all processes are seen: who lost a peer lost one that was killed before it could say so.
+    killed = nodes == 1 and worst is not None and worst.exit_code is ExitCode.PEER_LOST and began - set(ended)
+    if worst and not killed:
+        raise errors.StageError(worst.reason, worst.message, exit_code=worst.exit_code)
+    first = next((one for one in ended.values() if one.train), None)
+    if code == 0 and first and first.train:
+        for text in first.warnings:
+            progress.warn(text)
+        return first.train
+    if not began:
+        raise RuntimeError(f"torchrun ended with {code} before any training process began; see the log above")
+    raise errors.StageError(
+        "OutOfMemory",
+        f"a training process was killed without a word (torchrun ended with {code}), which is how the kernel answers "
+        "when memory runs out; raise the train stage's memory or lower spec.training.batchSize",
+        exit_code=ExitCode.OUT_OF_MEMORY,
+    )

@@ -1,0 +1,47 @@
+"""One process of a training run under torchrun: `python -m modelrefresh_jobs.training.process`.
+
+Trains and leaves its result as a file for the process that started torchrun. This is a
+process boundary: every exception becomes a result once, with the same table as the stage.
+"""
+
+import dataclasses
+import logging
+import os
+import pathlib
+import sys
+
+from modelrefresh.contract import env, result
+from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh_jobs.attempt import outcome
+from modelrefresh_jobs.process.progress import Progress
+from modelrefresh_jobs.training import launcher, trainer
+
+LOG = logging.getLogger("modelrefresh.jobs")
+
+
+def main() -> int:
+    """Train; the return value is the process's exit code."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    exchange = pathlib.Path(os.environ[launcher.EXCHANGE_VARIABLE])
+    rank = int(os.environ["RANK"])
+    (exchange / f"{rank:05d}.{launcher.STARTED}").touch()
+    if rank:
+        LOG.setLevel(logging.WARNING)
+    request = env.parse(os.environ[env.INPUT_VARIABLE])
+    stop = exchange / launcher.STOP
+    ended = result.Result(stage=request.stage, run=request.run, attempt=request.attempt, exit_code=ExitCode.OK)
+    position = Progress(stage=request.stage.value)
+    try:
+        summary = trainer.train(request, position, stop=stop.exists)
+        ended = dataclasses.replace(ended, train=summary, warnings=tuple(position.warnings))
+    except BaseException as error:
+        failure = outcome.classify(error)
+        if not failure.expected:
+            LOG.exception("train: process %d: %s", rank, failure.message)
+        ended = dataclasses.replace(ended, exit_code=failure.exit_code, reason=failure.reason, message=failure.message)
+    (exchange / f"{rank:05d}.json").write_text(result.render(ended))
+    return ended.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""Where a training run lives on the workspace, and how far it has come.
+
+The position is a small JSON file that rank 0 keeps current: the process that started
+torchrun reads it for its progress, the next attempt to say how many steps were lost. What a
+run is made from tells its traces from those of another. Light on purpose: no torch here.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from modelrefresh.contract import artifacts, codec, env
+from modelrefresh_jobs.process.progress import Progress
+
+FIGURES = ("loss", "learning_rate", "tokens_per_second")
+"""Gauges that a step reports."""
+
+_SHAPELESS = frozenset({"checkpoint_seconds", "sequence_length"})
+"""Settings that change no weight, or that the blocks tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """How far a training has come."""
+
+    done: int
+    """Steps."""
+    total: int
+    figures: Mapping[str, float]
+    made_from: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Folders of one training run."""
+
+    folder: pathlib.Path
+
+    @property
+    def model(self) -> pathlib.Path:
+        """The sealed outcome."""
+        return self.folder / "model"
+
+    @property
+    def checkpoints(self) -> pathlib.Path:
+        """Parent of the checkpoints."""
+        return self.folder / "checkpoints"
+
+    @property
+    def position(self) -> pathlib.Path:
+        """How far any attempt has come."""
+        return self.folder / "progress.json"
+
+
+def layout(request: env.StageInput) -> Layout:
+    """Where this run's training lives."""
+    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
+    return Layout(folder=workspace.stage(request.owner, request.run, env.Stage.TRAIN))
+
+
+def made_from(wanted: env.TrainInput, *, blocks: str) -> dict[str, str]:
+    """What a run's checkpoints depend on: the digest of its blocks and that of its settings.
+
+    Settings at their defaults count as absent, so that one more in a later release changes nothing.
+    """
+    defaults = {field.name: field.default for field in fields(wanted)}
+    said = {name: value for name, value in codec.to_document(wanted).items() if value != defaults[name]}
+    for name in _SHAPELESS & set(said):
+        del said[name]
+    return {"blocks": blocks, "settings": hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()}
+
+
+def fits(found: Mapping[str, str], ours: Mapping[str, str]) -> bool:
+    """Whether what is told there is ours; what an older release did not tell is believed."""
+    return all(found.get(name, value) == value for name, value in ours.items())
+
+
+def write(path: pathlib.Path, progress: Progress, *, parents: Mapping[str, str]) -> None:
+    """Write the position, whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(json.dumps({**progress.document(), "made_from": dict(parents)}))
+    partial.replace(path)
+
+
+def read(path: pathlib.Path) -> Position | None:
+    """The last position on record; None without a readable one, since no weight depends on it."""
+    try:
+        found = json.loads(path.read_text())
+        return Position(
+            done=int(found["done"]),
+            total=int(found["total"]),
+            figures={name: float(found[name]) for name in FIGURES if name in found},
+            made_from=dict(found.get("made_from", {})),
+        )
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
+        return None

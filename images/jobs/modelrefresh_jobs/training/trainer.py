@@ -1,0 +1,253 @@
+"""One process's share of a training run: Hugging Face Trainer, with DeepSpeed where asked.
+
+Runs alike in the stage's own process and in each process that torchrun starts. Goes on from
+the newest whole checkpoint; what comes out is sealed as `model/`: a full checkpoint or a PEFT
+adapter. Knows nothing of how processes are started or how the stage's result is recorded.
+"""
+
+import logging
+import os
+import pathlib
+import shutil
+from collections.abc import Callable, Mapping
+
+import safetensors
+import torch
+import transformers
+from transformers import PreTrainedModel, Trainer, TrainerState
+
+from modelrefresh.contract import env, result
+from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh_jobs.corpus import packing
+from modelrefresh_jobs.models import model_config, model_folder
+from modelrefresh_jobs.process import errors, signals
+from modelrefresh_jobs.process.progress import Progress
+from modelrefresh_jobs.stages import prepare
+from modelrefresh_jobs.storage import sealed, sources
+from modelrefresh_jobs.training import (
+    callback,
+    checkpointing,
+    dataset,
+    lora,
+    progress_file,
+    step_plan,
+    trainer_arguments,
+)
+
+LOG = logging.getLogger("modelrefresh.jobs")
+_CHECKPOINT_BYTES = 12
+"""Of each weight: itself and two moments of Adam, all in float32."""
+_EDGE = 0.05
+"""Share of the steps whose mean counts as first and as last loss."""
+
+
+def train(request: env.StageInput, progress: Progress, *, stop: Callable[[], bool]) -> result.TrainSummary:
+    """Train to the end or until `stop` says so.
+
+    Raises:
+        StageError: TrainingDiverged, Preempted after a checkpoint, ModelUnreadable or InvalidSpec.
+    """
+    wanted = request.train
+    assert wanted is not None  # noqa: S101 -- env.parse() guarantees the section of the stage
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    checkpointing.unpickle_nothing()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    transformers.set_seed(wanted.seed)
+    places, start = progress_file.layout(request), sources.resolve(wanted.start, request)
+    _require_room(pathlib.Path(request.workspace), wanted, start)
+    parents = progress_file.made_from(wanted, blocks=_packed(request).digest)
+    examples, course = _examples(request, wanted)
+    if course.examples < wanted.batch_size * course.processes * course.accumulation:
+        progress.warn(f"{course.examples} blocks are fewer than one step asks for; the only step is smaller")
+    terms = callback.Terms(
+        checkpoints=places.checkpoints,
+        parents=parents,
+        position=places.position,
+        checkpoint_seconds=wanted.checkpoint_seconds,
+        tokens=lambda step: examples.tokens(step * course.per_step),
+        stop=stop,
+    )
+    observer = callback.Watch(terms, progress)
+    trainer = _trainer(request, start, examples, course, observer)
+    resumed, lost = _resume_point(trainer, places, parents)
+    # Up to here there was nothing to save, and a signal ended it.
+    with signals.deferred():
+        with checkpointing.resuming(resumed):
+            trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+        if observer.preempted:
+            raise _preempted(trainer.state, places)
+        began = wanted.start_fingerprint or model_folder.fingerprint(start)
+        _seal_model(trainer, request, places, {**parents, sealed.START: began})
+    resumed_step = checkpointing.step(resumed) if resumed else 0
+    return _summary(
+        trainer.state,
+        observer,
+        passes=examples.passes(trainer.state.global_step * course.per_step),
+        resumed=(resumed_step, lost),
+        start=began,
+    )
+
+
+def _require_room(workspace: pathlib.Path, wanted: env.TrainInput, start: pathlib.Path) -> None:
+    """Refuse to begin what could not be saved: a GPU would work up to the first checkpoint, in vain."""
+    if wanted.method is env.Method.LORA:
+        return
+    needed, free = _CHECKPOINT_BYTES * model_folder.accept(start).parameters, shutil.disk_usage(workspace).free
+    if free < needed:
+        raise errors.StageError(
+            "InsufficientStorage",
+            f"the workspace is full: free space, enlarge the claim or lower spec.retain.versions (a checkpoint takes "
+            f"{needed} bytes, {free} are free)",
+            exit_code=ExitCode.TRANSIENT,
+        )
+
+
+def _examples(request: env.StageInput, wanted: env.TrainInput) -> tuple[dataset.Blocks, step_plan.Course]:
+    packed = packing.load(prepare.blocks(request))
+    if wanted.sequence_length not in (None, length := packed[0].shape[1]):
+        raise errors.StageError(
+            "InvalidSpec",
+            f"spec.training.sequenceLength is {wanted.sequence_length}, but the prepared blocks hold {length} "
+            "tokens each; train with the length that they were prepared with",
+        )
+    course = step_plan.plan(wanted, blocks=len(packing.learnable(packed[1])))
+    return dataset.Blocks(packed, examples=course.examples, length=course.length, seed=wanted.seed), course
+
+
+def _trainer(
+    request: env.StageInput,
+    start: pathlib.Path,
+    examples: dataset.Blocks,
+    course: step_plan.Course,
+    observer: callback.Watch,
+) -> Trainer:
+    wanted = request.train
+    assert wanted is not None  # noqa: S101 -- see train
+    # DeepSpeed reads these arguments while the model is loaded: under ZeRO-3 no process ever holds all of it.
+    arguments = trainer_arguments.build(
+        wanted,
+        output=progress_file.layout(request).checkpoints,
+        course=course,
+        parameters=model_folder.accept(start).parameters,
+        gpu=torch.cuda.is_available(),
+    )
+    if arguments.deepspeed:
+        import deepspeed
+
+        # The Trainer's processes are connected by now; on CPUs DeepSpeed does not notice by itself before ZeRO-3 loads.
+        checkpointing.allow_states_of_deepspeed()
+        deepspeed.init_distributed(dist_backend=torch.distributed.get_backend(), verbose=False)
+    model = _model(start, wanted, examples.sequence_length)
+    trainer = Trainer(
+        model=lora.attach(model, wanted) if wanted.method is env.Method.LORA else model,
+        args=arguments,
+        train_dataset=examples,
+        data_collator=dataset.collate,
+        callbacks=[observer],
+    )
+    trainer.remove_callback(transformers.PrinterCallback)
+    return trainer
+
+
+def _packed(request: env.StageInput) -> sealed.Manifest:
+    try:
+        return sealed.verify(prepare.blocks(request), deep=False)
+    except sealed.BrokenSealError as error:
+        raise errors.StageError("DataUnreadable", f"blocks of run {request.run}: {error}; prepare it first") from error
+
+
+def _model(start: pathlib.Path, wanted: env.TrainInput, length: int) -> PreTrainedModel:
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        start,
+        config=model_config.load(start, model_folder.accept(start).config),
+        dtype=torch.float32,
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
+    )
+    longest = getattr(model.config.get_text_config(), "max_position_embeddings", length)
+    if longest < length:
+        raise errors.StageError(
+            "InvalidSpec",
+            f"spec.training.sequenceLength is {length}, but {wanted.start} knows {longest} positions; "
+            f"expected at most {longest}.",
+        )
+    model.config.use_cache = False
+    return model
+
+
+def _resume_point(
+    trainer: Trainer, places: progress_file.Layout, parents: Mapping[str, str]
+) -> tuple[pathlib.Path | None, int]:
+    before = progress_file.read(places.position)
+    reached = before.done if before and progress_file.fits(before.made_from, parents) else 0
+    found = checkpointing.newest(places.checkpoints, parents=parents)
+    at = checkpointing.step(found) if found else 0
+    # All processes have looked before the first one cleans up.
+    trainer.accelerator.wait_for_everyone()
+    if trainer.is_world_process_zero():
+        checkpointing.discard_after(places.checkpoints, at=at)
+    trainer.accelerator.wait_for_everyone()
+    if found:
+        LOG.info("train: goes on from the checkpoint at step %d; the attempt before came to step %d", at, reached)
+    return found, max(0, reached - at)
+
+
+def _preempted(state: TrainerState, places: progress_file.Layout) -> errors.StageError:
+    return errors.StageError(
+        "Preempted",
+        f"asked to leave at step {state.global_step} of {state.max_steps}; checkpoint saved in {places.checkpoints}",
+        exit_code=ExitCode.PREEMPTED,
+    )
+
+
+def _seal_model(
+    trainer: Trainer, request: env.StageInput, places: progress_file.Layout, parents: Mapping[str, str]
+) -> None:
+    first = trainer.is_world_process_zero()
+    label = "model" if first else f"model-{trainer.args.process_index}"
+    with sealed.draft(places.folder, kind="trained", label=label, attempt=request.attempt, parents=parents) as made:
+        trainer.model.config.use_cache = True
+        trainer.save_model(str(made.path))
+        (made.path / "training_args.bin").unlink(missing_ok=True)
+        if first:
+            _require_finite(made.path)
+            sealed.seal(made, target=places.model)
+            shutil.rmtree(places.checkpoints, ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
+
+
+def _require_finite(folder: pathlib.Path) -> None:
+    for file in sorted(folder.glob("*.safetensors")):
+        with safetensors.safe_open(file, framework="pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 -- not a mapping
+                if not torch.isfinite(tensors.get_tensor(name)).all():
+                    message = f"weight {name} is not finite after the last step; lower spec.training.learningRate"
+                    raise errors.StageError("TrainingDiverged", message, exit_code=ExitCode.DIVERGED)
+
+
+def _summary(
+    state: TrainerState,
+    observer: callback.Watch,
+    *,
+    passes: float,
+    resumed: tuple[int, int],
+    start: str,
+) -> result.TrainSummary:
+    losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+    edge = max(1, round(_EDGE * len(losses)))
+    resumed_step, lost = resumed
+    tokens, seconds = observer.terms.tokens(state.global_step), observer.seconds
+    return result.TrainSummary(
+        steps=state.global_step,
+        tokens=tokens,
+        first_loss=sum(losses[:edge]) / edge,
+        last_loss=sum(losses[-edge:]) / edge,
+        seconds=round(seconds, 3),
+        tokens_per_second=round((tokens - observer.terms.tokens(resumed_step)) / max(seconds, 1e-9), 1),
+        resumed_step=resumed_step,
+        lost_steps=lost,
+        start_fingerprint=start,
+        passes=round(passes, 4),
+    )

@@ -1,0 +1,88 @@
+"""How a training request reads in the words of the Trainer and of DeepSpeed.
+
+Fixed here, not asked for: AdamW (0.9, 0.95), weight decay 0.01, gradient norm at most 1,
+bf16 on GPUs and float32 on CPUs, one log entry per
+step (the loss of each step decides whether training goes on). Nothing is reported anywhere.
+"""
+
+import os
+import pathlib
+from typing import Any
+
+from transformers import TrainingArguments
+
+from modelrefresh.contract import env
+from modelrefresh_jobs.training.step_plan import Course
+
+_LARGE = 1_000_000_000
+"""Parameters from which activations are recomputed on GPUs rather than kept."""
+_SCHEDULES = {
+    env.LearningRateSchedule.LINEAR: "linear",
+    env.LearningRateSchedule.COSINE: "cosine",
+    env.LearningRateSchedule.CONSTANT: "constant_with_warmup",
+}
+
+
+def uses_deepspeed(wanted: env.TrainInput, *, gpu: bool) -> bool:
+    """One process on a CPU has nothing to partition, so ZeRO is left out there."""
+    return wanted.zero_stage > 0 and (gpu or wanted.nodes * wanted.processes_per_node > 1)
+
+
+def build(
+    wanted: env.TrainInput, *, output: pathlib.Path, course: Course, parameters: int, gpu: bool
+) -> TrainingArguments:
+    """The Trainer's arguments."""
+    total = course.steps
+    recompute = gpu and parameters >= _LARGE
+    return TrainingArguments(
+        output_dir=str(output),
+        max_steps=total,
+        per_device_train_batch_size=course.batch_size,
+        gradient_accumulation_steps=course.accumulation,
+        learning_rate=wanted.learning_rate or env.LEARNING_RATES[wanted.method],
+        lr_scheduler_type=_SCHEDULES[wanted.learning_rate_schedule],
+        warmup_steps=round(wanted.warmup_ratio * total),
+        adam_beta1=0.9,
+        adam_beta2=0.95,
+        weight_decay=0.01,
+        max_grad_norm=1.0,
+        bf16=gpu,
+        tf32=True if gpu else None,
+        use_cpu=not gpu,
+        ddp_backend="gloo" if "WORLD_SIZE" in os.environ and not gpu else None,
+        activation_checkpointing=recompute,
+        activation_checkpointing_kwargs={"use_reentrant": False} if recompute else None,
+        deepspeed=deepspeed(wanted, gpu=gpu) if uses_deepspeed(wanted, gpu=gpu) else None,
+        train_sampling_strategy="sequential",
+        remove_unused_columns=False,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        eval_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=gpu,
+        seed=wanted.seed,
+    )
+
+
+def deepspeed(wanted: env.TrainInput, *, gpu: bool) -> dict[str, Any]:
+    """DeepSpeed's configuration; `auto` follows the Trainer's arguments."""
+    if not gpu:
+        from deepspeed import ops
+
+        # DeepSpeed would compile its shared-memory collective at first use, which needs a compiler in the pod.
+        ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    return {
+        "zero_optimization": {
+            "stage": wanted.zero_stage,
+            "overlap_comm": gpu,
+            "contiguous_gradients": True,
+            "stage3_gather_16bit_weights_on_model_save": True,
+        },
+        "bf16": {"enabled": gpu},
+        "gradient_clipping": "auto",
+        "train_batch_size": "auto",
+        "train_micro_batch_size_per_gpu": "auto",
+        "gradient_accumulation_steps": "auto",
+    }

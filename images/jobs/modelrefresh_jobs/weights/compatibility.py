@@ -1,0 +1,85 @@
+"""Whether two models fit together: base and instruct of a pair, start and trained of a run.
+
+Compares architecture, arithmetic, tensor names, shapes and tokenizers, and names every kind of
+difference at once with a few examples. Number formats may differ. Knows no weights' values.
+"""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from modelrefresh_jobs.models import model_config, vocabularies
+from modelrefresh_jobs.models.model_folder import Model
+from modelrefresh_jobs.process import errors
+from modelrefresh_jobs.process.errors import StageError
+
+
+def check_pair(base: Model, instruct: Model) -> None:
+    """Refuse a base and an instruct model that are not one pair.
+
+    Raises:
+        StageError: the message names all kinds of differences.
+    """
+    faults = _architectures(base, instruct, "base", "instruct")
+    faults += model_config.differences(base.config, instruct.config, "base", "instruct", unknown=True)
+    faults += _tensors(base, instruct, "base", "instruct")
+    faults += vocabularies.differences(base.folder, instruct.folder)
+    hint = "base and instruct must be two releases of one model"
+    if strange := model_config.unknown_differences(base.config, instruct.config):
+        named = errors.few(strange, separator=", ")
+        hint += f"; if the weights do not need {named}, take it out of config.json in a copy of the folder"
+    _refuse(faults, base.folder, instruct.folder, hint=hint)
+    model_config.announce(base.config, instruct.config, instruct.folder)
+
+
+def check_trained(start: Model, trained: Model) -> None:
+    """Refuse a trained checkpoint that is not the start with other values.
+
+    Formats may differ: sums are exact enough for all, and rounding happens once, at the end.
+
+    Raises:
+        StageError: the message names all kinds of differences.
+    """
+    faults = _architectures(start, trained, "start", "trained")
+    faults += model_config.differences(start.config, trained.config, "start", "trained")
+    faults += _tensors(start, trained, "start", "trained")
+    _refuse(faults, start.folder, trained.folder, hint="train the very model that the run starts from")
+
+
+def check_served(start: Model, instruct: Mapping[str, Any], residual: pathlib.Path) -> None:
+    """Refuse a start whose arithmetic is not that of the configuration under which its weights will be served.
+
+    Raises:
+        StageError: the message names all differences.
+    """
+    faults = model_config.differences(start.config, instruct, "start", "instruct", unknown=True)
+    hint = "the residual was cut by a release that did not compare them: extract it again from a true pair"
+    _refuse(faults, start.folder, residual, hint=hint)
+
+
+def _architectures(left: Model, right: Model, left_role: str, right_role: str) -> list[str]:
+    if left.architecture == right.architecture:
+        return []
+    return [f"architecture: {left_role} {left.architecture}, {right_role} {right.architecture}"]
+
+
+def _tensors(left: Model, right: Model, left_role: str, right_role: str) -> list[str]:
+    shapes = []
+    for name in sorted(set(left.tensors) & set(right.tensors)):
+        ours, theirs = left.tensors[name].shape, right.tensors[name].shape
+        if ours != theirs:
+            shapes.append(f"{name}: {left_role} {list(ours)}, {right_role} {list(theirs)}")
+    return [
+        *_several(f"only in {left_role}", sorted(set(left.tensors) - set(right.tensors))),
+        *_several(f"only in {right_role}", sorted(set(right.tensors) - set(left.tensors))),
+        *_several("other shapes", shapes),
+    ]
+
+
+def _several(cause: str, names: Sequence[str]) -> list[str]:
+    return [f"{cause}: {errors.few(names, separator=', ')}"] if names else []
+
+
+def _refuse(faults: Sequence[str], left: pathlib.Path, right: pathlib.Path, *, hint: str) -> None:
+    if faults:
+        raise StageError("ResidualIncompatible", f"{left} and {right} do not fit: {'; '.join(faults)}; {hint}")

@@ -1,0 +1,185 @@
+"""One pass over all weights: start, trained and residual in, the candidate's shards out.
+
+Every slice is computed by one function, which also answers for the check of what lies on disk
+afterwards. Memory does not depend on the model's size. Knows no URIs and no configuration.
+"""
+
+import contextlib
+import functools
+import hashlib
+import os
+import pathlib
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent import futures
+from dataclasses import dataclass, field
+
+import numpy as np
+import threadpoolctl
+
+from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh_jobs.models import model_folder
+from modelrefresh_jobs.models.model_folder import Model
+from modelrefresh_jobs.process.errors import StageError, few
+from modelrefresh_jobs.process.progress import Progress
+from modelrefresh_jobs.storage import sealed
+from modelrefresh_jobs.tensors import dtypes, safetensors_reader, safetensors_writer
+from modelrefresh_jobs.tensors.dtypes import Bits, Format, Scratch
+from modelrefresh_jobs.tensors.safetensors_reader import Reader, Tensor
+from modelrefresh_jobs.tensors.safetensors_writer import Planned, Shard
+from modelrefresh_jobs.weights import residual_math
+from modelrefresh_jobs.weights.residual_math import Forms, Gauges, Slice
+from modelrefresh_jobs.weights.trained_weights import Span, Trained
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What is combined."""
+
+    start: Model
+    trained: Trained
+    residual: Mapping[str, Tensor]
+    scale: float | None
+    """None: the trained weights are the candidate, the residual is only measured (Direct)."""
+    other: str
+    """Fingerprint of the pair's other model, to which start and residual must lead."""
+    formats: Mapping[str, Format]
+    """Of that model, by tensor."""
+
+    def forms(self, name: str) -> Forms:
+        """Formats of one tensor in start and other model."""
+        return Forms(start=self.start.tensors[name].form, other=self.formats[name])
+
+    def written(self, name: str) -> Format:
+        """The instruct model's format."""
+        return self.forms(name).start if self.scale is None else self.forms(name).other
+
+
+class _StoppedError(Exception):
+    """Another shard failed or the stage is asked to leave; nobody sees this."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Work:
+    """One thread's share of the pass: one shard."""
+
+    parts: Parts
+    reader: Reader
+    stop: threading.Event
+    scratch: Scratch = field(default_factory=Scratch)
+    gauges: Gauges = field(default_factory=Gauges)
+    hashes: dict[str, str] = field(default_factory=dict)
+    """Of the other model's tensors, as start and residual give them."""
+
+
+def check(parts: Parts, folder: pathlib.Path) -> None:
+    """Refuse a residual whose tensors are not the start's.
+
+    Raises:
+        StageError: the first differences are named.
+    """
+    ours = {name: (parts.forms(name).stored.bits_name, one.shape) for name, one in parts.start.tensors.items()}
+    theirs = {name: (tensor.dtype, tensor.shape) for name, tensor in parts.residual.items()}
+    if ours != theirs:
+        names = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
+        faults = [f"{name}: start {ours.get(name)}, residual {theirs.get(name)}" for name in names]
+        said = f"{len(faults)} tensors differ: {few(faults)}"
+        raise StageError("ResidualIncompatible", f"{folder} does not fit {parts.start.folder}: {said}")
+
+
+def write(parts: Parts, made: sealed.Draft, *, progress: Progress) -> tuple[Gauges, tuple[Shard, ...]]:
+    """Write all shards into the draft, then read samples back and compare; gauges lead from start to other.
+
+    Raises:
+        StageError: weights that are not finite, a sum beyond the format, or a damaged residual.
+    """
+    planned = [
+        Planned(name=one.name, dtype=parts.written(one.name).name, shape=one.shape)
+        for one in parts.start.tensors.values()
+    ]
+    layout = safetensors_writer.plan(planned)
+    with contextlib.ExitStack() as opened:
+        stop = threading.Event()
+        works = tuple(_Work(parts=parts, reader=opened.enter_context(Reader()), stop=stop) for _ in layout)
+        _write_shards(works, layout, made, progress)
+        safetensors_writer.write_index(made.path, layout)
+        hashes = {name: value for work in works for name, value in work.hashes.items()}
+        if model_folder.combine(hashes, parts.start, parts.formats) != parts.other:
+            where = next(iter(parts.residual.values())).file.parent
+            message = f"{where}: with {parts.start.folder} it does not give the model back that it was cut from"
+            raise StageError("ResidualIncompatible", f"{message}; it was damaged, extract it again")
+        _verify(works[0], made.path)
+    return residual_math.total(work.gauges for work in works), layout
+
+
+def _write_shards(works: Sequence[_Work], layout: Sequence[Shard], made: sealed.Draft, progress: Progress) -> None:
+    def write_one(work: _Work, shard: Shard) -> None:
+        with safetensors_writer.Writer(made.path, shard, metadata={"format": "pt"}) as writer:
+            for planned in shard.tensors:
+                _write_tensor(work, planned.name, writer)
+                progress.report(sum(len(one.hashes) for one in works), len(work.parts.start.tensors), unit="tensors")
+            made.known[shard.file] = writer.finish()
+
+    # One thread per shard, since NumPy, hashing and files let go of the interpreter for whole slices at a time; BLAS's
+    # own threads would cost ten times the work on matrices of this size.
+    workers = min(len(layout), len(os.sched_getaffinity(0)))
+    with threadpoolctl.threadpool_limits(1, user_api="blas"), futures.ThreadPoolExecutor(workers) as pool:
+        tasks = [pool.submit(write_one, work, shard) for work, shard in zip(works, layout, strict=True)]
+        try:
+            done, _ = futures.wait(tasks, return_when=futures.FIRST_EXCEPTION)
+        finally:
+            works[0].stop.set()  # after SIGTERM or a failure the other shards must not go on for minutes
+        for task in done:
+            task.result()
+
+
+def _write_tensor(work: _Work, name: str, writer: safetensors_writer.Writer) -> None:
+    tensor, trained = work.parts.start.tensors[name], work.parts.trained.tensor(name, work.reader, work.scratch)
+    other = hashlib.sha256()
+    for span in safetensors_reader.slices(tensor):
+        if work.stop.is_set():
+            raise _StoppedError
+        piece = _slice(work, tensor, span, trained)
+        other.update(piece.other.data)
+        work.gauges.measure(piece.values, piece.residual, piece.drift)
+        merged = _merged(work, piece)
+        _require_finite(work, name, piece, merged)
+        writer.write(merged)
+    work.hashes[name] = other.hexdigest()
+
+
+def _slice(work: _Work, tensor: Tensor, span: tuple[int, int], trained: Span) -> Slice:
+    start = work.reader.bits(tensor, *span)
+    stored = work.reader.bits(work.parts.residual[tensor.name], *span)
+    return residual_math.compare(
+        start, stored, functools.partial(trained, *span), work.parts.forms(tensor.name), work.scratch
+    )
+
+
+def _merged(work: _Work, piece: Slice) -> Bits:
+    if work.parts.scale is None:
+        return dtypes.narrow(piece.trained, piece.forms.start, work.scratch)
+    return residual_math.add(piece, scale=work.parts.scale, scratch=work.scratch)
+
+
+def _require_finite(work: _Work, name: str, piece: Slice, merged: Bits) -> None:
+    if not work.gauges.finite:
+        if not np.isfinite(piece.trained).all():
+            message = f"{name}: infinite or not a number in the trained weights; lower the learning rate"
+            raise StageError("TrainingDiverged", message, exit_code=ExitCode.DIVERGED)
+        where = work.parts.residual[name].file.parent
+        message = f"{where}: {name} is infinite or not a number in the residual; it was damaged, extract it again"
+        raise StageError("ResidualIncompatible", message)
+    if not dtypes.is_finite(merged, work.parts.written(name)):
+        seen = f"{name}: the sum exceeds {work.parts.written(name).name}"
+        raise StageError("ResidualIncompatible", f"{seen}; the residual does not suit these weights, lower its scale")
+
+
+def _verify(work: _Work, folder: pathlib.Path) -> None:
+    # The first and last slice of every tensor, read back from disk, must be what the inputs give again.
+    for name, written in safetensors_reader.open_folder(folder).items():
+        start, trained = work.parts.start.tensors[name], work.parts.trained.tensor(name, work.reader, work.scratch)
+        for span in safetensors_reader.ends(written):
+            expected = _merged(work, _slice(work, start, span, trained))
+            if not np.array_equal(work.reader.bits(written, *span), expected):
+                raise ValueError(f"{folder}: {name} {span} is not what its inputs give; memory or disk is faulty")

@@ -1,0 +1,91 @@
+"""What training left, as values: a complete checkpoint, or an adapter over the start model.
+
+Both give float64 values of any span of any tensor; an adapter is folded on the way and never
+written anywhere. Knows no residual.
+"""
+
+import pathlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from modelrefresh_jobs.models import model_folder
+from modelrefresh_jobs.models.model_folder import Model
+from modelrefresh_jobs.tensors import dtypes
+from modelrefresh_jobs.tensors.dtypes import Scratch, Values
+from modelrefresh_jobs.tensors.safetensors_reader import Reader, Tensor
+from modelrefresh_jobs.weights import compatibility, lora_folding
+from modelrefresh_jobs.weights.lora_folding import Adapter
+
+Span = Callable[[int, int, Values], Values]
+"""Values of weights from one number to another, told those of the start; they may be the start's very array."""
+
+
+class Trained(Protocol):
+    """Trained weights, however they are stored."""
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Formats in which they are stored."""
+
+    def tensor(self, name: str, reader: Reader, scratch: Scratch) -> Span:
+        """A function that gives the values of a span of one tensor."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Full:
+    """A complete checkpoint."""
+
+    model: Model
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Formats of the checkpoint."""
+        return self.model.formats
+
+    def tensor(self, name: str, reader: Reader, scratch: Scratch) -> Span:
+        """Read from the checkpoint."""
+        return _reading(self.model.tensors[name], reader, scratch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapted:
+    """The start model with an adapter folded in, never written anywhere."""
+
+    start: Model
+    adapter: Adapter
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Formats of the adapter."""
+        own = [
+            *self.adapter.replaced.values(),
+            *(one for pair in self.adapter.folded.values() for one in (pair.a, pair.b)),
+        ]
+        return tuple(sorted({tensor.dtype for tensor in own}))
+
+    def tensor(self, name: str, reader: Reader, scratch: Scratch) -> Span:
+        """Read from the adapter, fold, or take the start as it is."""
+        if name in self.adapter.replaced:
+            return _reading(self.adapter.replaced[name], reader, scratch)
+        if name not in self.adapter.folded:
+            return lambda _first, _last, start: start
+        change = lora_folding.load(self.adapter.folded[name], reader)
+        return lambda first, last, start: change.added(first, last, start, scratch)
+
+
+def accept(folder: pathlib.Path, start: Model) -> Trained:
+    """Look at what training left and fit it to the model it started from.
+
+    Raises:
+        StageError: it is not the start with other values, or cannot be folded.
+    """
+    if lora_folding.is_adapter(folder):
+        return Adapted(start=start, adapter=lora_folding.accept(folder, start))
+    model = model_folder.accept(folder)
+    compatibility.check_trained(start, model)
+    return Full(model=model)
+
+
+def _reading(tensor: Tensor, reader: Reader, scratch: Scratch) -> Span:
+    return lambda first, last, _start: dtypes.widen(reader.bits(tensor, first, last), tensor.form, scratch, "trained")
