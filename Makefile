@@ -1,9 +1,9 @@
 # What people run. Everything that is built lies under the user's cache, keyed by content; the checkout stays clean.
 
 export OMP_NUM_THREADS ?= 1
-PYTHON = $(shell python3 -m tests.environment where)/bin/python
+PYTHON = $(shell python3 -m hack.environment where)/bin/python
 BIN = $(dir $(PYTHON))
-SLOW = tests/jobs tests/chart tests/bench
+SLOW = tests/jobs tests/chart tests/benchmarks
 PARALLEL = -n 2 --dist worksteal
 LOCK = $(PYTHON) -m uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url \
 	--no-emit-find-links --python-version 3.11 pyproject.toml --extra
@@ -16,7 +16,7 @@ check: environment # lint, types, layers, policies and pure tests: two minutes, 
 	$(PYTHON) -m pytest $(PARALLEL) -m "not cluster and not gpu" $(addprefix --ignore=,$(SLOW))
 
 test: check # everything: check, jobs on CPU, a real cluster, images, chart and the end-to-end suite
-	$(PYTHON) -m pytest $(PARALLEL) -m "not cluster" tests/jobs tests/bench
+	$(PYTHON) -m pytest $(PARALLEL) -m "not cluster" tests/jobs tests/benchmarks
 	$(MAKE) cluster images
 	$(PYTHON) -m pytest -m "not cluster" tests/chart
 	$(PYTHON) -m pytest -m cluster
@@ -25,21 +25,21 @@ demo: environment cluster images # a refresh that is promoted and one that is re
 	$(PYTHON) -m examples.demo $(EXAMPLE)
 
 cluster: environment # a throw-away single-node Kubernetes; CLUSTER=current takes the current context
-	$(PYTHON) -m tests.cluster up
+	$(PYTHON) -m hack.cluster up
 
 cluster-down: # stop that cluster and remove its state; built programs stay cached
-	python3 -m tests.cluster down
+	python3 -m hack.cluster down
 
 crds: environment # write crds/*.yaml, the chart's copies and docs/rules.md from the code
 	PYTHONPATH=operator $(PYTHON) -m modelrefresh.api.schema crds && cp crds/*.yaml charts/modelrefresh/files/crds/
-	PYTHONPATH=operator $(PYTHON) -m tests.policy.rules_page docs/rules.md
-	$(PYTHON) -m tests.policy.attacks_table docs/security.md
+	PYTHONPATH=operator $(PYTHON) -m hack.rules_page docs/rules.md
+	$(PYTHON) -m hack.attacks_table docs/security.md
 
 images: environment # build both images from the checkout and push them to the cluster's registry
-	$(PYTHON) -m tests.images build
+	$(PYTHON) -m hack.images build
 
 bench: environment # figures kept in docs/benchmarks.md; BENCH=merge, recipes, fuzz, fairness or operator takes one part
-	PYTHONPATH=operator:images/jobs $(PYTHON) -m tests.bench $(BENCH) --write
+	PYTHONPATH=operator:images/jobs $(PYTHON) -m benchmarks $(BENCH) --write
 
 lock: environment # write requirements/*.txt anew from pyproject.toml
 	$(LOCK) operator -o requirements/operator.txt
@@ -47,4 +47,4 @@ lock: environment # write requirements/*.txt anew from pyproject.toml
 	$(LOCK) dev --extra operator --extra jobs -o requirements/dev.txt
 
 environment:
-	@python3 -m tests.environment
+	@python3 -m hack.environment

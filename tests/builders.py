@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from modelrefresh.api import names, parts
+from modelrefresh.api import model, names
 from modelrefresh.api.spec import ProfileSpec, RefreshSpec, ResidualSpec
 from modelrefresh.api.status import VersionSpec
 
@@ -65,22 +65,22 @@ def version(edits: Mapping[str, object] | None = None, *, name: str = "news-0123
 
 def refresh_spec(edits: Mapping[str, object] | None = None) -> RefreshSpec:
     """The parsed spec of `refresh`."""
-    return parts.parse(RefreshSpec, refresh(edits)["spec"])
+    return model.parse(RefreshSpec, refresh(edits)["spec"])
 
 
 def residual_spec(edits: Mapping[str, object] | None = None) -> ResidualSpec:
     """The parsed spec of `residual`."""
-    return parts.parse(ResidualSpec, residual(edits)["spec"])
+    return model.parse(ResidualSpec, residual(edits)["spec"])
 
 
 def profile_spec(edits: Mapping[str, object] | None = None) -> ProfileSpec:
     """The parsed spec of `profile`."""
-    return parts.parse(ProfileSpec, profile(edits)["spec"])
+    return model.parse(ProfileSpec, profile(edits)["spec"])
 
 
 def version_spec(edits: Mapping[str, object] | None = None) -> VersionSpec:
     """The parsed spec of `version`."""
-    return parts.parse(VersionSpec, version(edits)["spec"])
+    return model.parse(VersionSpec, version(edits)["spec"])
 
 
 def edit(document: Mapping[str, Any], path: str, value: object) -> dict[str, Any]:

@@ -21,8 +21,8 @@ from examples.demo import (
     tables,
     troubles,
 )
-from tests.cluster import facts, failures
-from tests.images import cache
+from hack.cluster import facts, failures
+from hack.images import cache
 
 _LINES_OF_A_LOOK, _LINE_LENGTH = 30, 240
 _INTERRUPTED = 130

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from examples.demo import kubectl, manifests, screen, troubles
-from tests.cluster import facts
+from hack.cluster import facts
 
 CHART = manifests.FOLDER.parent / "charts" / "modelrefresh"
 _RELEASE = "modelrefresh"

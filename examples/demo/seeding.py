@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from examples.demo import kubectl, manifests, screen, troubles
-from tests.cluster import settings, storage
+from hack.cluster import settings, storage
 
 SOURCES = manifests.FOLDER / "seed"
 KEPT = settings.CACHE / "seed"

@@ -15,18 +15,19 @@ import time
 import uuid
 from dataclasses import dataclass
 
-from modelrefresh import errors, handlers, logs, reconcile, settings
-from modelrefresh.cluster import access, health, transport
-from modelrefresh.cluster.client import Client
-from modelrefresh.cluster.kinds import Kind
-from modelrefresh.cluster.lease import Elector, Terms
-from modelrefresh.cluster.limits import Bucket
-from modelrefresh.cluster.port import Document
-from modelrefresh.cluster.queue import Key, WorkQueue
-from modelrefresh.cluster.resync import Resync
-from modelrefresh.cluster.routes import Routes
-from modelrefresh.cluster.transport import Transport
-from modelrefresh.cluster.workers import Workers
+from modelrefresh import errors, logs, reconcile, settings
+from modelrefresh.kube import transport
+from modelrefresh.kube.client import Client
+from modelrefresh.kube.kinds import Kind
+from modelrefresh.kube.port import Document
+from modelrefresh.kube.rate_limit import Bucket
+from modelrefresh.kube.transport import Transport
+from modelrefresh.runtime import access, event_watcher, health
+from modelrefresh.runtime.lease import Elector, Terms
+from modelrefresh.runtime.queue import Key, WorkQueue
+from modelrefresh.runtime.resync import Resync
+from modelrefresh.runtime.watch_index import Routes
+from modelrefresh.runtime.workers import Workers
 
 LOGGER = logging.getLogger("modelrefresh")
 
@@ -45,7 +46,7 @@ class Operator:
     elector: Elector
     resync: Resync
     workers: Workers
-    watcher: handlers.Watcher
+    watcher: event_watcher.Watcher
 
 
 def main() -> None:
@@ -89,7 +90,7 @@ async def _run(chosen: settings.Settings) -> int:
     return int(failed)
 
 
-async def _assemble(chosen: settings.Settings, *, ended: handlers.Ended) -> Operator:
+async def _assemble(chosen: settings.Settings, *, ended: event_watcher.Ended) -> Operator:
     configuration = await transport.configure()
     busy = Transport(configuration, in_flight=chosen.requests_in_flight, seconds=chosen.request_seconds)
     # The Lease must be renewed also while all places for other requests are taken.
@@ -111,7 +112,7 @@ async def _assemble(chosen: settings.Settings, *, ended: handlers.Ended) -> Oper
             queue.add(key)
 
     loop = asyncio.get_running_loop()
-    watcher = handlers.Watcher(
+    watcher = event_watcher.Watcher(
         lambda *change: loop.call_soon_threadsafe(look, *change), ended, namespaces=chosen.namespaces
     )
     workers = Workers(queue, one_pass, elector=elector, seconds=chosen.pass_seconds)

@@ -4,11 +4,11 @@ import datetime
 
 from modelrefresh import metrics
 from modelrefresh.api import names
-from modelrefresh.api.records import Outcome, Run, StageRecord
+from modelrefresh.api.run_status import Outcome, Run, StageRecord
 from modelrefresh.api.status import RefreshStatus, ResidualStatus
-from modelrefresh.cluster.queue import Key
-from modelrefresh.contract.env import Stage
+from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.observed import Meta
+from modelrefresh.runtime.queue import Key
 
 
 def refresh(meta: Meta, before: RefreshStatus, after: RefreshStatus) -> None:

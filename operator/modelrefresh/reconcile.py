@@ -14,15 +14,16 @@ from typing import Generic, TypeVar
 
 from modelrefresh import errors, gauges, report
 from modelrefresh.api import names, status
-from modelrefresh.cluster import events, gather, kinds
+from modelrefresh.cluster import events, gather
 from modelrefresh.cluster.perform import Scene, perform
-from modelrefresh.cluster.port import Document, Port
-from modelrefresh.cluster.queue import Key
+from modelrefresh.kube import kinds
+from modelrefresh.kube.port import Document, Port
 from modelrefresh.manifests.network import Network
 from modelrefresh.plan import decide, extraction
 from modelrefresh.plan.actions import Plan, ResidualPlan
 from modelrefresh.plan.observed import Meta, ResidualObserved, Seen
 from modelrefresh.report import Happening
+from modelrefresh.runtime.queue import Key
 
 LOGGER = logging.getLogger(__name__)
 S = TypeVar("S", status.RefreshStatus, status.ResidualStatus)

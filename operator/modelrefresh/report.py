@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from modelrefresh.api.conditions import ConditionType, Reason
-from modelrefresh.api.records import Condition, Failure, Outcome, Run, StageRecord
+from modelrefresh.api.run_status import Condition, Failure, Outcome, Run, StageRecord
 from modelrefresh.api.status import RefreshStatus, ResidualStatus, fit
-from modelrefresh.contract.env import Stage
-from modelrefresh.plan import serving, stages, verdict
+from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.actions import Plan, ResidualPlan, Word
+from modelrefresh.plan.judging import promotion
 from modelrefresh.plan.observed import Meta, ResidualObserved, Seen
+from modelrefresh.plan.rollout import serving
+from modelrefresh.plan.stages import stage_records
 
 _NOT_READY: Final = (Reason.TARGET_NOT_FOUND, Reason.TARGET_CONFLICT, Reason.INVALID_SPEC)
 """Words that take Ready away although a version was rolled out: nobody can say what serves."""
@@ -56,7 +58,7 @@ def refresh(plan: Plan, seen: Seen, now: datetime.datetime) -> RefreshStatus:
     ]
     run = status.run
     if run is not None:
-        current = stages.current(run) if run.outcome is None else None
+        current = stage_records.current(run) if run.outcome is None else None
         run = run.but(stage=current.name if current else None, progress=current.progress if current else None)
     return fit(
         status.but(
@@ -125,9 +127,9 @@ def _run_happenings(before: Run | None, after: Run | None) -> Iterator[Happening
         )
         yield from _warnings(stage)
         if stage.name is Stage.EVALUATE and stage.evaluate:
-            told = "; ".join(verdict.spell(item) for item in stage.evaluate.verdicts)
+            told = "; ".join(promotion.spell(item) for item in stage.evaluate.verdicts)
             yield Happening(
-                reason=verdict.reason(stage.evaluate), message=told, warning=not verdict.passed(stage.evaluate)
+                reason=promotion.reason(stage.evaluate), message=told, warning=not promotion.passed(stage.evaluate)
             )
     if after.outcome is not None and (before is None or before.outcome is None):
         yield Happening(reason=after.outcome, message=after.message, warning=after.outcome in _WARNINGS)
@@ -194,9 +196,11 @@ def _gates(status: RefreshStatus) -> _Fact:
         reason = Reason(known.reason) if known.reason in tuple(Reason) else Reason.NO_VERDICT
         word = Word(reason=reason, message=known.message)
         return _Fact(ConditionType.GATES_PASSED, known.status == "True", word)
-    told = "; ".join(verdict.spell(item) for item in measured.evaluate.verdicts)
-    word = Word(reason=verdict.reason(measured.evaluate), message=f"run {status.run.id if status.run else ''}: {told}")
-    return _Fact(ConditionType.GATES_PASSED, verdict.passed(measured.evaluate), word)
+    told = "; ".join(promotion.spell(item) for item in measured.evaluate.verdicts)
+    word = Word(
+        reason=promotion.reason(measured.evaluate), message=f"run {status.run.id if status.run else ''}: {told}"
+    )
+    return _Fact(ConditionType.GATES_PASSED, promotion.passed(measured.evaluate), word)
 
 
 def _rolled_out(status: RefreshStatus, word: Word, seen: Seen) -> _Fact:

@@ -3,7 +3,7 @@
 import datetime
 
 from modelrefresh.api.conditions import ConditionType
-from modelrefresh.api.records import (
+from modelrefresh.api.run_status import (
     Condition,
     EvaluateFacts,
     Failure,
@@ -21,7 +21,7 @@ from modelrefresh.api.records import (
     VerdictFacts,
 )
 from modelrefresh.api.status import Cost, HistoryEntry, RefreshStatus, Rollout, StageCost, Sweep, VersionRef
-from modelrefresh.contract.env import Stage
+from modelrefresh.contract.vocabulary import Stage
 from tests import builders
 
 NOW = datetime.datetime(2026, 11, 22, 12, 30, 15, 999_999, tzinfo=datetime.UTC)

@@ -15,11 +15,11 @@ from typing import Any, Protocol
 import kubernetes
 import pytest
 
+from hack.cluster import facts
 from modelrefresh.api import names, schema, status
 from tests import builders
 from tests.api import fullest
 from tests.api.refusals import REFUSALS, Refusal
-from tests.cluster import facts
 
 pytestmark = pytest.mark.cluster
 _CRDS = Path(__file__).parents[2] / "crds"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import strategies as st
 
 from modelrefresh import errors
-from modelrefresh.api import names, parts
+from modelrefresh.api import model, names
 from modelrefresh.api.spec import ProfileSpec, RefreshSpec, ResidualSpec
-from modelrefresh.contract.env import Method, Strategy
+from modelrefresh.contract.vocabulary import Method, Strategy
 from tests import builders
 from tests.api.refusals import REFUSALS, Refusal
 
@@ -26,7 +26,7 @@ def test_the_smallest_useful_refresh_gets_the_defaults_of_the_design() -> None:
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.id)
 def test_parse_refuses_a_bad_object_and_names_the_field(refusal: Refusal) -> None:
     with pytest.raises(errors.SpecError) as caught:
-        parts.parse(_SPECS[refusal.kind], refusal.document()["spec"])
+        model.parse(_SPECS[refusal.kind], refusal.document()["spec"])
     assert any(fault.startswith(refusal.names) and refusal.says in fault for fault in caught.value.faults)
 
 
@@ -35,7 +35,7 @@ def test_parse_tells_every_fault_at_once() -> None:
         {"spec.base.uri": "s3://b/x", "spec.training.nodes": 0, "spec.evaluation.gates[0].minScore": "0.5"}
     )
     with pytest.raises(errors.SpecError) as caught:
-        parts.parse(RefreshSpec, document["spec"])
+        model.parse(RefreshSpec, document["spec"])
     fields = {fault.split(":")[0] for fault in caught.value.faults}
     assert fields == {"spec.base.uri", "spec.training.nodes", "spec.evaluation.gates[0].minScore"}
 
@@ -71,12 +71,12 @@ def test_parse_takes_every_form_of_decimal(text: str) -> None:
 
 def test_parse_refuses_what_is_no_object() -> None:
     with pytest.raises(errors.SpecError, match="spec: Input should be an object"):
-        parts.parse(RefreshSpec, None)
+        model.parse(RefreshSpec, None)
 
 
 def _faults(document: Mapping[str, Any]) -> tuple[str, ...]:
     try:
-        parts.parse(RefreshSpec, document["spec"])
+        model.parse(RefreshSpec, document["spec"])
     except errors.SpecError as error:
         return error.faults
     return ()

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelrefresh.api import records, status, texts
-from modelrefresh.api.records import Condition, Failure, MergeFacts
+from modelrefresh.api import run_status, status, status_types
+from modelrefresh.api.run_status import Condition, Failure, MergeFacts
 from modelrefresh.api.status import RefreshStatus, VersionRef
-from modelrefresh.contract.env import Stage
+from modelrefresh.contract.vocabulary import Stage
 from tests.api import fullest
 from tests.api.fullest import DIGEST, LONG, NOW
 
@@ -26,8 +26,8 @@ def test_the_fullest_status_sets_every_field_there_is() -> None:
     full = fullest.refresh_status()
     assert full.run is not None
     assert full.model_fields_set == RefreshStatus.model_fields.keys()
-    assert full.run.model_fields_set == records.Run.model_fields.keys()
-    assert all(stage.model_fields_set == records.StageRecord.model_fields.keys() for stage in full.run.stages)
+    assert full.run.model_fields_set == run_status.Run.model_fields.keys()
+    assert all(stage.model_fields_set == run_status.StageRecord.model_fields.keys() for stage in full.run.stages)
 
 
 def test_the_fullest_status_is_brought_below_its_limit() -> None:
@@ -68,14 +68,14 @@ def test_measures_are_written_with_four_decimals() -> None:
 
 
 @pytest.mark.parametrize("kind", [Condition, Failure])
-def test_a_long_line_keeps_its_beginning_where_object_and_cause_stand(kind: type[records.Record]) -> None:
+def test_a_long_line_keeps_its_beginning_where_object_and_cause_stand(kind: type[run_status.Record]) -> None:
     message = message_of(kind, "begin" + LONG)
     assert message.startswith("begin")
     assert message.endswith("…")
 
 
 @pytest.mark.parametrize("kind", [Condition, Failure])
-def test_a_long_log_keeps_its_first_and_last_lines(kind: type[records.Record]) -> None:
+def test_a_long_log_keeps_its_first_and_last_lines(kind: type[run_status.Record]) -> None:
     message = message_of(kind, f"exit code 1\n{'noise of the library' * 20}\n{LOG}ValueError: the cause")
     assert message.startswith("exit code 1↵…↵")
     assert message.endswith("↵ValueError: the cause")
@@ -84,7 +84,7 @@ def test_a_long_log_keeps_its_first_and_last_lines(kind: type[records.Record]) -
 LOG = "".join(f"step {number} of many\n" for number in range(500))
 
 
-def message_of(kind: type[records.Record], text: str) -> str:
+def message_of(kind: type[run_status.Record], text: str) -> str:
     """The message as this kind of record keeps it."""
     if kind is Failure:
         return Failure(run="r", stage=Stage.TRAIN, attempt=1, reason="R", message=text, time=NOW).message
@@ -97,7 +97,7 @@ def message_of(kind: type[records.Record], text: str) -> str:
 )
 def test_an_excerpt_is_short_and_made_of_whole_lines_but_for_marked_ones(lines: list[str], limit: int) -> None:
     text = "\n".join(lines)
-    cut = texts.excerpt(text, limit)
+    cut = status_types.excerpt(text, limit)
     assert len(cut) <= limit
     assert all(line in lines or line.endswith("…") for line in cut.split("\n")) or cut == text
     assert cut == text or "…" in cut

@@ -7,7 +7,7 @@ import pydantic
 import pytest
 
 from modelrefresh.api import structural
-from modelrefresh.api.parts import Claim, ListMap, Part
+from modelrefresh.api.model import Claim, ListMap, Part
 from modelrefresh.api.structural import StructuralError
 
 Short = Annotated[str, pydantic.Field(max_length=9)]

@@ -14,10 +14,10 @@ from typing import Any
 import kubernetes
 import yaml
 
+from hack.cluster import facts
+from hack.cluster.kubectl import Kubectl
 from modelrefresh.api import names
 from tests.chart import render
-from tests.cluster import facts
-from tests.cluster.kubectl import Kubectl
 
 Document = dict[str, Any]
 _ACCOUNT = "tenant"

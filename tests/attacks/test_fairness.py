@@ -13,17 +13,19 @@ import pytest
 
 from modelrefresh import errors, reconcile
 from modelrefresh.api import names
-from modelrefresh.cluster import children, health, kinds, progress
-from modelrefresh.cluster.kinds import Kind
-from modelrefresh.cluster.queue import Key, WorkQueue
-from modelrefresh.contract.env import Stage
-from modelrefresh.plan import schedule
+from modelrefresh.cluster import children, progress
+from modelrefresh.contract.vocabulary import Stage
+from modelrefresh.kube import kinds
+from modelrefresh.kube.kinds import Kind
+from modelrefresh.plan.runs import schedule
+from modelrefresh.runtime import health
+from modelrefresh.runtime.queue import Key, WorkQueue
 from tests import builders
 from tests.attacks.catalogue import attack
 from tests.fakes.cluster import START
-from tests.passes import world
-from tests.passes.world import NAMESPACE, World
-from tests.process.clocks import Clock
+from tests.reconcile import world
+from tests.reconcile.world import NAMESPACE, World
+from tests.runtime.clocks import Clock
 
 BY = "whoever may write ModelRefreshes"
 EDITOR = "whoever may create Jobs and pods"

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from modelrefresh.contract import env, result
+from modelrefresh.contract import result, stage_request
+from modelrefresh.contract.vocabulary import Stage, Task
 from modelrefresh_jobs import __main__ as entry
 from modelrefresh_jobs.attempt import outcome
 from modelrefresh_jobs.corpus import data_files, documents
@@ -25,7 +26,7 @@ CANARY = "hf_CANARYTOKEN0123456789abcdefghijkl"
 FILLS = "whoever fills a claim"
 WRITES = "whoever may write a ModelRefresh"
 _RECORD = '{"text": "a text of some length about rivers and towns"}\n'
-_SUITE = env.SuiteInput(name="facts", uri="pvc://models/evals/facts.jsonl", task=env.Task.QUESTION_ANSWERING)
+_SUITE = stage_request.SuiteInput(name="facts", uri="pvc://models/evals/facts.jsonl", task=Task.QUESTION_ANSWERING)
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +51,11 @@ def place(tmp_path: pathlib.Path, pristine: pathlib.Path) -> pathlib.Path:
     return tmp_path
 
 
-def asks(place: pathlib.Path, *allowed: str) -> env.StageInput:
+def asks(place: pathlib.Path, *allowed: str) -> stage_request.StageInput:
     """A request that may read below these prefixes."""
-    asked = env.ImportInput(instruct="pvc://models/public/chat")
-    return env.StageInput(
-        stage=env.Stage.IMPORT, owner="chat", run="r1", workspace=str(place / "workspace"),
+    asked = stage_request.ImportInput(instruct="pvc://models/public/chat")
+    return stage_request.StageInput(
+        stage=Stage.IMPORT, owner="chat", run="r1", workspace=str(place / "workspace"),
         sources=str(place / "sources"), allowed=allowed, import_=asked,
     )  # fmt: skip
 

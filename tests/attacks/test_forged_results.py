@@ -10,19 +10,19 @@ import pytest
 
 from modelrefresh import errors
 from modelrefresh.api import names
-from modelrefresh.api.records import Outcome
-from modelrefresh.cluster import kinds
-from modelrefresh.contract import codec, env, result
-from modelrefresh.contract.env import Stage
+from modelrefresh.api.run_status import Outcome
+from modelrefresh.contract import codec, result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.vocabulary import Stage, Task
+from modelrefresh.kube import kinds
 from modelrefresh_jobs import __main__ as entry
 from modelrefresh_jobs.attempt import outcome
 from modelrefresh_jobs.process import progress
 from modelrefresh_jobs.storage import sealed
 from tests.attacks.catalogue import attack
 from tests.fakes import controllers
-from tests.passes import world
-from tests.passes.world import NAMESPACE, World
+from tests.reconcile import world
+from tests.reconcile.world import NAMESPACE, World
 
 EDITOR = "whoever may create Jobs and pods"
 CLAIM = "a pod with nothing but the workspace claim"
@@ -188,7 +188,7 @@ def test_a_value_of_the_wrong_form_is_no_result(stage: Stage, section: str, chan
     place = World()
     honest = place.answers[stage]
 
-    def lie(request: env.StageInput) -> result.Result:
+    def lie(request: stage_request.StageInput) -> result.Result:
         said = honest(request)
         return dataclasses.replace(said, **{section: dataclasses.replace(getattr(said, section), **changes)})
 
@@ -266,10 +266,11 @@ def test_an_evaluation_that_lies_on_the_workspace_is_not_believed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(progress, "serve", lambda *_, **__: None)
-    asked = env.EvaluateInput(
-        candidate="a" * 64, suites=(env.SuiteInput(name="s", uri="pvc://e/s.jsonl", task=env.Task.QUESTION_ANSWERING),)
+    asked = stage_request.EvaluateInput(
+        candidate="a" * 64,
+        suites=(stage_request.SuiteInput(name="s", uri="pvc://e/s.jsonl", task=Task.QUESTION_ANSWERING),),
     )
-    request = env.StageInput(
+    request = stage_request.StageInput(
         stage=Stage.EVALUATE, owner="chat", run="r1", workspace=str(tmp_path), sources=str(tmp_path), evaluate=asked
     )
     score = result.Score(suite="s", metric="exact_match", items=10, candidate=0.999)
@@ -298,7 +299,7 @@ def test_a_job_of_before_is_gone_on_with() -> None:
     labels = job["metadata"]["labels"]
     old = names.job_name(owner="news", uid=None, run=labels[names.LABEL_RUN], stage="train", attempt=1)
     variables = job["spec"]["template"]["spec"]["containers"][0]["env"]
-    kept = [one for one in variables if one["name"] != env.NONCE_VARIABLE]
+    kept = [one for one in variables if one["name"] != stage_request.NONCE_VARIABLE]
     place.cluster.remove(kinds.JOB, namespace=NAMESPACE, name=job["metadata"]["name"])
     job["spec"]["template"]["spec"]["containers"][0]["env"] = kept
     metadata = {key: value for key, value in job["metadata"].items() if key not in ("uid", "resourceVersion")}
@@ -344,7 +345,7 @@ def test_a_stage_that_cannot_read_its_request_is_waited_for() -> None:
     place = World()
     honest = place.answers[Stage.TRAIN]
 
-    def misunderstood(_: env.StageInput) -> result.Result:
+    def misunderstood(_: stage_request.StageInput) -> result.Result:
         return result.Result(
             stage=Stage.TRAIN,
             run="",

@@ -10,15 +10,15 @@ import pytest
 
 from modelrefresh import reconcile
 from modelrefresh.api import names
-from modelrefresh.cluster import kinds
+from modelrefresh.kube import kinds
 from modelrefresh.manifests import network
 from modelrefresh.manifests.network import Network
 from modelrefresh_jobs.process import progress
 from tests.attacks.catalogue import attack
 from tests.chart import render
-from tests.passes import world
-from tests.passes.world import NAMESPACE, World
 from tests.plan.sights import a_meta
+from tests.reconcile import world
+from tests.reconcile.world import NAMESPACE, World
 
 PEERS = "whoever reaches a pod's network"
 OPERATOR = {"podSelector": {"matchLabels": {"app": "operator"}}}

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from modelrefresh.api import names
-from modelrefresh.contract.env import Stage
+from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.manifests import job
-from modelrefresh.plan import decide
+from modelrefresh.plan import prerequisites
+from modelrefresh.plan.stages import stage_records
 from tests import builders
 from tests.attacks.catalogue import attack
 from tests.plan.sights import RESIDUAL, a_meta, a_run, a_sight, a_status
@@ -24,9 +25,9 @@ def pod(stage: Stage, edits: dict[str, object] | None = None) -> dict[str, Any]:
     run = a_run(Stage.EVALUATE)
     records = [one.but(merge={"digest": "c" * 64}) if one.name is Stage.MERGE else one for one in run.stages]
     seen = a_sight(edits, status=a_status(run=run.but(stages=tuple(records))), profile=profile)
-    work = decide.lifecycle.work(seen)
+    work = prerequisites.work(seen)
     record = run.record(stage) or run.stages[0].but(name=stage)
-    start = decide.steps.stages.start(work, seen.status.run, record.but(attempt=1))  # type: ignore[arg-type] -- it has one
+    start = stage_records.start(work, seen.status.run, record.but(attempt=1))  # type: ignore[arg-type] -- it has one
     made = job.build(start, profile, meta=a_meta(), kind=names.REFRESH, nonce="0" * 32)
     spec: dict[str, Any] = made["spec"]["template"]["spec"]
     return spec

@@ -11,14 +11,15 @@ from modelrefresh import errors, reconcile
 from modelrefresh.api import names, status
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.status import RefreshStatus
-from modelrefresh.cluster import kinds
-from modelrefresh.cluster.queue import Key
-from modelrefresh.plan import decide, profiles
+from modelrefresh.kube import kinds
+from modelrefresh.plan import decide, prerequisites, profiles
+from modelrefresh.plan.rollout import holding, serving
+from modelrefresh.runtime.queue import Key
 from tests import builders
 from tests.attacks.catalogue import attack
-from tests.passes import world
-from tests.passes.world import NAMESPACE, World
 from tests.plan.sights import NOW, a_deployment, a_meta, a_residual, a_sight
+from tests.reconcile import world
+from tests.reconcile.world import NAMESPACE, World
 
 BY = "whoever may write a ModelRefresh"
 
@@ -260,9 +261,9 @@ def test_of_two_that_come_at_once_one_gets_the_deployment() -> None:
     before = place.served()
     assert twin(place, "twin").phase == "TargetConflict"
     assert place.served() == before
-    hold = decide.holding.hold
+    hold = holding.hold
     seen = a_sight(deployment=a_deployment(holder="another"))
-    plan = hold(decide.lifecycle.work(seen), NOW)
+    plan = hold(prerequisites.work(seen), NOW)
     assert plan is not None
     assert [action.version for action in plan.actions] == [seen.deployment.version]  # type: ignore[union-attr] -- it is there
 
@@ -295,8 +296,6 @@ def test_no_two_refreshes_have_children_of_one_name(length: int) -> None:
 )
 def test_a_version_of_before_keeps_its_name() -> None:
     seen = a_sight()
-    work = decide.lifecycle.work(seen)
-    assert decide.rollout.serving.name_of(work, seen.versions[0].digest) == seen.versions[0].name
-    assert decide.rollout.serving.name_of(work, "9" * 64) == names.version_name(
-        refresh="news", uid=a_meta().uid, digest="9" * 64
-    )
+    work = prerequisites.work(seen)
+    assert serving.name_of(work, seen.versions[0].digest) == seen.versions[0].name
+    assert serving.name_of(work, "9" * 64) == names.version_name(refresh="news", uid=a_meta().uid, digest="9" * 64)

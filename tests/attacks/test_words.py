@@ -8,10 +8,10 @@ import pathlib
 import pytest
 
 from modelrefresh import errors
-from modelrefresh.api.records import Condition, Failure, StageRecord, StageState
+from modelrefresh.api.run_status import Condition, Failure, StageRecord, StageState
 from modelrefresh.cluster import events
 from modelrefresh.contract import printable
-from modelrefresh.contract.env import Stage
+from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs.corpus import data_files
 from modelrefresh_jobs.process import errors as failures
 from modelrefresh_jobs.process import log_lines

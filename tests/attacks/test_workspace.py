@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from modelrefresh.contract import artifacts, env
-from modelrefresh.contract.env import Stage
+from modelrefresh.contract import artifacts, stage_request
+from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs.attempt import make_folders
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
@@ -83,10 +83,10 @@ def test_a_file_of_a_version_that_became_a_link_is_refused(tmp_path: pathlib.Pat
         sealed.verify(folder, deep=False)
 
 
-def swept(root: pathlib.Path, **what: tuple[str, ...]) -> env.StageInput:
+def swept(root: pathlib.Path, **what: tuple[str, ...]) -> stage_request.StageInput:
     """A sweep of these runs or versions."""
-    return env.StageInput(
-        stage=Stage.SWEEP, owner="chat", run="retention", workspace=str(root), sweep=env.SweepInput(**what)
+    return stage_request.StageInput(
+        stage=Stage.SWEEP, owner="chat", run="retention", workspace=str(root), sweep=stage_request.SweepInput(**what)
     )
 
 

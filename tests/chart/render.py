@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tests.cluster import builds
+from hack.cluster import builds
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "modelrefresh"

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from hack.cluster import facts
+from hack.images import cache
 from tests.chart import render
-from tests.cluster import facts
-from tests.images import cache
 
 pytestmark = pytest.mark.cluster
 NAMESPACE = "chart-install"

@@ -12,9 +12,9 @@ import yaml
 from prometheus_client import Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
+from hack.cluster import tools
 from modelrefresh import metrics
 from tests.chart import render
-from tests.cluster import tools
 
 NAME = re.compile(r"\bmodelrefresh_[a-z0-9_]+")
 RUNBOOKS = render.ROOT / "docs" / "runbooks.md"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from modelrefresh.cluster import access
+from modelrefresh.runtime import access
 from tests.chart import render
 
 BESIDES = {

@@ -8,14 +8,15 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from hack.cluster import builds
 from modelrefresh.api import names
-from modelrefresh.contract.env import Stage
+from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.manifests import job, network
 from modelrefresh.manifests.network import Network
-from modelrefresh.plan import decide
+from modelrefresh.plan import prerequisites
+from modelrefresh.plan.stages import stage_records
 from tests import builders
 from tests.chart import render
-from tests.cluster import builds
 from tests.plan.sights import a_meta, a_run, a_sight, a_status
 
 ACCEPTED: Final = {
@@ -30,9 +31,7 @@ def stage() -> list[dict[str, Any]]:
     """The Job of a stage and its policy, by the smallest profile."""
     seen = a_sight(status=a_status(run=a_run(Stage.TRAIN)))
     assert seen.status.run is not None
-    start = decide.steps.stages.start(
-        decide.lifecycle.work(seen), seen.status.run, seen.status.run.stages[1].but(attempt=1)
-    )
+    start = stage_records.start(prerequisites.work(seen), seen.status.run, seen.status.run.stages[1].but(attempt=1))
     made = job.build(start, builders.profile_spec(), meta=a_meta(), kind=names.REFRESH, nonce="0" * 32)
     return [
         made,

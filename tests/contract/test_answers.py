@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from modelrefresh.contract import codec, env, result
-from modelrefresh.contract.env import Stage
+from modelrefresh.contract import codec, result, stage_request
 from modelrefresh.contract.result import Result, Score
+from modelrefresh.contract.vocabulary import Stage
 
 SCORE = Score(suite="news", metric="exact_match", items=20, candidate=0.5)
 ANSWER = Result(
@@ -41,11 +41,11 @@ def test_what_a_result_says_in_our_words_must_be_right(damage: dict[str, object]
 
 
 def test_a_request_with_words_of_a_newer_operator_is_refused() -> None:
-    request = env.StageInput(stage=Stage.SWEEP, owner="news", run="r1", sweep=env.SweepInput())
-    document = json.loads(env.render(request))
+    request = stage_request.StageInput(stage=Stage.SWEEP, owner="news", run="r1", sweep=stage_request.SweepInput())
+    document = json.loads(stage_request.render(request))
     document["sweep"]["of_tomorrow"] = True
     with pytest.raises(codec.CodecError, match=r"sweep: unknown keys \['of_tomorrow'\]"):
-        env.parse(json.dumps(document))
+        stage_request.parse(json.dumps(document))
 
 
 def _records(kind: type) -> Iterator[type]:
@@ -56,7 +56,7 @@ def _records(kind: type) -> Iterator[type]:
                 yield from _records(one)
 
 
-@pytest.mark.parametrize("kind", [env.StageInput, Result])
+@pytest.mark.parametrize("kind", [stage_request.StageInput, Result])
 def test_whatever_may_be_absent_is_left_out_on_the_wire_and_reads_back_as_none(kind: type) -> None:
     optional = [
         (record.__name__, field.name, field.default)
@@ -94,7 +94,7 @@ def test_the_largest_evaluation_fits_the_termination_message() -> None:
     assert len(result.render_short(answer)) <= result.TERMINATION_LIMIT
 
 
-@pytest.mark.parametrize("parse", [result.parse, env.parse])
+@pytest.mark.parametrize("parse", [result.parse, stage_request.parse])
 def test_what_is_nested_without_end_is_no_answer(parse: Callable[[str], object]) -> None:
     with pytest.raises(codec.CodecError):
         parse("[" * 100_000)
@@ -105,7 +105,7 @@ def test_warnings_give_way_before_the_figures_do() -> None:
     assert result.parse(result.render_short(answer)) == ANSWER
 
 
-@pytest.mark.parametrize("parse", [result.parse, env.parse])
+@pytest.mark.parametrize("parse", [result.parse, stage_request.parse])
 def test_a_number_of_more_digits_than_python_reads_is_no_answer(parse: Callable[[str], object]) -> None:
     with pytest.raises(codec.CodecError):
         parse(f'{{"attempt": {"9" * 5000}}}')

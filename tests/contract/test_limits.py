@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from modelrefresh.contract import codec, env, limits
+from modelrefresh.contract import codec, limits, stage_request
 
 DIGEST = "0123456789abcdef" * 4
 STRANGE = ("/etc", "file:///etc", "../../etc", DIGEST[1:], DIGEST + "0", DIGEST.upper(), DIGEST + "\n", "")
@@ -39,4 +39,4 @@ def test_a_pod_takes_digests_only(field: str, strange: str) -> None:
         "versions": {"stage": "sweep", "sweep": {"versions": [strange]}},
     }
     with pytest.raises(codec.CodecError, match=field):
-        env.parse(json.dumps(sections[field] | {"owner": "chat", "run": "r1"}))
+        stage_request.parse(json.dumps(sections[field] | {"owner": "chat", "run": "r1"}))

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from modelrefresh.contract import codec, env
-from modelrefresh.contract.env import Stage, StageInput
+from modelrefresh.contract import codec, stage_request
+from modelrefresh.contract.stage_request import StageInput
+from modelrefresh.contract.vocabulary import Stage
 
-_INPUT: Final = f"{env.INPUT_VARIABLE}="
+_INPUT: Final = f"{stage_request.INPUT_VARIABLE}="
 _CAUGHT: Final = "SigCgt:"
 
 
@@ -44,6 +45,8 @@ def text(path: Path) -> str:
 def _asked(path: Path) -> StageInput | None:
     variables = text(path).split("\0")
     try:
-        return next((env.parse(item.removeprefix(_INPUT)) for item in variables if item.startswith(_INPUT)), None)
+        return next(
+            (stage_request.parse(item.removeprefix(_INPUT)) for item in variables if item.startswith(_INPUT)), None
+        )
     except codec.CodecError:
         return None

@@ -6,12 +6,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.cluster import facts
-from tests.cluster.kubectl import Kubectl
+from hack.cluster import facts
+from hack.cluster.kubectl import Kubectl
+from hack.images import cache
 from tests.e2e import place, replicas
 from tests.e2e.place import Images, Place
 from tests.e2e.replicas import Replicas
-from tests.images import cache
 from tests.jobs import builders
 
 

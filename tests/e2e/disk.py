@@ -15,7 +15,7 @@ from typing import Final
 
 import pytest
 
-from tests.cluster import containerd, facts, processes
+from hack.cluster import containerd, facts, processes
 from tests.e2e.place import Place
 
 _SIZE: Final = "32m"

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from hack.cluster import failures, storage
+from hack.cluster.kubectl import Kubectl
 from modelrefresh.api import names
-from tests.cluster import failures, storage
-from tests.cluster.kubectl import Kubectl
 from tests.e2e import objects
 from tests.jobs import builders, corpora
 

@@ -10,8 +10,8 @@ from typing import Final
 
 from examples.demo import installation
 from examples.demo import kubectl as demo
-from tests.cluster import facts
-from tests.cluster.kubectl import Kubectl
+from hack.cluster import facts
+from hack.cluster.kubectl import Kubectl
 
 _NAME: Final = "modelrefresh"
 _PATIENCE_SECONDS: Final = 90.0

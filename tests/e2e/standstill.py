@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from modelrefresh.api import names, parts
-from modelrefresh.api.records import StageState, TriggerKind
+from modelrefresh.api import model, names
+from modelrefresh.api.run_status import StageState, TriggerKind
 from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.contract import artifacts
-from modelrefresh.contract.env import Stage
-from modelrefresh.plan import lifecycle
+from modelrefresh.contract.vocabulary import Stage
+from modelrefresh.plan import prerequisites
 from modelrefresh_jobs.attempt import outcome
 from tests.e2e import attempts, objects, run
 from tests.e2e.place import Place
@@ -75,7 +75,7 @@ def before(stage: Stage, place: Place, edits: Mapping[str, object] | None = None
     place.apply(objects.refresh(place.namespace, {**(edits or {}), "spec.suspend": True}))
     made = place.get("modelrefreshes", objects.REFRESH)
     digest = place.get("instructionresiduals", objects.RESIDUAL)["status"]["digest"]
-    inputs = lifecycle.inputs(parts.parse(RefreshSpec, made["spec"]), residual=digest)
+    inputs = prerequisites.inputs(model.parse(RefreshSpec, made["spec"]), residual=digest)
     wanted = names.run_id(uid=made["metadata"]["uid"], trigger=f"{TriggerKind.FIRST_SIGHT}//", inputs=inputs)
     barrier = _put(Barrier(place=place, stage=stage, owner=objects.REFRESH, run=wanted))
     place.patch({"spec": {"suspend": False}})

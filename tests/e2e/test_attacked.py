@@ -9,8 +9,8 @@ from typing import Final
 
 import pytest
 
+from hack.cluster import failures
 from tests.attacks.catalogue import attack
-from tests.cluster import failures
 from tests.e2e import objects, run, training
 from tests.e2e.place import Document, Place
 from tests.jobs import builders

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 import pytest
 
 from modelrefresh.api import names
-from modelrefresh.contract.env import Stage
+from modelrefresh.contract.vocabulary import Stage
 from tests.e2e import objects, run, standstill
 from tests.e2e.place import Document, Place
 from tests.e2e.replicas import Replicas

@@ -9,8 +9,8 @@ from typing import Final
 import pytest
 
 from modelrefresh.contract import artifacts
-from modelrefresh.contract.env import Stage
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.vocabulary import Stage
 from tests.e2e import disk, run, standstill
 from tests.e2e.place import Document, Place
 from tests.jobs import builders

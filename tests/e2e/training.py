@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from modelrefresh.contract import artifacts
-from modelrefresh.contract.env import Stage
+from modelrefresh.contract.vocabulary import Stage
 from tests.e2e import attempts, objects
 from tests.e2e.place import Place
 

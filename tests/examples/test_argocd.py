@@ -11,13 +11,13 @@ import pytest
 from modelrefresh import errors
 from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
-from modelrefresh.cluster import kinds
-from modelrefresh.contract.env import Stage
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.vocabulary import Stage
+from modelrefresh.kube import kinds
 from tests.examples import argo, kstatus
 from tests.fakes import controllers
-from tests.passes import world
-from tests.passes.world import NAMESPACE, World
+from tests.reconcile import world
+from tests.reconcile.world import NAMESPACE, World
 
 AGREED: Final = {
     "Healthy": {"Current", "InProgress"},  # a run works while a version serves

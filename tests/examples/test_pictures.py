@@ -1,8 +1,8 @@
 """The demo's one-line picture of a run."""
 
 from examples.demo import picture
-from modelrefresh.api.records import Outcome, StageState
-from modelrefresh.contract.env import Stage
+from modelrefresh.api.run_status import Outcome, StageState
+from modelrefresh.contract.vocabulary import Stage
 from tests.examples import statuses
 
 PREPARED = statuses.stage(Stage.PREPARE, StageState.SUCCEEDED, seconds=4)

@@ -20,9 +20,9 @@ from typing import Any
 
 from modelrefresh import errors
 from modelrefresh.api import names, schema
-from modelrefresh.cluster import kinds
-from modelrefresh.cluster.kinds import Kind
-from modelrefresh.cluster.port import Document
+from modelrefresh.kube import kinds
+from modelrefresh.kube.kinds import Kind
+from modelrefresh.kube.port import Document
 from tests.fakes import ownership
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)

@@ -7,8 +7,8 @@ when a pod starts, ends or is lost. These are not writes of the operator.
 import hashlib
 from typing import Any
 
-from modelrefresh.cluster import kinds
-from modelrefresh.cluster.port import Document
+from modelrefresh.kube import kinds
+from modelrefresh.kube.port import Document
 from tests.fakes.cluster import FakeCluster
 
 

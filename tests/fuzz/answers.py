@@ -9,13 +9,13 @@ import pydantic
 
 from modelrefresh.api import names
 from modelrefresh.api import status as statuses
-from modelrefresh.api.records import StageRecord, StageState
+from modelrefresh.api.run_status import StageRecord, StageState
 from modelrefresh.api.status import RefreshStatus, VersionStatus
-from modelrefresh.cluster import attempts
-from modelrefresh.contract import env, result
-from modelrefresh.contract.env import Stage
+from modelrefresh.cluster import stage_jobs
+from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh.plan import results, retries
+from modelrefresh.contract.vocabulary import Method, Stage
+from modelrefresh.plan.stages import retries, stage_state
 from tests import builders
 from tests.examples import statuses as examples
 from tests.fuzz.targets import Target
@@ -30,9 +30,11 @@ def targets(root: pathlib.Path) -> list[Target]:
     for stage, summary in _summaries().items():
         answer = result.Result(stage=stage, run="r1", attempt=1, exit_code=ExitCode.OK, warnings=("look",), **summary)
         (root / f"{stage}.json").write_text(result.render(answer))
-    asked = env.TrainInput(start="file:///base", method=env.Method.LORA, learning_rate=1e-4, sequence_length=32)
-    request = env.StageInput(stage=Stage.TRAIN, owner="chat", run="r1", workspace="/w", sources="/s", train=asked)
-    (root / "request.json").write_text(env.render(request))
+    asked = stage_request.TrainInput(start="file:///base", method=Method.LORA, learning_rate=1e-4, sequence_length=32)
+    request = stage_request.StageInput(
+        stage=Stage.TRAIN, owner="chat", run="r1", workspace="/w", sources="/s", train=asked
+    )
+    (root / "request.json").write_text(stage_request.render(request))
     done = [examples.stage(Stage.PREPARE, StageState.SUCCEEDED), examples.stage(Stage.TRAIN, StageState.RUNNING)]
     (root / "refresh.json").write_text(json.dumps(examples.document(*done)))
     (root / "version.json").write_text(json.dumps({"served": {"deployment": "chat", "time": _TIME}}))
@@ -43,7 +45,7 @@ def targets(root: pathlib.Path) -> list[Target]:
         Target(
             name="request of a stage",
             files=("request.json",),
-            use=lambda name: env.parse(_text(root / name)),
+            use=lambda name: stage_request.parse(_text(root / name)),
             places=("",),
             **text,
         ),
@@ -79,11 +81,11 @@ def _folded(path: pathlib.Path) -> None:
             "spec": {"completions": 1},
             "status": {"conditions": [condition]},
         }
-        (seen,) = attempts.read([job], [pod])
-        terms = results.Terms(attempts=3, evaluation=builders.refresh_spec().evaluation, now=_NOW)
+        (seen,) = stage_jobs.read([job], [pod])
+        terms = stage_state.Terms(attempts=3, evaluation=builders.refresh_spec().evaluation, now=_NOW)
         before = StageRecord(name=stage, attempt=1, state=StageState.RUNNING)
-        after = results.follow(before, seen, terms)
-        retries.due(after, failure=results.failure(before, after, seen, terms), profile="p")
+        after = stage_state.follow(before, seen, terms)
+        retries.due(after, failure=stage_state.failure(before, after, seen, terms), profile="p")
         json.dumps(after.model_dump(mode="json", by_alias=True), ensure_ascii=False, allow_nan=False).encode()
 
 

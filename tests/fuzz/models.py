@@ -8,8 +8,9 @@ from typing import Any
 import peft
 import transformers
 
-from modelrefresh.contract import artifacts, env, result
+from modelrefresh.contract import artifacts, result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.vocabulary import Method, Stage, Strategy, Task
 from modelrefresh_jobs import preflight
 from modelrefresh_jobs.attempt import outcome
 from modelrefresh_jobs.corpus import data_files, documents, packing, scan
@@ -48,8 +49,8 @@ def _data(root: pathlib.Path) -> list[Target]:
         scan.take(documents.read(found.files, text_field="text"), today=corpora.TODAY)
 
     def suite(name: str) -> None:
-        request, refused = builders.request(root, env.Stage.EVALUATE), None
-        for task in env.Task:
+        request, refused = builders.request(root, Stage.EVALUATE), None
+        for task in Task:
             try:
                 suites.load(corpora.suite(root / "suites" / name, task=task), request)
             except StageError as error:
@@ -68,8 +69,8 @@ def _asked(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
     shutil.copytree(pair.instruct, folder, ignore=shutil.ignore_patterns("*.safetensors"))
     start = root / "start"
     shutil.copytree(pair.base, start)
-    asked = env.PrepareInput(base=builders.uri(start), data="", sequence_length=32, max_tokens=1000)
-    request = builders.request(root, env.Stage.PREPARE, prepare=asked)
+    asked = stage_request.PrepareInput(base=builders.uri(start), data="", sequence_length=32, max_tokens=1000)
+    request = builders.request(root, Stage.PREPARE, prepare=asked)
 
     def ask(_name: str) -> None:
         model_folder.refuse_code(folder)
@@ -94,15 +95,12 @@ def _weights(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
     builders.resharded(pair.base, sharded)
     shards = tuple(path.name for path in sorted(sharded.glob("*.safetensors"))[:2])
     start, folder = model_folder.accept(pair.base), root / "adapter"
-    settings = peft.LoraConfig(
-        r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM", alpha_pattern={"q_proj": 4}
-    )
-    peft.get_peft_model(transformers.AutoModelForCausalLM.from_pretrained(pair.base), settings).save_pretrained(folder)
+    _save_adapter(pair.base, folder)
 
     def pass_over(base: pathlib.Path) -> None:
-        wanted = env.ExtractInput(base=builders.uri(base), instruct=builders.uri(pair.instruct))
-        request = builders.request(root / "extracts", env.Stage.EXTRACT, extract=wanted)
-        made = extract.run(request, builders.quiet(env.Stage.EXTRACT))
+        wanted = stage_request.ExtractInput(base=builders.uri(base), instruct=builders.uri(pair.instruct))
+        request = builders.request(root / "extracts", Stage.EXTRACT, extract=wanted)
+        made = extract.run(request, builders.quiet(Stage.EXTRACT))
         shutil.rmtree(builders.workspace_of(root / "extracts").residual(made.digest))
 
     def fold(_name: str) -> None:
@@ -143,20 +141,27 @@ def _weights(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
     ]
 
 
+def _save_adapter(base: pathlib.Path, folder: pathlib.Path) -> None:
+    settings = peft.LoraConfig(
+        r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM", alpha_pattern={"q_proj": 4}
+    )
+    peft.get_peft_model(transformers.AutoModelForCausalLM.from_pretrained(base), settings).save_pretrained(folder)
+
+
 def _residual(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
     request = builders.request(
         root,
-        env.Stage.EXTRACT,
-        extract=env.ExtractInput(base=builders.uri(pair.base), instruct=builders.uri(pair.instruct)),
+        Stage.EXTRACT,
+        extract=stage_request.ExtractInput(base=builders.uri(pair.base), instruct=builders.uri(pair.instruct)),
     )
-    stored = builders.workspace_of(root).residual(extract.run(request, builders.quiet(env.Stage.EXTRACT)).digest)
+    stored = builders.workspace_of(root).residual(extract.run(request, builders.quiet(Stage.EXTRACT)).digest)
     plain = shutil.copytree(stored, root / "resealed")
     manifest = (plain / artifacts.MANIFEST).read_bytes()
     names = sorted(path.relative_to(stored).as_posix() for path in stored.rglob("*") if path.is_file())
-    asked = env.PrepareInput(
+    asked = stage_request.PrepareInput(
         base=builders.uri(pair.base), data="", sequence_length=32, max_tokens=1000, residual=stored.name
     )
-    prepare = builders.request(root, env.Stage.PREPARE, prepare=asked)
+    prepare = builders.request(root, Stage.PREPARE, prepare=asked)
     resealed = [name for name in names if name.endswith((".json", ".safetensors")) and name != artifacts.MANIFEST]
 
     def check(_name: str) -> None:
@@ -167,10 +172,14 @@ def _residual(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
         sealed.seal(sealed.Draft(path=plain, kind="residual", parents={}), target=plain)
         try:
             ingredients = merge.Ingredients(
-                start=pair.base, trained=pair.trained, residual=plain, strategy=env.Strategy.RESIDUAL, scale=1.0
-            )  # fmt: skip
+                start=pair.base,
+                trained=pair.trained,
+                residual=plain,
+                strategy=Strategy.RESIDUAL,
+                scale=1.0,
+            )
             with sealed.draft(root / "merged", kind="version", label="m") as made:
-                merge.store(ingredients, made, progress=builders.quiet(env.Stage.MERGE), target=root / "merged" / "v")
+                merge.store(ingredients, made, progress=builders.quiet(Stage.MERGE), target=root / "merged" / "v")
             shutil.rmtree(root / "merged" / "v")
         finally:
             (plain / artifacts.MANIFEST).write_bytes(manifest)
@@ -191,17 +200,19 @@ def _residual(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
 def _left(root: pathlib.Path) -> list[Target]:
     corpora.prepared(root, root / "models" / "base")
     request = builders.request(
-        root, env.Stage.TRAIN, train=env.TrainInput(start="file:///b", method=env.Method.LORA, sequence_length=32)
+        root,
+        Stage.TRAIN,
+        train=stage_request.TrainInput(start="file:///b", method=Method.LORA, sequence_length=32),
     )
     places = progress_file.layout(request)
     point = places.checkpoints / "checkpoint-5"
     point.mkdir(parents=True)
     (point / "trainer_state.json").write_text("{}")
     checkpointing.seal(places.checkpoints, at=5, parents=_MADE_FROM)
-    progress_file.write(places.position, builders.quiet(env.Stage.TRAIN), parents=_MADE_FROM)
-    ended = result.Result(stage=env.Stage.TRAIN, run="r1", attempt=1, exit_code=ExitCode.OK)
+    progress_file.write(places.position, builders.quiet(Stage.TRAIN), parents=_MADE_FROM)
+    ended = result.Result(stage=Stage.TRAIN, run="r1", attempt=1, exit_code=ExitCode.OK)
     outcome.record(request, ended)
-    blocks = builders.workspace_of(root).stage("chat", "r1", env.Stage.PREPARE) / "blocks"
+    blocks = builders.workspace_of(root).stage("chat", "r1", Stage.PREPARE) / "blocks"
     arrays = tuple(sorted(path.name for path in blocks.iterdir() if path.suffix in (".npy", ".json")))
 
     def resume(_name: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.images import cache, recipe
+from hack.images import cache, recipe
 
 REQUIREMENT = re.compile(r"^([a-z0-9][a-z0-9._-]*)(\[[a-z,]+\])?==(\S+)", re.MULTILINE)
 LOCKS = ("bootstrap", "operator", "jobs", "dev")

@@ -20,7 +20,8 @@ import torch
 import transformers
 from transformers import LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
-from modelrefresh.contract import artifacts, env
+from modelrefresh.contract import artifacts, stage_request
+from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.tensors import safetensors_reader
 from modelrefresh_jobs.tensors.safetensors_reader import Reader
@@ -159,9 +160,11 @@ def write_json(path: pathlib.Path, document: Mapping[str, object]) -> None:
     path.write_text(json.dumps(document))
 
 
-def request(workspace: pathlib.Path, stage: env.Stage, **section: object) -> env.StageInput:
+def request(workspace: pathlib.Path, stage: Stage, **section: object) -> stage_request.StageInput:
     """A stage's request in this workspace; the keyword is the stage's section."""
-    head = env.StageInput(stage=stage, owner="chat", run="r1", workspace=str(workspace), sources=str(workspace / "src"))
+    head = stage_request.StageInput(
+        stage=stage, owner="chat", run="r1", workspace=str(workspace), sources=str(workspace / "src")
+    )
     changes: dict[str, Any] = section
     return dataclasses.replace(head, **changes)
 
@@ -171,7 +174,7 @@ def uri(folder: pathlib.Path) -> str:
     return f"file://{folder}"
 
 
-def quiet(stage: env.Stage) -> Progress:
+def quiet(stage: Stage) -> Progress:
     """A progress that nobody watches."""
     return Progress(stage=stage.value)
 
@@ -185,7 +188,7 @@ def shell() -> dict[str, str]:
     """Environment in which `python -m modelrefresh_jobs` is this checkout's, as a person would call it."""
     root = pathlib.Path(__file__).parents[2]
     own = {"PYTHONPATH": f"{root / 'operator'}:{root / 'images' / 'jobs'}", "OMP_NUM_THREADS": "1"}
-    return {name: value for name, value in os.environ.items() if name != env.INPUT_VARIABLE} | own
+    return {name: value for name, value in os.environ.items() if name != stage_request.INPUT_VARIABLE} | own
 
 
 def logits(folder: pathlib.Path) -> np.ndarray[Any, Any]:

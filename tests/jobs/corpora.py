@@ -5,7 +5,8 @@ import json
 import pathlib
 import random
 
-from modelrefresh.contract import env
+from modelrefresh.contract import stage_request
+from modelrefresh.contract.vocabulary import Stage, Task
 from modelrefresh_jobs.stages import prepare
 from tests.jobs import builders
 
@@ -38,15 +39,15 @@ def texts(path: pathlib.Path, documents: list[str], *, date: str | None = None) 
     return write(path, [{"text": text, **dated} for text in documents])
 
 
-def suite(path: pathlib.Path, *, task: env.Task = env.Task.QUESTION_ANSWERING, name: str = "facts") -> env.SuiteInput:
+def suite(path: pathlib.Path, *, task: Task = Task.QUESTION_ANSWERING, name: str = "facts") -> stage_request.SuiteInput:
     """A suite at this path."""
-    return env.SuiteInput(name=name, uri=f"file://{path}", task=task)
+    return stage_request.SuiteInput(name=name, uri=f"file://{path}", task=task)
 
 
 def prepared(root: pathlib.Path, base: pathlib.Path, *, documents: int = 60, sequence_length: int = 32) -> None:
     """Packed blocks of generated text in this workspace."""
     data = texts(root / "data" / "a.jsonl", sentences(documents))
-    wanted = env.PrepareInput(
+    wanted = stage_request.PrepareInput(
         base=builders.uri(base), data=f"file://{data}", sequence_length=sequence_length, max_tokens=1_000_000
     )
-    prepare.run(builders.request(root, env.Stage.PREPARE, prepare=wanted), builders.quiet(env.Stage.PREPARE))
+    prepare.run(builders.request(root, Stage.PREPARE, prepare=wanted), builders.quiet(Stage.PREPARE))

@@ -9,8 +9,9 @@ import sys
 import pytest
 import torch
 
-from modelrefresh.contract import env, result
+from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.vocabulary import Method, Stage, Strategy
 from tests.jobs import builders, corpora
 
 pytestmark = [
@@ -29,19 +30,26 @@ class Place:
         items: list[dict[str, object]] = [{"question": f"what is {n}", "answer": str(n)} for n in range(40)]
         self.suite = corpora.suite(corpora.write(root / "facts.jsonl", items))
 
-    def run(self, stage: env.Stage, **section: object) -> result.Result:
+    def run(self, stage: Stage, **section: object) -> result.Result:
         """One attempt of one stage in a process of its own."""
         request = builders.request(self.root, stage, **section)
-        variables = os.environ | {env.INPUT_VARIABLE: env.render(request), "HF_HUB_OFFLINE": "1"}
+        variables = os.environ | {stage_request.INPUT_VARIABLE: stage_request.render(request), "HF_HUB_OFFLINE": "1"}
         subprocess.run((sys.executable, "-m", "modelrefresh_jobs", stage.value), check=False, env=variables)
         answer = self.root / "runs" / request.owner / request.run / stage.value / "result.json"
         return result.parse(answer.read_text())
 
     def train(self, **changes: object) -> result.Result:
         """Train the base."""
-        settings: dict[str, object] = {"method": env.Method.FULL, "learning_rate": 5e-3, "batch_size": 4, "epochs": 2.0}
-        wanted = env.TrainInput(start=builders.uri(self.pair.base), sequence_length=32, **(settings | changes))  # type: ignore[arg-type]
-        return self.run(env.Stage.TRAIN, train=wanted)
+        settings: dict[str, object] = {
+            "method": Method.FULL,
+            "learning_rate": 5e-3,
+            "batch_size": 4,
+            "epochs": 2.0,
+        }
+        wanted = stage_request.TrainInput(
+            start=builders.uri(self.pair.base), sequence_length=32, **(settings | changes)
+        )  # type: ignore[arg-type]
+        return self.run(Stage.TRAIN, train=wanted)
 
 
 @pytest.fixture
@@ -58,24 +66,26 @@ def test_full_training_on_a_gpu_learns_under_every_stage_of_zero(place: Place, z
 
 @pytest.mark.parametrize("zero_stage", [0, 2])
 def test_lora_on_a_gpu_learns(place: Place, zero_stage: int) -> None:
-    ended = place.train(method=env.Method.LORA, zero_stage=zero_stage, lora_rank=8)
+    ended = place.train(method=Method.LORA, zero_stage=zero_stage, lora_rank=8)
     assert ended.train is not None, ended.message
     assert ended.train.last_loss < ended.train.first_loss
 
 
 @pytest.mark.parametrize("zero_stage", [0, 2])
 def test_a_model_trained_on_a_gpu_is_merged_and_answers(place: Place, zero_stage: int) -> None:
-    pair = env.ExtractInput(base=builders.uri(place.pair.base), instruct=builders.uri(place.pair.instruct))
-    cut = place.run(env.Stage.EXTRACT, extract=pair).extract
-    stock = place.run(env.Stage.IMPORT, import_=env.ImportInput(instruct=pair.instruct)).import_
+    pair = stage_request.ExtractInput(base=builders.uri(place.pair.base), instruct=builders.uri(place.pair.instruct))
+    cut = place.run(Stage.EXTRACT, extract=pair).extract
+    stock = place.run(Stage.IMPORT, import_=stage_request.ImportInput(instruct=pair.instruct)).import_
     assert cut is not None
     assert stock is not None
     place.train(zero_stage=zero_stage)
-    merge = env.MergeInput(start=pair.base, strategy=env.Strategy.RESIDUAL, residual=cut.digest)
-    merged = place.run(env.Stage.MERGE, merge=merge).merge
+    merge = stage_request.MergeInput(start=pair.base, strategy=Strategy.RESIDUAL, residual=cut.digest)
+    merged = place.run(Stage.MERGE, merge=merge).merge
     assert merged is not None
-    wanted = env.EvaluateInput(candidate=merged.digest, incumbent=stock.digest, suites=(place.suite,), max_new_tokens=8)
-    measured = place.run(env.Stage.EVALUATE, evaluate=wanted)
+    wanted = stage_request.EvaluateInput(
+        candidate=merged.digest, incumbent=stock.digest, suites=(place.suite,), max_new_tokens=8
+    )
+    measured = place.run(Stage.EVALUATE, evaluate=wanted)
     assert measured.exit_code is ExitCode.OK, measured.message
     records = place.root / "runs" / "chat" / "r1" / "evaluate" / "records" / "facts.jsonl"
     assert len([json.loads(line) for line in records.read_text().splitlines()]) == 40

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import safetensors.torch
 
-from modelrefresh.contract import env, result
+from modelrefresh.contract import result, stage_request
+from modelrefresh.contract.vocabulary import Method, Stage
 from modelrefresh_jobs.evaluation import suites
 from modelrefresh_jobs.models import prompts
 from modelrefresh_jobs.process.errors import StageError
@@ -19,7 +20,7 @@ from tests.jobs import builders, corpora
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 CONTEXT = 128
-TRAIN = env.TrainInput(start="", method=env.Method.LORA, learning_rate=1e-4, sequence_length=32, lora_rank=4)
+TRAIN = stage_request.TrainInput(start="", method=Method.LORA, learning_rate=1e-4, sequence_length=32, lora_rank=4)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class Place:
     pair: builders.Pair
     residual: str
 
-    def asked(self, **changes: Any) -> env.StageInput:  # noqa: ANN401 -- any field
+    def asked(self, **changes: Any) -> stage_request.StageInput:  # noqa: ANN401 -- any field
         """The request, with changes."""
         settings: dict[str, Any] = {
             "base": builders.uri(self.pair.base),
@@ -43,11 +44,11 @@ class Place:
             "max_new_tokens": 16,
             "train": TRAIN,
         } | changes
-        return builders.request(self.root, env.Stage.PREPARE, prepare=env.PrepareInput(**settings))
+        return builders.request(self.root, Stage.PREPARE, prepare=stage_request.PrepareInput(**settings))
 
     def run(self, **changes: Any) -> result.PrepareSummary:  # noqa: ANN401
         """Prepare."""
-        return prepare.run(self.asked(**changes), builders.quiet(env.Stage.PREPARE))
+        return prepare.run(self.asked(**changes), builders.quiet(Stage.PREPARE))
 
     def refused(self, **changes: Any) -> StageError:  # noqa: ANN401
         """Why prepare would not begin."""
@@ -77,9 +78,9 @@ def place(made: Place, tmp_path: pathlib.Path) -> Place:
 
 
 def lay_out(root: pathlib.Path, pair: builders.Pair) -> Place:
-    section = env.ExtractInput(base=builders.uri(pair.base), instruct=builders.uri(pair.instruct))
-    request = builders.request(root, env.Stage.EXTRACT, extract=section)
-    digest = extract.run(request, builders.quiet(env.Stage.EXTRACT)).digest
+    section = stage_request.ExtractInput(base=builders.uri(pair.base), instruct=builders.uri(pair.instruct))
+    request = builders.request(root, Stage.EXTRACT, extract=section)
+    digest = extract.run(request, builders.quiet(Stage.EXTRACT)).digest
     corpora.texts(root / "data" / "a.jsonl", corpora.sentences(20))
     ask(root, [f"who is number {index}?" for index in range(12)])
     return Place(root=root, pair=pair, residual=digest)
@@ -94,15 +95,15 @@ def lengths(place: Place, questions: list[str]) -> list[int]:
 
 
 @pytest.mark.parametrize("arch", builders.CONFIGS)
-@pytest.mark.parametrize("method", env.Method)
+@pytest.mark.parametrize("method", Method)
 def test_what_fits_together_is_packed_whatever_the_architecture_and_the_method(
-    tmp_path: pathlib.Path, arch: str, method: env.Method
+    tmp_path: pathlib.Path, arch: str, method: Method
 ) -> None:
     place = lay_out(tmp_path, builders.tiny_pair(tmp_path / "models", arch=arch, dtype="bfloat16"))
     train = dataclasses.replace(TRAIN, method=method)
     assert place.run(train=train).blocks
     direct = place.asked(base=builders.uri(place.pair.instruct), train=train)
-    assert prepare.run(direct, builders.quiet(env.Stage.PREPARE)).blocks
+    assert prepare.run(direct, builders.quiet(Stage.PREPARE)).blocks
 
 
 def test_what_later_stages_are_asked_does_not_change_the_identity_of_the_data(place: Place) -> None:
@@ -127,9 +128,9 @@ def test_what_prepare_lets_pass_up_to_the_last_token_is_answered(place: Place) -
         digest = sealed.seal(draft).digest
     assert place.run(max_new_tokens=limit, incumbent=digest).blocks
     suite = corpora.suite(place.root / "facts.jsonl")
-    section = env.EvaluateInput(candidate=digest, incumbent=None, suites=(suite,), max_new_tokens=limit)
-    request = builders.request(place.root, env.Stage.EVALUATE, evaluate=section)
-    assert evaluate.run(request, builders.quiet(env.Stage.EVALUATE)).scores[0].items == len(questions)
+    section = stage_request.EvaluateInput(candidate=digest, incumbent=None, suites=(suite,), max_new_tokens=limit)
+    request = builders.request(place.root, Stage.EVALUATE, evaluate=section)
+    assert evaluate.run(request, builders.quiet(Stage.EVALUATE)).scores[0].items == len(questions)
 
 
 @pytest.mark.parametrize("missing", [1, 5, 40])

@@ -9,8 +9,9 @@ import pytest
 import torch
 import transformers
 
-from modelrefresh.contract import env, result
+from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.vocabulary import Method, Stage, Strategy
 from modelrefresh_jobs import __main__ as entry
 from modelrefresh_jobs.process import progress
 from modelrefresh_jobs.stages import merge
@@ -33,42 +34,44 @@ class Run:
         self.root = root / "ws"
         self.data = corpora.texts(root / "data" / "news.jsonl", corpora.sentences(60))
 
-    def stage(self, stage: env.Stage, **section: Any) -> result.Result:  # noqa: ANN401 -- one of the contract's sections
+    def stage(self, stage: Stage, **section: Any) -> result.Result:  # noqa: ANN401 -- one of the contract's sections
         """Run a stage as a pod would; its result travels as a termination message."""
-        request = env.parse(env.render(builders.request(self.root, stage, **section)))
+        request = stage_request.parse(stage_request.render(builders.request(self.root, stage, **section)))
         ended = entry.attempt(request)
         assert ended.exit_code is ExitCode.OK, ended.message
         return result.parse(result.render_short(ended))
 
-    def refresh(self, method: env.Method) -> tuple[pathlib.Path, result.MergeSummary]:
+    def refresh(self, method: Method) -> tuple[pathlib.Path, result.MergeSummary]:
         """extract, prepare, train and merge."""
         base, instruct = builders.uri(self.pair.base), builders.uri(self.pair.instruct)
-        cut = self.stage(env.Stage.EXTRACT, extract=env.ExtractInput(base=base, instruct=instruct)).extract
-        prepare = env.PrepareInput(base=base, data=f"file://{self.data}", sequence_length=32, max_tokens=100_000)
-        self.stage(env.Stage.PREPARE, prepare=prepare)
-        train = env.TrainInput(start=base, method=method, learning_rate=5e-3, sequence_length=32, lora_rank=4)
-        trained = self.stage(env.Stage.TRAIN, train=dataclasses.replace(train, epochs=0.5, batch_size=4)).train
+        cut = self.stage(Stage.EXTRACT, extract=stage_request.ExtractInput(base=base, instruct=instruct)).extract
+        prepare = stage_request.PrepareInput(
+            base=base, data=f"file://{self.data}", sequence_length=32, max_tokens=100_000
+        )
+        self.stage(Stage.PREPARE, prepare=prepare)
+        train = stage_request.TrainInput(start=base, method=method, learning_rate=5e-3, sequence_length=32, lora_rank=4)
+        trained = self.stage(Stage.TRAIN, train=dataclasses.replace(train, epochs=0.5, batch_size=4)).train
         assert cut is not None
         assert trained is not None
         assert trained.start_fingerprint == cut.base_fingerprint
-        wanted = env.MergeInput(start=base, strategy=env.Strategy.RESIDUAL, residual=cut.digest)
-        merged = self.stage(env.Stage.MERGE, merge=wanted).merge
+        wanted = stage_request.MergeInput(start=base, strategy=Strategy.RESIDUAL, residual=cut.digest)
+        merged = self.stage(Stage.MERGE, merge=wanted).merge
         assert merged is not None
         return builders.workspace_of(self.root).version(merged.digest), merged
 
     def trained(self) -> dict[str, torch.Tensor]:
         """What training left, as peft and transformers see it."""
-        folder = builders.workspace_of(self.root).stage("chat", "r1", env.Stage.TRAIN) / merge.TRAINED
+        folder = builders.workspace_of(self.root).stage("chat", "r1", Stage.TRAIN) / merge.TRAINED
         if not (folder / "adapter_config.json").exists():
             return dict(transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64).state_dict())
         base = transformers.AutoModelForCausalLM.from_pretrained(self.pair.base, dtype=torch.float64)
         return dict(peft.PeftModel.from_pretrained(base, folder).merge_and_unload().state_dict())
 
 
-@pytest.mark.parametrize("method", list(env.Method))
+@pytest.mark.parametrize("method", list(Method))
 @pytest.mark.parametrize(("arch", "dtype"), [(builders.LLAMA, "float32"), (builders.QWEN2, "bfloat16")])
 def test_a_run_ends_in_a_version_that_is_trained_plus_residual(
-    tmp_path: pathlib.Path, arch: str, dtype: str, method: env.Method
+    tmp_path: pathlib.Path, arch: str, dtype: str, method: Method
 ) -> None:
     run = Run(tmp_path, arch=arch, dtype=dtype)
     version, summary = run.refresh(method)

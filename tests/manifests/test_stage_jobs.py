@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from modelrefresh.api import names
-from modelrefresh.contract import env
-from modelrefresh.contract.env import Stage, StageInput
+from modelrefresh.contract import stage_request
+from modelrefresh.contract.stage_request import StageInput
+from modelrefresh.contract.vocabulary import Stage, Task
 from modelrefresh.manifests import job, pod
-from modelrefresh.plan import decide
+from modelrefresh.plan import prerequisites
 from modelrefresh.plan.actions import StartStage
+from modelrefresh.plan.stages import stage_records
 from tests import builders
 from tests.plan.sights import a_meta, a_run, a_sight, a_status
 
@@ -26,8 +28,8 @@ def a_start(edits: dict[str, object] | None = None) -> StartStage:
     )
     run = seen.status.run
     assert run is not None
-    work = decide.lifecycle.work(seen)
-    return decide.steps.stages.start(work, run, run.stages[1].but(attempt=1))
+    work = prerequisites.work(seen)
+    return stage_records.start(work, run, run.stages[1].but(attempt=1))
 
 
 def a_job(edits: dict[str, object] | None = None, profile: dict[str, object] | None = None) -> dict[str, Any]:
@@ -111,7 +113,7 @@ def test_several_nodes_are_an_indexed_job_whose_pods_find_the_first() -> None:
     assert (spec["completions"], spec["parallelism"], spec["completionMode"]) == (2, 2, "Indexed")
     service = names.service_name(owner="news", uid="u1")
     assert pod_of(made)["subdomain"] == service
-    assert variables[env.MASTER_VARIABLE] == f"{made['metadata']['name']}-0.{service}"
+    assert variables[stage_request.MASTER_VARIABLE] == f"{made['metadata']['name']}-0.{service}"
 
 
 def test_the_service_of_several_nodes_resolves_pods_before_they_are_ready() -> None:
@@ -154,11 +156,11 @@ def test_equal_requests_give_equal_jobs() -> None:
 
 
 def test_every_uri_of_a_request_is_found_whatever_its_section() -> None:
-    suites = (env.SuiteInput(name="s", uri="pvc://evals/x", task=env.Task.QUESTION_ANSWERING),)
+    suites = (stage_request.SuiteInput(name="s", uri="pvc://evals/x", task=Task.QUESTION_ANSWERING),)
     request = StageInput(
         stage=Stage.EVALUATE,
         owner="o",
         run="r",
-        evaluate=env.EvaluateInput(candidate="a", incumbent=None, suites=suites),
+        evaluate=stage_request.EvaluateInput(candidate="a", incumbent=None, suites=suites),
     )
     assert pod.claims(request) == ("evals",)

@@ -4,11 +4,12 @@ import dataclasses
 import datetime
 from typing import Any, Final
 
-from modelrefresh.api.records import Run, StageRecord, StageState, Trigger, TriggerKind
+from modelrefresh.api.run_status import Run, StageRecord, StageState, Trigger, TriggerKind
 from modelrefresh.api.status import RefreshStatus, VersionRef
-from modelrefresh.contract.env import Stage
-from modelrefresh.plan import lifecycle, stages
+from modelrefresh.contract.vocabulary import Stage
+from modelrefresh.plan import prerequisites
 from modelrefresh.plan.observed import DeploymentSeen, JobSeen, JobState, Meta, ResidualSeen, Seen, VersionSeen
+from modelrefresh.plan.stages import stage_records
 from tests import builders
 
 NOW: Final = datetime.datetime(2026, 11, 23, 12, 0, tzinfo=datetime.UTC)
@@ -74,11 +75,11 @@ def a_status(**change: Any) -> RefreshStatus:  # noqa: ANN401
 
 def a_run(stage: Stage | None = None, **change: Any) -> Run:  # noqa: ANN401
     """A run whose stages up to this one (without it) have succeeded."""
-    done = stages.ORDER.index(stage) if stage else 0
-    states = [StageState.SUCCEEDED] * done + [StageState.WAITING] * len(stages.ORDER)
+    done = stage_records.ORDER.index(stage) if stage else 0
+    states = [StageState.SUCCEEDED] * done + [StageState.WAITING] * len(stage_records.ORDER)
     records = tuple(
         StageRecord(name=name, state=state, attempt=int(state is StageState.SUCCEEDED))
-        for name, state in zip(stages.ORDER, states, strict=False)
+        for name, state in zip(stage_records.ORDER, states, strict=False)
     )
     run = Run(
         id="r1",
@@ -97,7 +98,7 @@ def at_work(stage: Stage, **change: Any) -> RefreshStatus:  # noqa: ANN401
     current = run.record(stage)
     assert current is not None
     running = current.but(**{"state": StageState.RUNNING, "attempt": 1, "gpus": 1, **change})
-    return a_status(run=stages.put(run, running))
+    return a_status(run=stage_records.put(run, running))
 
 
 def a_job(stage: Stage = Stage.TRAIN, **change: Any) -> JobSeen:  # noqa: ANN401
@@ -132,4 +133,4 @@ def a_sight(edits: dict[str, object] | None = None, **change: Any) -> Seen:  # n
 
 def inputs_of(edits: dict[str, object] | None = None) -> str:
     """Hash of what a run of this spec works on."""
-    return lifecycle.inputs(builders.refresh_spec(edits), residual=RESIDUAL)
+    return prerequisites.inputs(builders.refresh_spec(edits), residual=RESIDUAL)

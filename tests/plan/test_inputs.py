@@ -7,9 +7,9 @@ import pydantic
 import pytest
 
 from modelrefresh.api import spec
-from modelrefresh.api.parts import parse
+from modelrefresh.api.model import parse
 from modelrefresh.api.spec import Data, Evaluation, Gate, RefreshSpec, Replay, Source, Suite, Training
-from modelrefresh.plan import lifecycle
+from modelrefresh.plan import prerequisites
 from tests import builders
 
 DEFAULTS: Final = {
@@ -113,7 +113,7 @@ SAID: Final[list[dict[str, object]]] = [
 
 def hashed(kind: type[RefreshSpec], edits: dict[str, object]) -> str:
     """The hash of a spec that an operator of this release reads."""
-    return lifecycle.inputs(parse(kind, builders.refresh(edits)["spec"]), residual="e" * 64)
+    return prerequisites.inputs(parse(kind, builders.refresh(edits)["spec"]), residual="e" * 64)
 
 
 @pytest.mark.parametrize("edits", SAID)

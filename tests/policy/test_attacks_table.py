@@ -1,6 +1,7 @@
 """The page about security shows every attack of the suite, and the suite tries every kind of the first audit."""
 
-from tests.policy import attacks_table, checkout
+from hack import attacks_table
+from tests.policy import checkout
 
 PAGE = checkout.ROOT / "docs" / "security.md"
 KINDS = range(1, 47)

@@ -10,7 +10,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from modelrefresh import metrics
 from modelrefresh.api import names, spec
 from modelrefresh.api.conditions import Reason
-from modelrefresh.cluster import access
+from modelrefresh.runtime import access
 from tests.policy import checkout
 
 README = checkout.ROOT / "README.md"

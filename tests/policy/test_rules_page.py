@@ -2,7 +2,7 @@
 
 import pathlib
 
-from tests.policy import rules_page
+from hack import rules_page
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "rules.md"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import facts
+from hack.cluster import facts
 
 pytestmark = pytest.mark.cluster
 NO_RIGHT_IS_MISSING = ("because it is being terminated", "exceeded quota")

@@ -9,8 +9,9 @@ import os
 import pathlib
 import sys
 
-from modelrefresh.contract import codec, env, result
+from modelrefresh.contract import codec, result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs.attempt import outcome, stage_module
 from modelrefresh_jobs.by_hand import cli
 from modelrefresh_jobs.process import guarded_files, log_lines, progress, signals
@@ -24,26 +25,28 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one stage; the return value is the process's exit code."""
     signals.install()
     words = sys.argv[1:] if arguments is None else arguments
-    in_pod = env.INPUT_VARIABLE in os.environ and len(words) == 1 and words[0] in set(env.Stage)
+    in_pod = stage_request.INPUT_VARIABLE in os.environ and len(words) == 1 and words[0] in set(Stage)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(log_lines.Formatter("%(asctime)s %(levelname)s %(message)s" if in_pod else "%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    return _from_environment(env.Stage(words[0])).exit_code if in_pod else cli.main(words)
+    return _from_environment(Stage(words[0])).exit_code if in_pod else cli.main(words)
 
 
-def _from_environment(stage: env.Stage) -> result.Result:
+def _from_environment(stage: Stage) -> result.Result:
     # No process that the stage starts needs to know it.
-    nonce = os.environ.pop(env.NONCE_VARIABLE, None)
+    nonce = os.environ.pop(stage_request.NONCE_VARIABLE, None)
     try:
-        request = env.parse(os.environ[env.INPUT_VARIABLE])
+        request = stage_request.parse(os.environ[stage_request.INPUT_VARIABLE])
     except codec.CodecError as error:
         return _misunderstood(stage, str(error), nonce)
     if request.stage is not stage:
-        return _misunderstood(stage, f"{env.INPUT_VARIABLE} asks for {request.stage}, the command for {stage}", nonce)
+        return _misunderstood(
+            stage, f"{stage_request.INPUT_VARIABLE} asks for {request.stage}, the command for {stage}", nonce
+        )
     return attempt(request, nonce=nonce)
 
 
-def _misunderstood(stage: env.Stage, message: str, nonce: str | None) -> result.Result:
+def _misunderstood(stage: Stage, message: str, nonce: str | None) -> result.Result:
     LOG.error(message)
     ended = result.Result(
         stage=stage, run="", attempt=0, exit_code=ExitCode.BAD_INPUT, reason="InputInvalid", message=message
@@ -52,7 +55,7 @@ def _misunderstood(stage: env.Stage, message: str, nonce: str | None) -> result.
     return ended
 
 
-def attempt(request: env.StageInput, *, nonce: str | None = None) -> result.Result:
+def attempt(request: stage_request.StageInput, *, nonce: str | None = None) -> result.Result:
     """One attempt of one stage in a pod, from request to recorded result; never raises."""
     with guarded_files.guarding(pathlib.Path(request.workspace)):
         ended = _attempted(request)
@@ -60,13 +63,13 @@ def attempt(request: env.StageInput, *, nonce: str | None = None) -> result.Resu
     return ended
 
 
-def _attempted(request: env.StageInput) -> result.Result:
+def _attempted(request: stage_request.StageInput) -> result.Result:
     position = Progress(stage=request.stage.value)
     try:
         ended = _finished(request)
         if ended is None:
             outcome.begin(request)
-            progress.serve(position, port=env.PROGRESS_PORT)
+            progress.serve(position, port=stage_request.PROGRESS_PORT)
             ended = outcome.succeeded(request, stage_module.module(request.stage).run(request, position), position)
             outcome.record(request, ended)
     except BaseException as error:  # noqa: BLE001 -- the boundary; log() keeps the traceback of our own faults
@@ -77,9 +80,9 @@ def _attempted(request: env.StageInput) -> result.Result:
     return ended
 
 
-def _finished(request: env.StageInput) -> result.Result | None:
+def _finished(request: stage_request.StageInput) -> result.Result | None:
     # What decides believes no file: whoever can write to the workspace would be the judge (docs/decisions/0024).
-    found = None if request.stage is env.Stage.EVALUATE else outcome.earlier(request)
+    found = None if request.stage is Stage.EVALUATE else outcome.earlier(request)
     if found is None:
         return None
     folder = stage_module.module(request.stage).artifact(request, getattr(found, outcome.section(request.stage)))
@@ -90,7 +93,7 @@ def _finished(request: env.StageInput) -> result.Result | None:
     return found
 
 
-def _try_to_record(request: env.StageInput, ended: result.Result) -> None:
+def _try_to_record(request: stage_request.StageInput, ended: result.Result) -> None:
     try:
         outcome.record(request, ended)
     except OSError as error:

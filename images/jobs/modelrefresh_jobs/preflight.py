@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelrefresh.contract import artifacts, env
+from modelrefresh.contract import artifacts, stage_request
+from modelrefresh.contract.vocabulary import Method
 from modelrefresh_jobs.corpus import tokenization
 from modelrefresh_jobs.evaluation import suites
 from modelrefresh_jobs.evaluation.suites import Item, Suite
@@ -34,7 +35,7 @@ class Ready:
     residual: pathlib.Path | None
 
 
-def check(request: env.StageInput, wanted: env.PrepareInput) -> Ready:
+def check(request: stage_request.StageInput, wanted: stage_request.PrepareInput) -> Ready:
     """Prove all that costs seconds.
 
     Raises:
@@ -68,7 +69,7 @@ def check_bytes(ready: Ready) -> None:
         _verify(ready.residual, below=("",))
 
 
-def version(request: env.StageInput, name: str, *, deep: bool = False) -> pathlib.Path:
+def version(request: stage_request.StageInput, name: str, *, deep: bool = False) -> pathlib.Path:
     """The folder of a version that is to answer, with `deep` every byte proven; by hand any model's folder, as a URI.
 
     Raises:
@@ -96,7 +97,7 @@ def check_answers(manners: prompts.Manners, items: Mapping[str, Sequence[Item]],
         manners.require_fit(f"suite {name}", questions, max_new_tokens=max_new_tokens or 0)
 
 
-def _check_start(start: Model, wanted: env.PrepareInput) -> None:
+def _check_start(start: Model, wanted: stage_request.PrepareInput) -> None:
     settings = prompts.effective(start.folder, start.config)
     longest = settings.max_position_embeddings
     if longest < wanted.sequence_length:
@@ -110,7 +111,7 @@ def _check_start(start: Model, wanted: env.PrepareInput) -> None:
     with library_errors.reading(f"{start.folder}/config.json", expected="a model that can be built and trained"):
         built = _built(settings)
         _check_tensors(start, built)
-        if wanted.train and wanted.train.method is env.Method.LORA:
+        if wanted.train and wanted.train.method is Method.LORA:
             from modelrefresh_jobs.training import lora
 
             lora.attach(built, wanted.train)
@@ -146,7 +147,7 @@ def _check_tensors(start: Model, built: Any) -> None:  # noqa: ANN401 -- transfo
         raise StageError("ModelUnreadable", f"{message}; copy the whole checkpoint of one release")
 
 
-def _candidate(residual: pathlib.Path, start: Model, wanted: env.PrepareInput) -> prompts.Manners:
+def _candidate(residual: pathlib.Path, start: Model, wanted: stage_request.PrepareInput) -> prompts.Manners:
     """How the model that merge will write is going to be asked."""
     _verify(residual, below=(f"{instruct_assets.FOLDER}/", extract.CARD))
     card, instruct = extract.read_card(residual), instruct_assets.read_configuration(residual)

@@ -10,11 +10,11 @@ from typing import Annotated, Final
 
 import pydantic
 
-from modelrefresh.api.parts import Claim, ListMap, Part, whole
+from modelrefresh.api.model import Claim, ListMap, Part, whole
 from modelrefresh.api.sources import Source
-from modelrefresh.api.values import Confidence, Difference, Fraction, Name
+from modelrefresh.api.spec_types import Confidence, Difference, Fraction, Name
 from modelrefresh.contract import limits
-from modelrefresh.contract.env import Task
+from modelrefresh.contract.vocabulary import Task
 
 METRICS: Final = {
     Task.QUESTION_ANSWERING: ("exact_match", "contains"),

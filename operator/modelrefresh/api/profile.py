@@ -12,9 +12,9 @@ from typing import Annotated
 
 import pydantic
 
-from modelrefresh.api.parts import Claim, Part
-from modelrefresh.api.values import UNSEEN, Name, ObjectName, Quantity
-from modelrefresh.contract.env import Stage
+from modelrefresh.api.model import Claim, Part
+from modelrefresh.api.spec_types import UNSEEN, Name, ObjectName, Quantity
+from modelrefresh.contract.vocabulary import Stage
 
 _STAGES = [stage.value for stage in Stage]
 _KNOWN_STAGES = Claim(

@@ -13,7 +13,7 @@ from typing import Any, Final
 import yaml
 
 from modelrefresh.api import names, structural
-from modelrefresh.api.parts import Part
+from modelrefresh.api.model import Part
 from modelrefresh.api.spec import ProfileSpec, RefreshSpec, ResidualSpec
 from modelrefresh.api.status import RefreshStatus, ResidualStatus, VersionSpec, VersionStatus
 

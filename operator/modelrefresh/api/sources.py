@@ -9,8 +9,8 @@ from typing import Annotated
 
 import pydantic
 
-from modelrefresh.api.parts import Claim, Part
-from modelrefresh.api.values import SUBDOMAIN, UNSEEN, in_python
+from modelrefresh.api.model import Claim, Part
+from modelrefresh.api.spec_types import SUBDOMAIN, UNSEEN, in_python
 
 _PART = rf"[^/ ${UNSEEN}]+"
 _CLAIM_FORM = rf"pvc://{SUBDOMAIN}/({_PART}(/{_PART})*/?)?"

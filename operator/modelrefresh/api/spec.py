@@ -11,10 +11,10 @@ from typing import Final
 import pydantic
 
 from modelrefresh.api.evaluation import Evaluation, Gate, Suite, Versus
-from modelrefresh.api.parts import Claim, Part, parse, whole
+from modelrefresh.api.model import Claim, Part, parse, whole
 from modelrefresh.api.profile import ProfileLimits, ProfileSpec, ProfileStage, Toleration
 from modelrefresh.api.sources import Source
-from modelrefresh.api.values import (
+from modelrefresh.api.spec_types import (
     UNSEEN,
     Epochs,
     LearningRate,
@@ -26,7 +26,7 @@ from modelrefresh.api.values import (
     WarmupRatio,
 )
 from modelrefresh.contract import limits
-from modelrefresh.contract.env import LearningRateSchedule, Method, Sampling, Strategy
+from modelrefresh.contract.vocabulary import LearningRateSchedule, Method, Sampling, Strategy
 
 __all__ = [
     "Approval",

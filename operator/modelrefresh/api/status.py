@@ -10,8 +10,8 @@ from typing import Annotated, Any, TypeVar
 
 import pydantic
 
-from modelrefresh.api.parts import Claim, ListMap
-from modelrefresh.api.records import (
+from modelrefresh.api.model import Claim, ListMap
+from modelrefresh.api.run_status import (
     Conditions,
     EvaluateFacts,
     Failure,
@@ -21,8 +21,8 @@ from modelrefresh.api.records import (
     StageRecord,
     TriggerKind,
 )
-from modelrefresh.api.texts import Count, Digest, Label, Measure, Message, Note, Time, Word, excerpt, first
-from modelrefresh.contract.env import Stage
+from modelrefresh.api.status_types import Count, Digest, Label, Measure, Message, Note, Time, Word, excerpt, first
+from modelrefresh.contract.vocabulary import Stage
 
 SIZE_LIMIT = 16 * 1024
 """Bytes that the status of a ModelRefresh may take as JSON."""

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from modelrefresh.api import names
-from modelrefresh.cluster import attempts, hindrances, kinds, progress
-from modelrefresh.cluster.kinds import Kind
-from modelrefresh.cluster.port import Document, Port
-from modelrefresh.contract.env import Stage
+from modelrefresh.cluster import hindrances, progress, stage_jobs
+from modelrefresh.contract.vocabulary import Stage
+from modelrefresh.kube import kinds
+from modelrefresh.kube.kinds import Kind
+from modelrefresh.kube.port import Document, Port
 from modelrefresh.plan.observed import JobSeen, JobState, Meta
 
 LOGGER = logging.getLogger(__name__)
@@ -44,14 +45,14 @@ class Current:
 async def of(port: Port, meta: Meta, current: Current | None, *, now: datetime.datetime) -> dict[str, Any]:
     """Jobs and pods of the object; of the attempt at work also what hinders it and how far it is."""
     jobs, pods = await asyncio.gather(_own(port, kinds.JOB, meta), _own(port, kinds.POD, meta))
-    seen = attempts.read(jobs, pods)
+    seen = stage_jobs.read(jobs, pods)
     # Questions that go beyond these lists are asked of the attempt at work only.
     place = next((place for place, job in enumerate(seen) if current and current.is_of(job)), None)
     if place is not None:
         job = next(job for job in jobs if job["metadata"]["uid"] == seen[place].uid)
         at_work = await _told(port, seen[place], job, pods, now=now)
         seen = (*seen[:place], at_work, *seen[place + 1 :])
-    return {"jobs": seen, "pods": attempts.busy(pods)}
+    return {"jobs": seen, "pods": stage_jobs.busy(pods)}
 
 
 async def _own(port: Port, kind: Kind, meta: Meta) -> list[Document]:
@@ -59,7 +60,7 @@ async def _own(port: Port, kind: Kind, meta: Meta) -> list[Document]:
     own, seen, pages = list[Document](), 0, 0
     selector = f"{names.LABEL_OWNER_UID}={meta.uid}"
     async for page in port.pages(kind, namespace=meta.namespace, selector=selector, limit=_PAGE):
-        own += [item for item in page if attempts.is_ours(item, meta)]
+        own += [item for item in page if stage_jobs.is_ours(item, meta)]
         seen, pages = seen + len(page), pages + 1
         if pages == _PAGES:
             break
@@ -72,15 +73,15 @@ async def _told(
     port: Port, seen: JobSeen, job: Document, pods: Sequence[Document], *, now: datetime.datetime
 ) -> JobSeen:
     """The Job with what hinders it and how far it is."""
-    if (now - attempts.created(job)).total_seconds() > _PATIENCE_SECONDS:
+    if (now - stage_jobs.created(job)).total_seconds() > _PATIENCE_SECONDS:
         [seen] = await hindrances.of_jobs(port, [seen], [job], pods)
     return await _ask(seen, pods) if seen.state is JobState.RUNNING else seen
 
 
 async def _ask(job: JobSeen, pods: Sequence[Document]) -> JobSeen:
     addresses = sorted(
-        (pod["metadata"]["name"], pod.get("status", {}).get("podIP", "")) for pod in attempts.pods_of(job.uid, pods)
+        (pod["metadata"]["name"], pod.get("status", {}).get("podIP", "")) for pod in stage_jobs.pods_of(job.uid, pods)
     )
     page = await progress.probe(addresses[0][1]) if addresses and addresses[0][1] else None
     percent = page.get("percent") if page else None
-    return attempts.at(job, percent, step=_STEP_PERCENT) if isinstance(percent, int | float) else job
+    return stage_jobs.at(job, percent, step=_STEP_PERCENT) if isinstance(percent, int | float) else job

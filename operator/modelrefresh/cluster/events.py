@@ -11,9 +11,9 @@ import logging
 from dataclasses import dataclass
 
 from modelrefresh import errors
-from modelrefresh.api import names, texts
-from modelrefresh.cluster import kinds
-from modelrefresh.cluster.port import Document, Port
+from modelrefresh.api import names, status_types
+from modelrefresh.kube import kinds
+from modelrefresh.kube.port import Document, Port
 
 LOGGER = logging.getLogger(__name__)
 _MESSAGE_LIMIT = 1024
@@ -77,7 +77,7 @@ def document(event: Event, *, now: dt.datetime) -> Document:
         },
         "type": event.severity.value,
         "reason": event.reason,
-        "message": texts.told(event.message, _MESSAGE_LIMIT),
+        "message": status_types.told(event.message, _MESSAGE_LIMIT),
         "source": {"component": names.MANAGER},
         "reportingComponent": names.MANAGER,
         "firstTimestamp": time,

@@ -16,14 +16,15 @@ import pydantic
 from modelrefresh import errors
 from modelrefresh.api import names, status
 from modelrefresh.api.conditions import ConditionType
-from modelrefresh.api.parts import Part, parse
+from modelrefresh.api.model import Part, parse
 from modelrefresh.api.profile import ProfileSpec
 from modelrefresh.api.spec import RefreshSpec, ResidualSpec
 from modelrefresh.api.status import RefreshStatus, ResidualStatus, VersionSpec
-from modelrefresh.cluster import children, deployments, hindrances, kinds
-from modelrefresh.cluster.kinds import Kind
-from modelrefresh.cluster.port import Document, Port
-from modelrefresh.plan import extraction, retention, stages
+from modelrefresh.cluster import children, deployments, hindrances
+from modelrefresh.kube import kinds
+from modelrefresh.kube.kinds import Kind
+from modelrefresh.kube.port import Document, Port
+from modelrefresh.plan import extraction, retention
 from modelrefresh.plan.observed import (
     DeploymentSeen,
     Meta,
@@ -32,6 +33,7 @@ from modelrefresh.plan.observed import (
     Seen,
     VersionSeen,
 )
+from modelrefresh.plan.stages import stage_records
 
 LOGGER = logging.getLogger(__name__)
 S = TypeVar("S", bound=Part)
@@ -47,7 +49,7 @@ _PASSED = ("Passed", "Stock")
 async def refresh(port: Port, document: Document, *, now: datetime.datetime) -> Seen:
     """A ModelRefresh and everything around it."""
     meta, (spec, faults), before = _meta(document), _spec(RefreshSpec, document), _status(RefreshStatus, document)
-    found = stages.at_work(before)
+    found = stage_records.at_work(before)
     jobs = await children.of(port, meta, _current(before), now=now)
     if spec is None:
         return Seen(meta=meta, spec=None, faults=faults, status=before, **jobs)
@@ -109,7 +111,7 @@ async def residual(port: Port, document: Document, *, now: datetime.datetime) ->
 
 def _current(status: RefreshStatus) -> children.Current | None:
     """Of a run, or of the sweep that works while no run does."""
-    found, swept = stages.at_work(status), status.sweep.stage if status.sweep else None
+    found, swept = stage_records.at_work(status), status.sweep.stage if status.sweep else None
     if found:
         return children.Current(run=found[0].id, stage=found[1].name, attempt=found[1].attempt)
     if swept and swept.at_work:

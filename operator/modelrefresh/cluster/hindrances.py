@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from modelrefresh import errors
 from modelrefresh.api.conditions import Reason
-from modelrefresh.cluster import attempts, endings, kinds
-from modelrefresh.cluster.port import Document, Port
+from modelrefresh.cluster import endings, stage_jobs
+from modelrefresh.kube import kinds
+from modelrefresh.kube.port import Document, Port
 from modelrefresh.plan.observed import Hindrance, JobSeen, JobState
 
 LOGGER = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ async def of_jobs(
     """All of `seen`; those of `jobs` that have not ended with what keeps their pods from being made or started."""
     documents = {job["metadata"]["uid"]: job for job in jobs}
     return [
-        dataclasses.replace(job, hindrance=await _of_job(port, documents[job.uid], attempts.pods_of(job.uid, pods)))
+        dataclasses.replace(job, hindrance=await _of_job(port, documents[job.uid], stage_jobs.pods_of(job.uid, pods)))
         if job.uid in documents and job.state in (JobState.QUEUED, JobState.RUNNING) and not job.deleting
         else job
         for job in seen
@@ -94,9 +95,9 @@ async def _of_pod(port: Port, pod: Document, *, reason: Reason) -> Hindrance | N
         return Hindrance(reason=Reason.QUEUED, message=text, stalled=False)
     for status in _containers(pod):
         waiting = (status.get("state") or {}).get("waiting") or {}
-        if waiting.get("reason") in attempts.BAD_IMAGE:
-            return Hindrance(reason=Reason.IMAGE_PULL_FAILED, message=attempts.unpullable(pod, status))
-        if waiting.get("reason") in attempts.STUCK:
+        if waiting.get("reason") in stage_jobs.BAD_IMAGE:
+            return Hindrance(reason=Reason.IMAGE_PULL_FAILED, message=stage_jobs.unpullable(pod, status))
+        if waiting.get("reason") in stage_jobs.STUCK:
             text = f"pod {name} cannot start: {waiting['reason']}: {waiting.get('message', '')}"
             return Hindrance(reason=reason, message=text)
     if said := await _warning(port, pod):
@@ -134,7 +135,7 @@ async def _warning(port: Port, document: Document) -> str:
 def _time(event: Document) -> datetime.datetime:
     series: Mapping[str, Any] = event.get("series") or {}
     text = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")
-    return attempts.time_of(text) or _LONG_AGO
+    return stage_jobs.time_of(text) or _LONG_AGO
 
 
 def constant(message: str) -> str:

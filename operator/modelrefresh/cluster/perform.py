@@ -12,9 +12,9 @@ from typing import Any
 
 from modelrefresh import errors
 from modelrefresh.api import names
-from modelrefresh.cluster import kinds
-from modelrefresh.cluster.kinds import Kind
-from modelrefresh.cluster.port import Document, Port
+from modelrefresh.kube import kinds
+from modelrefresh.kube.kinds import Kind
+from modelrefresh.kube.port import Document, Port
 from modelrefresh.manifests import job, pod, serving, version
 from modelrefresh.manifests.network import Network, policies
 from modelrefresh.plan import actions

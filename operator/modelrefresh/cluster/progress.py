@@ -11,15 +11,15 @@ import logging
 
 import aiohttp
 
-from modelrefresh.cluster.port import Document
-from modelrefresh.contract import env
+from modelrefresh.contract import stage_request
+from modelrefresh.kube.port import Document
 
 LOGGER = logging.getLogger(__name__)
 _SECONDS = 1.0
 _LIMIT = 16_384
 
 
-async def probe(address: str, *, port: int = env.PROGRESS_PORT) -> Document | None:
+async def probe(address: str, *, port: int = stage_request.PROGRESS_PORT) -> Document | None:
     """What the pod with this IP says of its progress, or None."""
     try:
         host = f"[{address}]" if ipaddress.ip_address(address).version == 6 else address  # noqa: PLR2004 -- IPv6

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from modelrefresh.contract import env
+from modelrefresh.contract import stage_request
+from modelrefresh.contract.vocabulary import Stage
 
 MANIFEST = "manifest.json"
 RESULT = "result.json"
@@ -29,7 +30,7 @@ class Workspace:
 
     root: pathlib.Path
 
-    def stage(self, owner: str, run: str, stage: env.Stage) -> pathlib.Path:
+    def stage(self, owner: str, run: str, stage: Stage) -> pathlib.Path:
         """Scratch folder of one stage of one run."""
         return self.root / "runs" / owner / run / stage.value
 
@@ -50,22 +51,20 @@ class Workspace:
         return self.root / HUB_CACHE
 
 
-def writable(request: env.StageInput) -> tuple[str, ...]:
+def writable(request: stage_request.StageInput) -> tuple[str, ...]:
     """Folders below the workspace in which a stage writes; all else of it a stage only reads.
 
     Its own scratch, and what it publishes. The cache of downloads is shared by all stages that read from the hub.
     """
-    own = f"runs/{request.owner}" + (
-        f"/{request.run}/{request.stage.value}" if request.stage != env.Stage.SWEEP else ""
-    )
+    own = f"runs/{request.owner}" + (f"/{request.run}/{request.stage.value}" if request.stage != Stage.SWEEP else "")
     return (own, *_PUBLISHES.get(request.stage, ()))
 
 
-_PUBLISHES: Final[Mapping[env.Stage, tuple[str, ...]]] = {
-    env.Stage.EXTRACT: ("residuals",),
-    env.Stage.IMPORT: (VERSIONS,),
-    env.Stage.MERGE: (VERSIONS,),
-    env.Stage.SWEEP: (VERSIONS,),
+_PUBLISHES: Final[Mapping[Stage, tuple[str, ...]]] = {
+    Stage.EXTRACT: ("residuals",),
+    Stage.IMPORT: (VERSIONS,),
+    Stage.MERGE: (VERSIONS,),
+    Stage.SWEEP: (VERSIONS,),
 }
 
 

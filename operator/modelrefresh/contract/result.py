@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from modelrefresh.contract import codec
-from modelrefresh.contract.env import Digest, Stage
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.stage_request import Digest
+from modelrefresh.contract.vocabulary import Stage
 
 TERMINATION_LIMIT = 4096
 """Bytes of termination message that Kubernetes keeps (KEP-2579 leaves it at 4096 per container)."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from modelrefresh.api import names
-from modelrefresh.contract.env import StageInput
+from modelrefresh.contract.stage_request import StageInput
 from modelrefresh.plan.observed import Meta
 
 

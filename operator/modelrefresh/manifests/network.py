@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from modelrefresh.api import names
-from modelrefresh.contract import env
+from modelrefresh.contract import stage_request
 from modelrefresh.manifests import labels
 from modelrefresh.plan.observed import Meta
 
@@ -34,7 +34,10 @@ def policies(network: Network, *, meta: Meta, kind: str, hub: bool) -> Iterator[
     """One for all stages of the object and, where one fetches from the hub, one for those that do."""
     own = {names.LABEL_OWNER_UID: meta.uid}
     among = {"podSelector": {"matchLabels": own}}
-    progress = {"from": list(network.progress_from), "ports": [{"port": env.PROGRESS_PORT, "protocol": "TCP"}]}
+    progress = {
+        "from": list(network.progress_from),
+        "ports": [{"port": stage_request.PROGRESS_PORT, "protocol": "TCP"}],
+    }
     yield _policy(
         names.policy_name(owner=meta.name, uid=meta.uid, of="stages"),
         {

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from modelrefresh.api import names
 from modelrefresh.api.spec import ProfileSpec, ProfileStage
-from modelrefresh.contract import artifacts, env
-from modelrefresh.contract.env import StageInput
+from modelrefresh.contract import artifacts, stage_request
+from modelrefresh.contract.stage_request import StageInput
 from modelrefresh.manifests import network
 from modelrefresh.plan.actions import StartStage
 
@@ -104,7 +104,7 @@ def _container(
         "args": [start.request.stage.value],
         "env": _settings(start, profile, place),
         "resources": _resources(start, profile),
-        "ports": [{"name": "progress", "containerPort": env.PROGRESS_PORT, "protocol": "TCP"}],
+        "ports": [{"name": "progress", "containerPort": stage_request.PROGRESS_PORT, "protocol": "TCP"}],
         "volumeMounts": mounts,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": _LOCKED,
@@ -128,9 +128,12 @@ def _room(start: StartStage, profile: ProfileSpec, place: Place) -> dict[str, An
 
 
 def _environment(start: StartStage, place: Place) -> list[dict[str, Any]]:
-    values = {env.INPUT_VARIABLE: env.render(start.request), env.NONCE_VARIABLE: place.nonce}
+    values = {
+        stage_request.INPUT_VARIABLE: stage_request.render(start.request),
+        stage_request.NONCE_VARIABLE: place.nonce,
+    }
     if start.nodes > 1:
-        values[env.MASTER_VARIABLE] = f"{place.job}-0.{place.service}"
+        values[stage_request.MASTER_VARIABLE] = f"{place.job}-0.{place.service}"
     return [{"name": name, "value": value} for name, value in values.items()]
 
 

@@ -4,14 +4,14 @@ import datetime
 from typing import Any
 
 from modelrefresh.api import names, status
-from modelrefresh.api.records import EvaluateFacts
+from modelrefresh.api.run_status import EvaluateFacts
 from modelrefresh.api.spec import ProfileSpec
 from modelrefresh.api.status import Lineage, Served, VersionSpec, VersionStatus
 from modelrefresh.contract import artifacts
-from modelrefresh.contract.env import Stage, Strategy
+from modelrefresh.contract.vocabulary import Stage, Strategy
 from modelrefresh.manifests import labels
-from modelrefresh.plan import verdict
 from modelrefresh.plan.actions import SealVersion
+from modelrefresh.plan.judging import promotion
 from modelrefresh.plan.observed import Seen
 
 
@@ -38,7 +38,7 @@ def served(deployment: str | None, *, now: datetime.datetime) -> dict[str, Any]:
 def _spec(seal: SealVersion, seen: Seen) -> VersionSpec:
     evaluated = seal.run.record(Stage.EVALUATE)
     facts = (evaluated.evaluate if evaluated else None) or EvaluateFacts()
-    judged = "Passed" if verdict.passed(facts) else "Rejected"
+    judged = "Passed" if promotion.passed(facts) else "Rejected"
     return VersionSpec(
         refresh=seen.meta.name,
         run=seal.run.id,

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.records import Run
+from modelrefresh.api.run_status import Run
 from modelrefresh.api.status import RefreshStatus, ResidualStatus
-from modelrefresh.contract.env import StageInput
+from modelrefresh.contract.stage_request import StageInput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,40 +9,44 @@ import datetime
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from modelrefresh.plan import holding, lifecycle, results, retention, rollout, runs, steps, verdict
+from modelrefresh.plan import prerequisites, retention
 from modelrefresh.plan.actions import Plan
+from modelrefresh.plan.judging import promotion
 from modelrefresh.plan.observed import Seen, Work
+from modelrefresh.plan.rollout import holding, rollout
+from modelrefresh.plan.runs import opening
+from modelrefresh.plan.stages import stage_state, stage_steps
 
 Gate: TypeAlias = Callable[[Seen, datetime.datetime], Plan | None]
 Rule: TypeAlias = Callable[[Work, datetime.datetime], Plan | None]
 
 BEFORE: Final[tuple[Gate, ...]] = (
-    lifecycle.clean_up,  # going away beats everything
-    lifecycle.keep,  # nothing may vanish before its Jobs have
-    lifecycle.refuse_bad_spec,  # a spec we cannot read is said once, not retried
+    prerequisites.clean_up,  # going away beats everything
+    prerequisites.keep,  # nothing may vanish before its Jobs have
+    prerequisites.refuse_bad_spec,  # a spec we cannot read is said once, not retried
     rollout.advance,  # a Deployment on its way is brought to rest, whatever else is amiss
-    lifecycle.hold_if_suspended,  # the user asked for silence
-    lifecycle.require,  # no GPU hour for a model that could not be served
+    prerequisites.hold_if_suspended,  # the user asked for silence
+    prerequisites.require,  # no GPU hour for a model that could not be served
 )
 
 RULES: Final[tuple[Rule, ...]] = (
     holding.hold,  # one Deployment, one refresh
     rollout.follow_hand,  # a person's choice of version is right
     rollout.mark,  # the versions say which one serves
-    runs.supersede,  # the spec says something else now
-    runs.clear,  # never two runs at work
+    opening.supersede,  # the spec says something else now
+    opening.clear,  # never two runs at work
     rollout.yield_variable,  # two writers of one variable would never end
-    steps.give_up,  # a stage has failed for good
-    steps.register_stock,  # version zero exists
+    stage_steps.give_up,  # a stage has failed for good
+    stage_steps.register_stock,  # version zero exists
     rollout.install,  # and serves before anything is trained
-    steps.skip_unchanged,  # nothing new to learn
-    verdict.conclude,  # numbers decide whether serving may change
-    steps.await_stage,  # a Job is at work
+    stage_steps.skip_unchanged,  # nothing new to learn
+    promotion.conclude,  # numbers decide whether serving may change
+    stage_steps.await_stage,  # a Job is at work
     retention.make_room,  # the next one has found none
-    steps.start_stage,  # the next one
-    runs.open_next,  # a run is due
+    stage_steps.start_stage,  # the next one
+    opening.open_next,  # a run is due
     retention.sweep,  # what nothing needs goes while nothing else is at work
-    runs.idle,  # always answers
+    opening.idle,  # always answers
 )
 
 
@@ -50,12 +54,12 @@ def decide(seen: Seen, now: datetime.datetime) -> Plan:
     """Answer with the first rule that has something to say."""
     if seen.spec is not None and seen.profile is not None:
         # Without both nobody can say what an ended attempt means; its Job keeps the answer until they are back.
-        terms = results.Terms(attempts=seen.profile.limits.attempts, evaluation=seen.spec.evaluation, now=now)
-        seen = dataclasses.replace(seen, status=results.absorb(seen.status, seen.jobs, terms))
+        terms = stage_state.Terms(attempts=seen.profile.limits.attempts, evaluation=seen.spec.evaluation, now=now)
+        seen = dataclasses.replace(seen, status=stage_state.absorb(seen.status, seen.jobs, terms))
     for gate in BEFORE:
         if (plan := gate(seen, now)) is not None:
             return plan
-    work = lifecycle.work(seen)
+    work = prerequisites.work(seen)
     for rule in RULES:
         if (plan := rule(work, now)) is not None:
             return plan

@@ -11,13 +11,15 @@ from typing import Final, TypeAlias
 
 from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.records import StageRecord, StageState
+from modelrefresh.api.run_status import StageRecord, StageState
 from modelrefresh.api.status import ResidualStatus
-from modelrefresh.contract import env
-from modelrefresh.contract.env import Stage, StageInput
-from modelrefresh.plan import lifecycle, profiles, results, retries
+from modelrefresh.contract import stage_request
+from modelrefresh.contract.stage_request import StageInput
+from modelrefresh.contract.vocabulary import Stage
+from modelrefresh.plan import prerequisites, profiles
 from modelrefresh.plan.actions import Action, AddFinalizer, RemoveFinalizer, ResidualPlan, StartStage, Word
 from modelrefresh.plan.observed import JobState, Meta, ResidualObserved
+from modelrefresh.plan.stages import retries, stage_state
 
 _LOOK_SECONDS: Final = 15.0
 _RETRY_SECONDS: Final = 60
@@ -40,7 +42,7 @@ def _clean_up(seen: ResidualObserved, _: datetime.datetime) -> ResidualPlan | No
         return None
     word = Word(reason=Reason.DELETING, message="stopping the Job", working=True)
     if seen.jobs or seen.pods:
-        return _plan(seen, word, actions=lifecycle.stop(seen.jobs, finished=True), wake=5.0)
+        return _plan(seen, word, actions=prerequisites.stop(seen.jobs, finished=True), wake=5.0)
     return _plan(seen, word, actions=(RemoveFinalizer(),) if seen.meta.finalizer else ())
 
 
@@ -69,26 +71,26 @@ def _require(seen: ResidualObserved, _: datetime.datetime) -> ResidualPlan | Non
     assert spec is not None  # noqa: S101 -- _refuse_bad_spec came before
     lacks = [
         *profiles.lacks(spec.profile, seen, uris=[spec.base.uri, spec.instruct.uri]),
-        *lifecycle.claims(seen.missing_claims, seen.meta.namespace),
+        *prerequisites.claims(seen.missing_claims, seen.meta.namespace),
     ]
     if not lacks:
         return None
-    return _plan(seen, Word(reason=lacks[0].reason, message=lifecycle.tell(lacks), stalled=True), wake=30.0)
+    return _plan(seen, Word(reason=lacks[0].reason, message=prerequisites.tell(lacks), stalled=True), wake=30.0)
 
 
 def _await(seen: ResidualObserved, _: datetime.datetime) -> ResidualPlan | None:
     stage = _stage(seen)
     if not stage.at_work:
         return None
-    job = results.find(seen.jobs, run=_run(seen), stage=stage)
+    job = stage_state.find(seen.jobs, run=_run(seen), stage=stage)
     if job is None or job.deleting:
         word = Word(reason=Reason.RUNNING, message=f"creating extract attempt {stage.attempt}", working=True)
         return _plan(seen, word, actions=() if job or seen.pods else (_start_action(seen, stage),), wake=2.0)
     if job.state is JobState.QUEUED and job.profile != seen.profile_hash:
         waiting = stage.but(state=StageState.WAITING, reason=Reason.PENDING, message="the profile changed")
         word = Word(reason=Reason.QUEUED, message="the profile changed; extract is queued anew", working=True)
-        return _plan(_put(seen, waiting), word, actions=lifecycle.stop(seen.jobs), wake=1.0)
-    return _plan(seen, results.told(stage, "extract"), wake=_LOOK_SECONDS)
+        return _plan(_put(seen, waiting), word, actions=prerequisites.stop(seen.jobs), wake=1.0)
+    return _plan(seen, stage_state.told(stage, "extract"), wake=_LOOK_SECONDS)
 
 
 def _start(seen: ResidualObserved, now: datetime.datetime) -> ResidualPlan:
@@ -126,14 +128,14 @@ RULES: Final[tuple[Rule, ...]] = (
 
 def _absorb(seen: ResidualObserved, now: datetime.datetime) -> ResidualStatus:
     stage, status = _stage(seen), seen.status
-    job = results.find(seen.jobs, run=_run(seen), stage=stage)
+    job = stage_state.find(seen.jobs, run=_run(seen), stage=stage)
     if job is None or not stage.at_work:
         return status
     attempts = seen.profile.limits.attempts if seen.profile else 1
-    terms = results.Terms(attempts=attempts, evaluation=None, now=now)
-    after = results.follow(stage, job, terms)
+    terms = stage_state.Terms(attempts=attempts, evaluation=None, now=now)
+    after = stage_state.follow(stage, job, terms)
     status = _put(seen, after).status
-    status = status.but(last_failure=results.failure(stage, after, job, terms) or status.last_failure)
+    status = status.but(last_failure=stage_state.failure(stage, after, job, terms) or status.last_failure)
     if after.state is StageState.SUCCEEDED and job.result and job.result.extract:
         return status.but(last_failure=None, **dataclasses.asdict(job.result.extract))
     return status
@@ -170,7 +172,7 @@ def _put(seen: ResidualObserved, stage: StageRecord) -> ResidualObserved:
 
 def _start_action(seen: ResidualObserved, stage: StageRecord) -> StartStage:
     assert seen.spec is not None  # noqa: S101 -- _refuse_bad_spec came before
-    pair = env.ExtractInput(base=seen.spec.base.uri, instruct=seen.spec.instruct.uri)
+    pair = stage_request.ExtractInput(base=seen.spec.base.uri, instruct=seen.spec.instruct.uri)
     request = StageInput(
         stage=Stage.EXTRACT,
         owner=seen.meta.name,

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.spec import ProfileSpec, RefreshSpec, ResidualSpec
 from modelrefresh.api.status import RefreshStatus, ResidualStatus
-from modelrefresh.contract.env import Stage
 from modelrefresh.contract.result import Result
+from modelrefresh.contract.vocabulary import Stage
 
 
 class JobState(enum.StrEnum):

@@ -9,13 +9,15 @@ import datetime
 from typing import Final
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.records import StageRecord, StageState
+from modelrefresh.api.run_status import StageRecord, StageState
 from modelrefresh.api.status import RefreshStatus, Sweep
-from modelrefresh.contract import env
-from modelrefresh.contract.env import Stage, StageInput
-from modelrefresh.plan import lifecycle, results, stages
+from modelrefresh.contract import stage_request
+from modelrefresh.contract.stage_request import StageInput
+from modelrefresh.contract.vocabulary import Stage
+from modelrefresh.plan import prerequisites
 from modelrefresh.plan.actions import Action, DropVersion, Plan, StartStage, Word
 from modelrefresh.plan.observed import JobSeen, JobState, VersionSeen, Work
+from modelrefresh.plan.stages import stage_records, stage_state
 
 RUN: Final = "retention"
 """Run id of every sweep; sweeps are told apart by their attempt."""
@@ -31,7 +33,7 @@ _ATTEMPT_SECONDS: Final = 3600
 def sweep(work: Work, now: datetime.datetime) -> Plan | None:
     """Go on with the sweep under way, or begin one if something may go."""
     under_way = work.status.sweep
-    job = results.find(work.jobs, run=RUN, stage=under_way.stage) if under_way else None
+    job = stage_state.find(work.jobs, run=RUN, stage=under_way.stage) if under_way else None
     # A sweep whose Job is gone, as after a suspension, is not made again: its list may name what serves by now.
     if under_way is not None and job is not None and under_way.stage.at_work:
         return _follow(work, under_way, job, now)
@@ -48,7 +50,7 @@ def sweep(work: Work, now: datetime.datetime) -> Plan | None:
 def is_wanted(work: Work) -> bool:
     """The open run has found no room: what may go must go now, or nothing will go on."""
     run = work.status.run
-    stage = stages.current(run) if run and run.outcome is None else None
+    stage = stage_records.current(run) if run and run.outcome is None else None
     full = Reason.INSUFFICIENT_STORAGE
     return stage is not None and stage.state is StageState.WAITING and stage.reason == full
 
@@ -86,7 +88,7 @@ def _await(work: Work, job: JobSeen) -> Plan:
     word = Word(reason=Reason.RETAINED, message="removing what retention no longer keeps", working=True)
     if job.state is JobState.QUEUED and job.profile != work.profile_hash:
         # It may wait for what the old profile named; the next sweep is made with the new one.
-        return Plan(status=work.status, word=word, actions=lifecycle.stop([job]), wake_seconds=1.0)
+        return Plan(status=work.status, word=word, actions=prerequisites.stop([job]), wake_seconds=1.0)
     hindered = job.hindrance
     if hindered is not None:
         text = f"{word.message}: {hindered.message}"
@@ -120,7 +122,7 @@ def _fail(work: Work, begun: Sweep, job: JobSeen, now: datetime.datetime) -> Pla
 def _drops(work: Work, begun: Sweep) -> tuple[Action, ...]:
     done = begun.stage.attempt
     gone = [job for job in work.jobs if job.run in begun.runs or (job.run == RUN and job.attempt < done)]
-    old = lifecycle.stop(gone, finished=True)
+    old = prerequisites.stop(gone, finished=True)
     versions = tuple(
         DropVersion(name=item.name, uid=item.uid)
         for item in _old_versions(work)
@@ -157,6 +159,6 @@ def _start(work: Work, begun: Sweep) -> StartStage:
         owner=work.meta.name,
         run=RUN,
         attempt=begun.stage.attempt,
-        sweep=env.SweepInput(runs=begun.runs, versions=begun.versions),
+        sweep=stage_request.SweepInput(runs=begun.runs, versions=begun.versions),
     )
     return StartStage(request=request, profile=work.profile_hash)

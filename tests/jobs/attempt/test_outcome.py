@@ -14,8 +14,9 @@ import safetensors
 import torch
 import torch.distributed
 
-from modelrefresh.contract import codec, env, result
+from modelrefresh.contract import codec, result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs import __main__ as entry
 from modelrefresh_jobs.attempt import outcome
 from modelrefresh_jobs.process import progress, signals
@@ -37,16 +38,16 @@ def pod(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     monkeypatch.setattr(progress, "serve", lambda *_, **__: None)
 
 
-def extraction(root: pathlib.Path, pair: builders.Pair) -> env.StageInput:
-    wanted = env.ExtractInput(base=builders.uri(pair.base), instruct=builders.uri(pair.instruct))
-    return builders.request(root / "ws", env.Stage.EXTRACT, extract=wanted)
+def extraction(root: pathlib.Path, pair: builders.Pair) -> stage_request.StageInput:
+    wanted = stage_request.ExtractInput(base=builders.uri(pair.base), instruct=builders.uri(pair.instruct))
+    return builders.request(root / "ws", Stage.EXTRACT, extract=wanted)
 
 
 def announced(root: pathlib.Path) -> result.Result:
     return result.parse((root / "termination-log").read_text())
 
 
-def leave(request: env.StageInput, stage: env.Stage, name: str, text: str) -> None:
+def leave(request: stage_request.StageInput, stage: Stage, name: str, text: str) -> None:
     """A sealed folder of this content, as another stage of the same run leaves it."""
     folder = builders.workspace_of(pathlib.Path(request.workspace)).stage(request.owner, request.run, stage)
     with sealed.draft(folder, kind="any", label=name) as made:
@@ -96,7 +97,7 @@ def test_a_finished_stage_leaves_the_same_result_twice(tmp_path: pathlib.Path) -
     request = extraction(tmp_path, builders.tiny_pair(tmp_path))
     ended = entry.attempt(request)
     assert ended.exit_code is ExitCode.OK
-    stored = builders.workspace_of(tmp_path / "ws").stage("chat", "r1", env.Stage.EXTRACT) / "result.json"
+    stored = builders.workspace_of(tmp_path / "ws").stage("chat", "r1", Stage.EXTRACT) / "result.json"
     assert result.parse(stored.read_text()) == ended == announced(tmp_path)
 
 
@@ -124,12 +125,26 @@ def test_a_finished_stage_runs_again_for_another_request_or_a_lost_artifact(tmp_
 @pytest.mark.parametrize(
     ("stage", "section", "before", "name"),
     [
-        (env.Stage.TRAIN, {"train": env.TrainInput(start="file:///x", learning_rate=1.0)}, env.Stage.PREPARE, "blocks"),
-        (env.Stage.MERGE, {"merge": env.MergeInput(start="file:///x", residual="0" * 64)}, env.Stage.TRAIN, "model"),
+        (
+            Stage.TRAIN,
+            {"train": stage_request.TrainInput(start="file:///x", learning_rate=1.0)},
+            Stage.PREPARE,
+            "blocks",
+        ),
+        (
+            Stage.MERGE,
+            {"merge": stage_request.MergeInput(start="file:///x", residual="0" * 64)},
+            Stage.TRAIN,
+            "model",
+        ),
     ],
 )
 def test_a_result_stands_only_for_what_the_stage_before_left_then(
-    tmp_path: pathlib.Path, stage: env.Stage, section: dict[str, object], before: env.Stage, name: str
+    tmp_path: pathlib.Path,
+    stage: Stage,
+    section: dict[str, object],
+    before: Stage,
+    name: str,
 ) -> None:
     request = builders.request(tmp_path, stage, **section)
     leave(request, before, name, "first")
@@ -214,14 +229,14 @@ def test_a_pod_runs_its_stage_from_the_environment_without_torch(tmp_path: pathl
     blocked.mkdir()
     (blocked / "sitecustomize.py").write_text("import sys\nsys.modules['torch'] = None\n")
     paths = f"{blocked}:{ROOT / 'operator'}:{ROOT / 'images' / 'jobs'}"
-    ran = python("extract", MODELREFRESH_INPUT=env.render(request), PYTHONPATH=paths)
+    ran = python("extract", MODELREFRESH_INPUT=stage_request.render(request), PYTHONPATH=paths)
     assert ran.returncode == 0, ran.stderr
     assert announced(tmp_path).extract is not None
 
 
 def test_an_input_of_another_version_is_refused_as_such(tmp_path: pathlib.Path) -> None:
     request = extraction(tmp_path, builders.Pair(base=tmp_path, instruct=tmp_path, trained=tmp_path))
-    document = json.loads(env.render(request)) | {"of_tomorrow": 1}
+    document = json.loads(stage_request.render(request)) | {"of_tomorrow": 1}
     ran = python("extract", MODELREFRESH_INPUT=json.dumps(document))
     assert ran.returncode == ExitCode.BAD_INPUT
     assert "unknown keys ['of_tomorrow']" in ran.stderr
@@ -234,7 +249,7 @@ def test_a_sweep_makes_room_where_there_is_none_for_its_own_folder(
     old = tmp_path / "ws" / "versions" / ("7" * 64)
     old.mkdir(parents=True)
     (old / "model.safetensors").write_bytes(b"x" * 100)
-    request = builders.request(tmp_path / "ws", env.Stage.SWEEP, sweep=env.SweepInput(versions=("7" * 64,)))
+    request = builders.request(tmp_path / "ws", Stage.SWEEP, sweep=stage_request.SweepInput(versions=("7" * 64,)))
     make = pathlib.Path.mkdir
 
     def mkdir(path: pathlib.Path, *arguments: object, **options: object) -> None:

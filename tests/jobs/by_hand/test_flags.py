@@ -12,7 +12,8 @@ import pydantic
 import pytest
 
 from modelrefresh.api import evaluation, spec
-from modelrefresh.contract import env, limits
+from modelrefresh.contract import limits
+from modelrefresh.contract.vocabulary import Method
 from modelrefresh_jobs.by_hand import cli, flags
 from modelrefresh_jobs.process.errors import StageError
 
@@ -131,8 +132,8 @@ def test_every_flag_has_a_word_of_help() -> None:
     assert silent == []
 
 
-@pytest.mark.parametrize(("word", "method"), [("full", env.Method.FULL), ("LORA", env.Method.LORA)])
-def test_words_are_taken_in_any_case(word: str, method: env.Method) -> None:
+@pytest.mark.parametrize(("word", "method"), [("full", Method.FULL), ("LORA", Method.LORA)])
+def test_words_are_taken_in_any_case(word: str, method: Method) -> None:
     assert parsed("train", "--method", word).method is method
 
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from modelrefresh.contract import env
+from modelrefresh.contract.vocabulary import Sampling, Stage
 from modelrefresh_jobs.corpus import data_files, dates, deduplication, documents, packing, scan, selection
 from modelrefresh_jobs.corpus.contamination import Overlap
 from modelrefresh_jobs.process.errors import StageError
 from tests.jobs import builders, corpora
 
-NEWEST, UNIFORM = env.Sampling
+NEWEST, UNIFORM = Sampling
 END = 7_000_000
 
 
@@ -46,7 +46,7 @@ class Corpus:
         self.vocabulary = Numbers()
         self.files = data_files.find(self.path.parent).files
 
-    def choose(self, budget: int, *, sampling: env.Sampling = NEWEST, seed: int = 0) -> selection.Chosen:
+    def choose(self, budget: int, *, sampling: Sampling = NEWEST, seed: int = 0) -> selection.Chosen:
         """The choice; blocks of it are in `self.blocks`."""
         vocabulary: Any = self.vocabulary
         seen = scan.take(documents.read(self.files, text_field="text"), today=corpora.TODAY)
@@ -57,7 +57,7 @@ class Corpus:
             vocabulary=vocabulary,
             overlap=Overlap({}),
             near=deduplication.NearDuplicates(),
-            progress=builders.quiet(env.Stage.PREPARE),
+            progress=builders.quiet(Stage.PREPARE),
         )
         chosen = chooser.choose(source, budget=budget)
         self.seen = seen
@@ -210,7 +210,7 @@ def test_every_document_is_learnt_or_counted_by_reason(
     tmp_path_factory: pytest.TempPathFactory,
     records: list[tuple[int, int, str | None]],
     budget: int,
-    sampling: env.Sampling,
+    sampling: Sampling,
     least: int,
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:

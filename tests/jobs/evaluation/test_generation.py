@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from modelrefresh.contract import env
+from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs.evaluation import generation
 from tests.jobs import builders, corpora
 
@@ -28,7 +28,7 @@ def expected(model: pathlib.Path) -> list[generation.Reply]:
 
 def replies(folder: pathlib.Path) -> list[generation.Reply]:
     chat = generation.Chat(folder)
-    return chat.answer(QUESTIONS, max_new_tokens=LIMIT, progress=builders.quiet(env.Stage.EVALUATE))
+    return chat.answer(QUESTIONS, max_new_tokens=LIMIT, progress=builders.quiet(Stage.EVALUATE))
 
 
 @pytest.mark.parametrize(

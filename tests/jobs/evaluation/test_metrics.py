@@ -10,25 +10,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelrefresh.contract import env
+from modelrefresh.contract.vocabulary import Stage, Task
 from modelrefresh_jobs.evaluation import metrics, paired_difference, suites
 from modelrefresh_jobs.evaluation.generation import Reply
 from modelrefresh_jobs.process.errors import StageError
 from tests.jobs import builders, corpora
 
-QA, FOLLOWING = env.Task.QUESTION_ANSWERING, env.Task.INSTRUCTION_FOLLOWING
+QA, FOLLOWING = Task.QUESTION_ANSWERING, Task.INSTRUCTION_FOLLOWING
 
 
 def item(*, answer: str | None = None, pattern: str | None = None) -> suites.Item:
     return suites.Item(id="1", question="which?", answer=answer, pattern=pattern)
 
 
-def scored(text: str, one: suites.Item, *, task: env.Task = QA, stopped: bool = True) -> dict[str, float]:
+def scored(text: str, one: suites.Item, *, task: Task = QA, stopped: bool = True) -> dict[str, float]:
     return metrics.score(task, one, Reply(text=text, stopped=stopped))
 
 
-def load(path: pathlib.Path, task: env.Task = QA) -> suites.Suite:
-    request = builders.request(path.parent, env.Stage.EVALUATE, evaluate=None)
+def load(path: pathlib.Path, task: Task = QA) -> suites.Suite:
+    request = builders.request(path.parent, Stage.EVALUATE, evaluate=None)
     return suites.load(corpora.suite(path, task=task), request)
 
 
@@ -130,7 +130,7 @@ def test_without_an_incumbent_only_right_answers_are_counted() -> None:
         (json.dumps({"question": "q", "pattern": "a" * 1001}), FOLLOWING, "at most 1000 characters"),
     ],
 )
-def test_a_damaged_item_is_named_by_file_and_line(tmp_path: pathlib.Path, line: str, task: env.Task, seen: str) -> None:
+def test_a_damaged_item_is_named_by_file_and_line(tmp_path: pathlib.Path, line: str, task: Task, seen: str) -> None:
     path = tmp_path / "suite.jsonl"
     path.write_text('{"question": "q", "answer": "a", "pattern": "(a)"}\n' + line + "\n")
     with pytest.raises(StageError) as caught:

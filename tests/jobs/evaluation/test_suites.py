@@ -5,13 +5,13 @@ import pathlib
 
 import pytest
 
-from modelrefresh.contract import env
+from modelrefresh.contract.vocabulary import Stage, Task
 from modelrefresh_jobs.evaluation import suites
 from modelrefresh_jobs.process.errors import StageError
 from tests.jobs import builders, corpora
 
 GOOD = b'{"question": "who?", "answer": "blue"}'
-EVALUATE = env.Stage.EVALUATE
+EVALUATE = Stage.EVALUATE
 
 
 def load(path: pathlib.Path, **changes: str) -> suites.Suite:
@@ -107,14 +107,14 @@ def test_an_id_that_occurs_again_is_told_once_even_among_many(tmp_path: pathlib.
 @pytest.mark.parametrize(
     ("task", "pattern"),
     [
-        (env.Task.QUESTION_ANSWERING, r"^((?:a|aa)+)$"),
-        (env.Task.INSTRUCTION_FOLLOWING, r"(a|aa)+"),
-        (env.Task.INSTRUCTION_FOLLOWING, r"(a|aa|ab)*[cd]"),
-        (env.Task.INSTRUCTION_FOLLOWING, r"(1|11)+"),
+        (Task.QUESTION_ANSWERING, r"^((?:a|aa)+)$"),
+        (Task.INSTRUCTION_FOLLOWING, r"(a|aa)+"),
+        (Task.INSTRUCTION_FOLLOWING, r"(a|aa|ab)*[cd]"),
+        (Task.INSTRUCTION_FOLLOWING, r"(1|11)+"),
     ],
 )
 def test_a_pattern_that_explodes_on_dull_text_is_refused_before_the_training(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, task: env.Task, pattern: str
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, task: Task, pattern: str
 ) -> None:
     monkeypatch.setattr(suites, "MATCH_SECONDS", 0.2)
     path = corpora.write(tmp_path / "facts.jsonl", [{"question": "who?", "answer": "blue", "pattern": pattern}])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import transformers
 
-from modelrefresh.contract import env
+from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs.models import model_config, model_folder
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.stages import extract, merge
@@ -125,10 +125,10 @@ def merged(made: builders.Pair, root: pathlib.Path) -> pathlib.Path:
     residual, version = root / "residual", root / "version"
     with sealed.draft(root, kind="residual", label="residual") as draft:
         base, instruct = model_folder.accept(made.base), model_folder.accept(made.instruct)
-        extract.store(base, instruct, draft, progress=builders.quiet(env.Stage.EXTRACT), target=residual)
+        extract.store(base, instruct, draft, progress=builders.quiet(Stage.EXTRACT), target=residual)
     with sealed.draft(root, kind="version", label="version") as draft:
         parts = merge.Ingredients(start=made.base, trained=made.trained, residual=residual)
-        merge.store(parts, draft, progress=builders.quiet(env.Stage.MERGE), target=version)
+        merge.store(parts, draft, progress=builders.quiet(Stage.MERGE), target=version)
     return version
 
 

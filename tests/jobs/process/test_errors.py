@@ -8,7 +8,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from modelrefresh.contract import env, result
+from modelrefresh.contract import result
+from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs.attempt import outcome
 from modelrefresh_jobs.models import model_folder
 from modelrefresh_jobs.process import errors
@@ -69,7 +70,7 @@ def test_a_refusal_of_hundreds_of_tensors_names_both_models_the_cause_three_and_
     assert said.startswith(f"{made.base} and {made.instruct} do not fit: {cause}")
     assert said.count("model.layers.") == 3
     assert f"and {40 * 9 - 3} more" in said
-    failed = result.Result(stage=env.Stage.EXTRACT, run="r1", attempt=1, exit_code=caught.value.exit_code, message=said)
+    failed = result.Result(stage=Stage.EXTRACT, run="r1", attempt=1, exit_code=caught.value.exit_code, message=said)
     assert result.parse(result.render_short(failed)).message == said
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 import transformers
 
-from modelrefresh.contract import env, result
+from modelrefresh.contract import result, stage_request
+from modelrefresh.contract.vocabulary import Stage, Task
 from modelrefresh_jobs.evaluation import generation
 from modelrefresh_jobs.models import tokenizer
 from modelrefresh_jobs.process.errors import StageError
@@ -32,7 +33,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     (root / "digests").write_text(" ".join(digests))
     questions = [f"question {number} about {text}" for number, text in enumerate(corpora.sentences(30))]
     chat = generation.Chat(talkers[0])
-    replies = chat.answer(questions, max_new_tokens=LIMIT, progress=builders.quiet(env.Stage.EVALUATE))
+    replies = chat.answer(questions, max_new_tokens=LIMIT, progress=builders.quiet(Stage.EVALUATE))
     pairs = list(zip(questions, replies, strict=True))
     corpora.write(root / "facts.jsonl", [{"question": one, "answer": reply.text or "-"} for one, reply in pairs])
     corpora.write(root / "form.jsonl", [{"question": one, "pattern": "(?s).*"} for one, _ in pairs])
@@ -49,19 +50,21 @@ def digests(root: pathlib.Path) -> list[str]:
     return (root / "digests").read_text().split()
 
 
-def asked(root: pathlib.Path, candidate: str, incumbent: str | None, *, max_items: int = 1000) -> env.StageInput:
+def asked(
+    root: pathlib.Path, candidate: str, incumbent: str | None, *, max_items: int = 1000
+) -> stage_request.StageInput:
     wanted = (
         corpora.suite(root / "facts.jsonl"),
-        corpora.suite(root / "form.jsonl", task=env.Task.INSTRUCTION_FOLLOWING, name="form"),
+        corpora.suite(root / "form.jsonl", task=Task.INSTRUCTION_FOLLOWING, name="form"),
     )
-    section = env.EvaluateInput(
+    section = stage_request.EvaluateInput(
         candidate=candidate, incumbent=incumbent, suites=wanted, max_items=max_items, max_new_tokens=LIMIT
     )
-    return builders.request(root, env.Stage.EVALUATE, evaluate=section)
+    return builders.request(root, Stage.EVALUATE, evaluate=section)
 
 
-def run(request: env.StageInput) -> result.EvaluateSummary:
-    return evaluate.run(request, builders.quiet(env.Stage.EVALUATE))
+def run(request: stage_request.StageInput) -> result.EvaluateSummary:
+    return evaluate.run(request, builders.quiet(Stage.EVALUATE))
 
 
 def scores(summary: result.EvaluateSummary) -> dict[str, result.Score]:
@@ -107,14 +110,14 @@ def test_batches_and_padding_do_not_change_what_is_answered(
     root: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     questions = ["short", "a question that is a good deal longer than the short one", "middle size here"]
-    folder, progress = root / "models" / "candidate", builders.quiet(env.Stage.EVALUATE)
+    folder, progress = root / "models" / "candidate", builders.quiet(Stage.EVALUATE)
     together = generation.Chat(folder).answer(questions, max_new_tokens=LIMIT, progress=progress)
     monkeypatch.setattr(generation, "_BATCH", 1)
     assert generation.Chat(folder).answer(questions, max_new_tokens=LIMIT, progress=progress) == together
 
 
 def test_a_reply_says_whether_a_stop_token_ended_it(root: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    progress = builders.quiet(env.Stage.EVALUATE)
+    progress = builders.quiet(Stage.EVALUATE)
     never = root / "models" / "candidate"
     always = tmp_path / "always"
     shutil.copytree(never, always)
@@ -130,14 +133,14 @@ def test_replies_that_mostly_do_not_end_are_warned_of(root: pathlib.Path, tmp_pa
     talker = root / "models" / "candidate"
     brief = pathlib.Path(shutil.copytree(talker, tmp_path / "brief"))
     (brief / "generation_config.json").write_text(json.dumps({"eos_token_id": list(range(builders.VOCABULARY))}))
-    section = env.EvaluateInput(
+    section = stage_request.EvaluateInput(
         candidate=builders.uri(brief),
         incumbent=builders.uri(talker),
         suites=(corpora.suite(root / "facts.jsonl"),),
         max_new_tokens=1,
     )
-    progress = builders.quiet(env.Stage.EVALUATE)
-    evaluate.run(builders.request(root, env.Stage.EVALUATE, evaluate=section), progress)
+    progress = builders.quiet(Stage.EVALUATE)
+    evaluate.run(builders.request(root, Stage.EVALUATE, evaluate=section), progress)
     (said,) = progress.warnings
     assert "30 of 30 replies of the incumbent did not end within maxNewTokens (1)" in said
 
@@ -173,7 +176,7 @@ def test_whatever_a_model_says_is_its_reply(
         return torch.cat([input_ids, torch.tensor([said] * len(input_ids), dtype=torch.int64)], 1)
 
     monkeypatch.setattr(transformers.LlamaForCausalLM, "generate", generate)
-    (reply,) = generation.Chat(folder).answer(["who?"], max_new_tokens=40, progress=builders.quiet(env.Stage.EVALUATE))
+    (reply,) = generation.Chat(folder).answer(["who?"], max_new_tokens=40, progress=builders.quiet(Stage.EVALUATE))
     assert (reply.text, reply.stopped) == (text, bool(end))
 
 
@@ -192,7 +195,7 @@ def test_whatever_a_model_says_is_its_reply(
 def test_of_the_model_s_own_generation_settings_only_the_stop_tokens_count(
     root: pathlib.Path, tmp_path: pathlib.Path, setting: dict[str, object]
 ) -> None:
-    plain, progress = root / "models" / "candidate", builders.quiet(env.Stage.EVALUATE)
+    plain, progress = root / "models" / "candidate", builders.quiet(Stage.EVALUATE)
     tuned = shutil.copytree(plain, tmp_path / "tuned")
     builders.edit_json(tuned / "generation_config.json", **setting)
     questions = ["who?", "what is the answer"]
@@ -204,7 +207,7 @@ def test_of_the_model_s_own_generation_settings_only_the_stop_tokens_count(
 def test_a_question_that_does_not_fit_is_never_cut(root: pathlib.Path, words: int, limit: int) -> None:
     chat = generation.Chat(root / "models" / "candidate")
     with pytest.raises(StageError, match="reads 128 tokens") as caught:
-        chat.answer(["first " * words], max_new_tokens=limit, progress=builders.quiet(env.Stage.EVALUATE))
+        chat.answer(["first " * words], max_new_tokens=limit, progress=builders.quiet(Stage.EVALUATE))
     assert caught.value.reason in ("EvaluationUnreadable", "InvalidSpec")
 
 

@@ -10,8 +10,9 @@ import safetensors.torch
 import torch
 import transformers
 
-from modelrefresh.contract import env, result
+from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.vocabulary import Stage, Strategy
 from modelrefresh_jobs.models import model_folder
 from modelrefresh_jobs.process import signals
 from modelrefresh_jobs.process.errors import StageError
@@ -31,8 +32,8 @@ KINDS = [
 
 
 def extracted(root: pathlib.Path, base: pathlib.Path, instruct: pathlib.Path) -> result.ExtractSummary:
-    wanted = env.ExtractInput(base=builders.uri(base), instruct=builders.uri(instruct))
-    return extract.run(builders.request(root, env.Stage.EXTRACT, extract=wanted), builders.quiet(env.Stage.EXTRACT))
+    wanted = stage_request.ExtractInput(base=builders.uri(base), instruct=builders.uri(instruct))
+    return extract.run(builders.request(root, Stage.EXTRACT, extract=wanted), builders.quiet(Stage.EXTRACT))
 
 
 def merged(
@@ -43,20 +44,20 @@ def merged(
 
 
 def merge_into(
-    root: pathlib.Path, trained: pathlib.Path, wanted: env.MergeInput
+    root: pathlib.Path, trained: pathlib.Path, wanted: stage_request.MergeInput
 ) -> tuple[pathlib.Path, result.MergeSummary]:
     seal_trained(root, trained)
-    summary = merge.run(builders.request(root, env.Stage.MERGE, merge=wanted), builders.quiet(env.Stage.MERGE))
+    summary = merge.run(builders.request(root, Stage.MERGE, merge=wanted), builders.quiet(Stage.MERGE))
     return builders.workspace_of(root).version(summary.digest), summary
 
 
-def asked(start: pathlib.Path, residual: str, *, scale: float = 1.0, direct: bool = False) -> env.MergeInput:
-    strategy = env.Strategy.DIRECT if direct else env.Strategy.RESIDUAL
-    return env.MergeInput(start=builders.uri(start), strategy=strategy, residual=residual, scale=scale)
+def asked(start: pathlib.Path, residual: str, *, scale: float = 1.0, direct: bool = False) -> stage_request.MergeInput:
+    strategy = Strategy.DIRECT if direct else Strategy.RESIDUAL
+    return stage_request.MergeInput(start=builders.uri(start), strategy=strategy, residual=residual, scale=scale)
 
 
 def seal_trained(root: pathlib.Path, trained: pathlib.Path) -> None:
-    stage = builders.workspace_of(root).stage("chat", "r1", env.Stage.TRAIN)
+    stage = builders.workspace_of(root).stage("chat", "r1", Stage.TRAIN)
     with sealed.draft(stage, kind="trained", label="train") as made:
         for path in trained.iterdir():
             (made.path / path.name).write_bytes(path.read_bytes())
@@ -151,9 +152,10 @@ def test_a_large_result_is_sharded_with_an_index(tmp_path: pathlib.Path, monkeyp
 
 def test_an_imported_model_is_the_instruct_model_as_a_sealed_version(tmp_path: pathlib.Path) -> None:
     pair = builders.tiny_pair(tmp_path)
-    wanted = env.ImportInput(instruct=builders.uri(pair.instruct))
+    wanted = stage_request.ImportInput(instruct=builders.uri(pair.instruct))
     summary = import_.run(
-        builders.request(tmp_path / "ws", env.Stage.IMPORT, import_=wanted), builders.quiet(env.Stage.IMPORT)
+        builders.request(tmp_path / "ws", Stage.IMPORT, import_=wanted),
+        builders.quiet(Stage.IMPORT),
     )
     version = builders.workspace_of(tmp_path / "ws").version(summary.digest)
     assert sealed.verify(version, deep=True).digest == summary.digest
@@ -277,8 +279,8 @@ def test_a_bit_that_flipped_in_the_trained_weights_is_found(tmp_path: pathlib.Pa
     pair = builders.tiny_pair(tmp_path)
     digest = extracted(tmp_path / "ws", pair.base, pair.instruct).digest
     merge_into(tmp_path / "ws", pair.trained, asked(pair.base, digest))
-    stored = builders.workspace_of(tmp_path / "ws").stage("chat", "r1", env.Stage.TRAIN) / merge.TRAINED
+    stored = builders.workspace_of(tmp_path / "ws").stage("chat", "r1", Stage.TRAIN) / merge.TRAINED
     flip_a_bit(stored / "model.safetensors")
-    request = builders.request(tmp_path / "ws", env.Stage.MERGE, merge=asked(pair.base, digest))
+    request = builders.request(tmp_path / "ws", Stage.MERGE, merge=asked(pair.base, digest))
     with pytest.raises(StageError, match=r"model\.safetensors has changed"):
-        merge.run(request, builders.quiet(env.Stage.MERGE))
+        merge.run(request, builders.quiet(Stage.MERGE))

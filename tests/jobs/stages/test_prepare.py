@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from modelrefresh.contract import env, result
+from modelrefresh.contract import result, stage_request
+from modelrefresh.contract.vocabulary import Sampling, Stage
 from modelrefresh_jobs.corpus import packing
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.stages import prepare
@@ -23,15 +24,17 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return builders.tiny_model(tmp_path_factory.mktemp("models") / "base")
 
 
-def asked(root: pathlib.Path, base: pathlib.Path, **changes: Any) -> env.StageInput:  # noqa: ANN401
+def asked(root: pathlib.Path, base: pathlib.Path, **changes: Any) -> stage_request.StageInput:  # noqa: ANN401
     settings = {"data": f"file://{root / 'data'}", "sequence_length": 32, "max_tokens": 1_000_000} | changes
     return builders.request(
-        root / "ws", env.Stage.PREPARE, prepare=env.PrepareInput(base=builders.uri(base), **settings)
+        root / "ws",
+        Stage.PREPARE,
+        prepare=stage_request.PrepareInput(base=builders.uri(base), **settings),
     )
 
 
 def run(root: pathlib.Path, base: pathlib.Path, **changes: Any) -> result.PrepareSummary:  # noqa: ANN401
-    return prepare.run(asked(root, base, **changes), builders.quiet(env.Stage.PREPARE))
+    return prepare.run(asked(root, base, **changes), builders.quiet(Stage.PREPARE))
 
 
 def blocks(root: pathlib.Path, base: pathlib.Path) -> packing.Blocks:
@@ -191,7 +194,7 @@ def test_dates_after_the_day_of_intake_do_not_count_and_are_counted(tmp_path: pa
     one, two, three = corpora.sentences(3)
     dates = {one: "9999-12-31T23:59:59Z", two: "2026-11-26", three: "2026-11-27"}
     corpora.write(tmp_path / "data" / "a.jsonl", [{"text": text, "date": date} for text, date in dates.items()])
-    summary = prepare.run(asked(tmp_path, base), builders.quiet(env.Stage.PREPARE), today=corpora.TODAY)
+    summary = prepare.run(asked(tmp_path, base), builders.quiet(Stage.PREPARE), today=corpora.TODAY)
     assert (summary.newest, summary.unusable_dates) == ("2026-11-26T00:00:00+00:00", 2)
 
 
@@ -201,22 +204,26 @@ def test_only_dates_that_cannot_be_used_are_counted_whatever_becomes_of_their_do
     [text] = corpora.sentences(1)
     records = [(text, "2026-01-01"), (text, "2026-01-02"), ("", "2026-01-01"), ("Hi.", "2026-01-01"), ("", "soon")]
     corpora.write(tmp_path / "data" / "a.jsonl", [{"text": text, "date": date} for text, date in records])
-    summary = prepare.run(asked(tmp_path, base), builders.quiet(env.Stage.PREPARE), today=corpora.TODAY)
+    summary = prepare.run(asked(tmp_path, base), builders.quiet(Stage.PREPARE), today=corpora.TODAY)
     assert summary.dropped == {"duplicate": 1, "empty": 2, "too_short": 1}
     assert (summary.newest, summary.unusable_dates) == ("2026-01-02T00:00:00+00:00", 1)
 
 
 @pytest.mark.parametrize(
     ("sampling", "budget", "told"),
-    [(env.Sampling.NEWEST, 300, True), (env.Sampling.UNIFORM, 300, False), (env.Sampling.NEWEST, 1_000_000, False)],
+    [
+        (Sampling.NEWEST, 300, True),
+        (Sampling.UNIFORM, 300, False),
+        (Sampling.NEWEST, 1_000_000, False),
+    ],
 )
 def test_where_the_newest_are_wanted_the_undated_that_come_last_are_told(
-    tmp_path: pathlib.Path, base: pathlib.Path, sampling: env.Sampling, budget: int, *, told: bool
+    tmp_path: pathlib.Path, base: pathlib.Path, sampling: Sampling, budget: int, *, told: bool
 ) -> None:
     texts = corpora.sentences(20)
     dated: list[dict[str, object]] = [{"text": text, "date": "2026-01-01"} for text in texts[:3]]
     corpora.write(tmp_path / "data" / "a.jsonl", dated + [{"text": text, "ts": "2026-06-01"} for text in texts[3:]])
-    progress = builders.quiet(env.Stage.PREPARE)
+    progress = builders.quiet(Stage.PREPARE)
     prepare.run(asked(tmp_path, base, sampling=sampling, max_tokens=budget), progress)
     said = [text for text in progress.warnings if "17 of 20 documents have no usable date" in text]
     assert bool(said) is told
@@ -227,7 +234,7 @@ def test_replay_that_is_the_new_text_again_is_told(tmp_path: pathlib.Path, base:
     texts = corpora.sentences(20)
     corpora.texts(tmp_path / "data" / "a.jsonl", texts)
     replay = corpora.texts(tmp_path / "replay" / "a.jsonl", texts[:4] + corpora.sentences(2, seed=7))
-    progress = builders.quiet(env.Stage.PREPARE)
+    progress = builders.quiet(Stage.PREPARE)
     prepare.run(asked(tmp_path, base, replay=f"file://{replay}", replay_percent=40), progress)
     assert [text for text in progress.warnings if "4 of 6 documents of replay stand among the new" in text]
 
@@ -249,7 +256,7 @@ def test_files_that_are_not_read_are_counted_in_the_result(tmp_path: pathlib.Pat
 def test_the_model_owner_is_warned_of_what_is_left_out(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
     corpora.texts(tmp_path / "data" / "a.jsonl", corpora.sentences(20))
     (tmp_path / "data" / "b.csv").touch()
-    progress = builders.quiet(env.Stage.PREPARE)
+    progress = builders.quiet(Stage.PREPARE)
     summary = prepare.run(asked(tmp_path, base, max_tokens=300), progress)
     said = " ".join(progress.warnings)
     assert "1 files are not read: b.csv" in said
@@ -312,8 +319,8 @@ def test_blocks_of_one_token_are_refused_before_anything_is_trained(tmp_path: pa
 def test_sampling_is_part_of_what_makes_data_unchanged(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
     corpora.texts(tmp_path / "data" / "a.jsonl", corpora.sentences(3))
     first = run(tmp_path, base).fingerprint
-    assert run(tmp_path, base, sampling=env.Sampling.NEWEST, unchanged_fingerprint=first).unchanged
-    assert not run(tmp_path, base, sampling=env.Sampling.UNIFORM, unchanged_fingerprint=first).unchanged
+    assert run(tmp_path, base, sampling=Sampling.NEWEST, unchanged_fingerprint=first).unchanged
+    assert not run(tmp_path, base, sampling=Sampling.UNIFORM, unchanged_fingerprint=first).unchanged
 
 
 def test_the_newest_date_is_the_freshness_of_the_data(tmp_path: pathlib.Path, base: pathlib.Path) -> None:

@@ -15,8 +15,9 @@ import transformers
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
-from modelrefresh.contract import env, result
+from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.vocabulary import LearningRateSchedule, Method, Stage
 from modelrefresh_jobs.corpus import packing
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
@@ -53,11 +54,17 @@ class Run:
     def __init__(self, root: pathlib.Path, *, arch: str = builders.LLAMA, **changes: Any) -> None:  # noqa: ANN401
         self.base = builders.tiny_model(root / "base", arch=arch)
         corpora.prepared(root, self.base)
-        settings = {"method": env.Method.FULL, "learning_rate": 5e-3, "batch_size": 4, "epochs": 0.5, "lora_rank": 4}
-        wanted = env.TrainInput(start=builders.uri(self.base), sequence_length=32, **(settings | changes))
-        self.request = builders.request(root, env.Stage.TRAIN, train=wanted)
+        settings = {
+            "method": Method.FULL,
+            "learning_rate": 5e-3,
+            "batch_size": 4,
+            "epochs": 0.5,
+            "lora_rank": 4,
+        }
+        wanted = stage_request.TrainInput(start=builders.uri(self.base), sequence_length=32, **(settings | changes))
+        self.request = builders.request(root, Stage.TRAIN, train=wanted)
         self.layout = progress_file.layout(self.request)
-        self.progress = builders.quiet(env.Stage.TRAIN)
+        self.progress = builders.quiet(Stage.TRAIN)
 
     def train(self, *, stop: Callable[[], bool] = lambda: False) -> result.TrainSummary:
         """One attempt."""
@@ -107,7 +114,7 @@ def test_full_training_lowers_the_loss_and_seals_a_checkpoint_that_loads(tmp_pat
 
 @pytest.mark.parametrize("arch", [builders.LLAMA, builders.QWEN2])
 def test_lora_trains_all_linear_layers_and_where_asked_the_embeddings(tmp_path: pathlib.Path, arch: str) -> None:
-    run = Run(tmp_path, arch=arch, method=env.Method.LORA, lora_embeddings=True)
+    run = Run(tmp_path, arch=arch, method=Method.LORA, lora_embeddings=True)
     assert run.train().last_loss < 6
     settings = json.loads((run.layout.model / "adapter_config.json").read_text())
     base = transformers.AutoModelForCausalLM.from_pretrained(run.base)
@@ -122,7 +129,7 @@ def test_lora_trains_all_linear_layers_and_where_asked_the_embeddings(tmp_path: 
 
 
 def test_lora_leaves_the_embeddings_alone_unless_asked(tmp_path: pathlib.Path) -> None:
-    run = Run(tmp_path, method=env.Method.LORA)
+    run = Run(tmp_path, method=Method.LORA)
     run.train()
     assert all(".lora_" in name for name in run.weights())
 
@@ -130,13 +137,13 @@ def test_lora_leaves_the_embeddings_alone_unless_asked(tmp_path: pathlib.Path) -
 @pytest.mark.parametrize(
     ("schedule", "middle", "last"),
     [
-        (env.LearningRateSchedule.LINEAR, 0.5, 0.0),
-        (env.LearningRateSchedule.COSINE, 0.5, 0.0),
-        (env.LearningRateSchedule.CONSTANT, 1.0, 1.0),
+        (LearningRateSchedule.LINEAR, 0.5, 0.0),
+        (LearningRateSchedule.COSINE, 0.5, 0.0),
+        (LearningRateSchedule.CONSTANT, 1.0, 1.0),
     ],
 )
 def test_the_rate_rises_over_the_warm_up_and_then_goes_by_the_schedule(
-    tmp_path: pathlib.Path, schedule: env.LearningRateSchedule, middle: float, last: float
+    tmp_path: pathlib.Path, schedule: LearningRateSchedule, middle: float, last: float
 ) -> None:
     run = Run(tmp_path, epochs=1, warmup_ratio=0.5, learning_rate_schedule=schedule, learning_rate=1e-3)
     run.progress = noted = _Noted(stage="train")
@@ -147,17 +154,17 @@ def test_the_rate_rises_over_the_warm_up_and_then_goes_by_the_schedule(
     assert rates[-1] == pytest.approx(last, abs=0.15)
 
 
-@pytest.mark.parametrize("method", list(env.Method))
-def test_where_no_rate_is_asked_for_it_is_that_of_the_method(tmp_path: pathlib.Path, method: env.Method) -> None:
-    wanted = env.TrainInput(start="file:///x", method=method, sequence_length=32)
+@pytest.mark.parametrize("method", list(Method))
+def test_where_no_rate_is_asked_for_it_is_that_of_the_method(tmp_path: pathlib.Path, method: Method) -> None:
+    wanted = stage_request.TrainInput(start="file:///x", method=method, sequence_length=32)
     built = trainer_arguments.build(
         wanted, output=tmp_path, course=step_plan.plan(wanted, blocks=9), parameters=9, gpu=False
     )
-    assert built.learning_rate == {env.Method.LORA: 2e-4, env.Method.FULL: 2e-5}[method]
+    assert built.learning_rate == {Method.LORA: 2e-4, Method.FULL: 2e-5}[method]
 
 
-@pytest.mark.parametrize("method", list(env.Method))
-def test_a_preempted_run_ends_exactly_like_one_that_was_not(tmp_path: pathlib.Path, method: env.Method) -> None:
+@pytest.mark.parametrize("method", list(Method))
+def test_a_preempted_run_ends_exactly_like_one_that_was_not(tmp_path: pathlib.Path, method: Method) -> None:
     whole, broken = Run(tmp_path / "whole", method=method), Run(tmp_path / "broken", method=method)
     expected = whole.train()
     left = broken.train_until(5)
@@ -217,8 +224,10 @@ def test_what_was_trained_says_from_which_blocks(tmp_path: pathlib.Path) -> None
 
 
 def test_a_setting_at_its_default_is_as_good_as_one_that_is_not_there() -> None:
-    said = env.TrainInput(start="file:///x", learning_rate=1.0, checkpoint_seconds=5, zero_stage=0, lora_rank=64)
-    silent = env.TrainInput(start="file:///x", learning_rate=1.0, sequence_length=32)
+    said = stage_request.TrainInput(
+        start="file:///x", learning_rate=1.0, checkpoint_seconds=5, zero_stage=0, lora_rank=64
+    )
+    silent = stage_request.TrainInput(start="file:///x", learning_rate=1.0, sequence_length=32)
     first, second = (progress_file.made_from(one, blocks="b") for one in (said, silent))
     assert first == second
     assert progress_file.fits({"blocks": "b"}, first)
@@ -292,9 +301,9 @@ def test_a_run_without_blocks_says_that_nothing_was_prepared(tmp_path: pathlib.P
         run.train()
 
 
-@pytest.mark.parametrize(("method", "begins"), [(env.Method.FULL, False), (env.Method.LORA, True)])
+@pytest.mark.parametrize(("method", "begins"), [(Method.FULL, False), (Method.LORA, True)])
 def test_no_training_begins_whose_checkpoint_has_no_room(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, method: env.Method, *, begins: bool
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, method: Method, *, begins: bool
 ) -> None:
     run = Run(tmp_path, method=method)
     monkeypatch.setattr(trainer.shutil, "disk_usage", lambda _: _Room(free=100))

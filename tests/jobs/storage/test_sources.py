@@ -4,22 +4,23 @@ import pathlib
 
 import pytest
 
-from modelrefresh.contract import env
+from modelrefresh.contract import stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.storage import sources
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-def request(root: pathlib.Path) -> env.StageInput:
-    return env.StageInput(
-        stage=env.Stage.EXTRACT,
+def request(root: pathlib.Path) -> stage_request.StageInput:
+    return stage_request.StageInput(
+        stage=Stage.EXTRACT,
         owner="pair",
         run="r1",
         workspace=str(root / "workspace"),
         sources=str(root / "sources"),
-        extract=env.ExtractInput(base="pvc://models/a", instruct="pvc://models/b"),
+        extract=stage_request.ExtractInput(base="pvc://models/a", instruct="pvc://models/b"),
     )
 
 

@@ -11,8 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from modelrefresh.contract import artifacts, env, result
+from modelrefresh.contract import artifacts, result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.vocabulary import Method, Stage
 from modelrefresh_jobs.corpus import packing
 from modelrefresh_jobs.process import signals
 from modelrefresh_jobs.process.errors import StageError
@@ -25,20 +26,20 @@ PATIENCE = 240
 """Seconds for processes that import torch on a busy machine."""
 
 
-def asked(root: pathlib.Path, **changes: object) -> env.StageInput:
+def asked(root: pathlib.Path, **changes: object) -> stage_request.StageInput:
     base = builders.tiny_model(root / "base")
     corpora.prepared(root, base, documents=300)
     settings: dict[str, object] = {"learning_rate": 5e-3, "batch_size": 2, "epochs": 1.0, "checkpoint_seconds": 3600}
-    wanted = env.TrainInput(
-        start=builders.uri(base), method=env.Method.FULL, sequence_length=32, **(settings | changes)
+    wanted = stage_request.TrainInput(
+        start=builders.uri(base), method=Method.FULL, sequence_length=32, **(settings | changes)
     )
-    return builders.request(root, env.Stage.TRAIN, train=wanted)
+    return builders.request(root, Stage.TRAIN, train=wanted)
 
 
-def start(request: env.StageInput, *, log: pathlib.Path) -> "subprocess.Popen[bytes]":
+def start(request: stage_request.StageInput, *, log: pathlib.Path) -> "subprocess.Popen[bytes]":
     """The stage as its container would run it."""
     variables = os.environ | {
-        env.INPUT_VARIABLE: env.render(request),
+        stage_request.INPUT_VARIABLE: stage_request.render(request),
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "OMP_NUM_THREADS": "1",
     }
@@ -47,13 +48,13 @@ def start(request: env.StageInput, *, log: pathlib.Path) -> "subprocess.Popen[by
         return subprocess.Popen(command, env=variables, stdout=stream, stderr=subprocess.STDOUT)
 
 
-def two_processes(root: pathlib.Path, **changes: object) -> env.StageInput:
+def two_processes(root: pathlib.Path, **changes: object) -> stage_request.StageInput:
     """A request that nothing is prepared for."""
     settings = {"nodes": 1, "processes_per_node": 2, "zero_stage": 0} | changes
-    wanted = env.TrainInput(
-        start="file:///x", method=env.Method.FULL, learning_rate=1.0, sequence_length=32, **settings
+    wanted = stage_request.TrainInput(
+        start="file:///x", method=Method.FULL, learning_rate=1.0, sequence_length=32, **settings
     )
-    return builders.request(root, env.Stage.TRAIN, train=wanted)
+    return builders.request(root, Stage.TRAIN, train=wanted)
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, processes: str) -> None:
@@ -74,7 +75,7 @@ def ended(rank, reason, code):
     monkeypatch.setattr(launcher, "_command", lambda _: [sys.executable, "-c", script])
 
 
-def wait_for_step(request: env.StageInput, process: "subprocess.Popen[bytes]") -> None:
+def wait_for_step(request: stage_request.StageInput, process: "subprocess.Popen[bytes]") -> None:
     position = progress_file.layout(request).position
     deadline = time.monotonic() + PATIENCE
     while not position.exists():
@@ -83,13 +84,13 @@ def wait_for_step(request: env.StageInput, process: "subprocess.Popen[bytes]") -
         time.sleep(0.05)
 
 
-def recorded(request: env.StageInput) -> result.Result:
+def recorded(request: stage_request.StageInput) -> result.Result:
     workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
     folder = workspace.stage(request.owner, request.run, request.stage)
     return result.parse((folder / artifacts.RESULT).read_text())
 
 
-def weights(request: env.StageInput) -> dict[str, torch.Tensor]:
+def weights(request: stage_request.StageInput) -> dict[str, torch.Tensor]:
     return load_file(progress_file.layout(request).model / "model.safetensors")
 
 
@@ -115,7 +116,7 @@ def test_zero_2_on_two_processes_saves_on_sigterm_and_ends_like_a_plain_run(tmp_
 
     # The same run by one process with the same global batch: equal but for the order of additions.
     plain = asked(tmp_path / "one", batch_size=4)
-    expected = trainer.train(plain, builders.quiet(env.Stage.TRAIN), stop=lambda: False)
+    expected = trainer.train(plain, builders.quiet(Stage.TRAIN), stop=lambda: False)
     assert expected.steps == ended.steps
     assert ended.last_loss == pytest.approx(expected.last_loss, abs=0.02)
     for name, tensor in weights(plain).items():
@@ -139,7 +140,7 @@ def test_how_a_process_ends_is_how_the_stage_ends(
 ) -> None:
     pretend(monkeypatch, processes)
     with pytest.raises(StageError) as caught:
-        launcher.train(two_processes(tmp_path), builders.quiet(env.Stage.TRAIN))
+        launcher.train(two_processes(tmp_path), builders.quiet(Stage.TRAIN))
     assert (caught.value.reason, caught.value.exit_code) == (reason, exit_code)
 
 
@@ -157,7 +158,7 @@ def test_a_signal_asks_for_a_checkpoint_once_there_is_a_step_to_save(
     pretend(monkeypatch, f"{step}started(0)\n{_WAIT}ended(0, 'Preempted', 12)")
     monkeypatch.setattr(signals, "requested", lambda: position.exists() or not stepped)
     with pytest.raises((StageError, signals.Preempted), match=kept):
-        launcher.train(request, builders.quiet(env.Stage.TRAIN))
+        launcher.train(request, builders.quiet(Stage.TRAIN))
 
 
 def test_a_node_that_lost_another_one_leaves_the_cause_to_that_one(
@@ -166,7 +167,7 @@ def test_a_node_that_lost_another_one_leaves_the_cause_to_that_one(
     monkeypatch.setenv("JOB_COMPLETION_INDEX", "0")
     pretend(monkeypatch, "started(0); started(1); ended(0, 'PeerLost', 14)")
     with pytest.raises(StageError) as caught:
-        launcher.train(two_processes(tmp_path, nodes=2), builders.quiet(env.Stage.TRAIN))
+        launcher.train(two_processes(tmp_path, nodes=2), builders.quiet(Stage.TRAIN))
     assert caught.value.exit_code is ExitCode.PEER_LOST
 
 
@@ -175,12 +176,12 @@ def test_processes_that_never_begin_are_no_fault_of_the_memory(
 ) -> None:
     pretend(monkeypatch, "raise SystemExit(1)")
     with pytest.raises(RuntimeError, match="before any training process began"):
-        launcher.train(two_processes(tmp_path), builders.quiet(env.Stage.TRAIN))
+        launcher.train(two_processes(tmp_path), builders.quiet(Stage.TRAIN))
 
 
 def test_several_nodes_without_an_indexed_job_are_refused(tmp_path: pathlib.Path) -> None:
     with pytest.raises(StageError, match="JOB_COMPLETION_INDEX is None"):
-        launcher.train(two_processes(tmp_path, nodes=2), builders.quiet(env.Stage.TRAIN))
+        launcher.train(two_processes(tmp_path, nodes=2), builders.quiet(Stage.TRAIN))
 
 
 @pytest.mark.parametrize(

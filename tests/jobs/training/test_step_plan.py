@@ -6,13 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from modelrefresh.contract import env
+from modelrefresh.contract import stage_request
+from modelrefresh.contract.vocabulary import Method
 from modelrefresh_jobs.training import step_plan
 
 
 def course(blocks: int, **wanted: object) -> step_plan.Course:
-    settings: dict[str, object] = {"method": env.Method.FULL, "learning_rate": 1e-4, "sequence_length": 32} | wanted
-    return step_plan.plan(env.TrainInput(start="file:///x", **settings), blocks=blocks)  # type: ignore[arg-type]
+    settings: dict[str, object] = {
+        "method": Method.FULL,
+        "learning_rate": 1e-4,
+        "sequence_length": 32,
+    } | wanted
+    return step_plan.plan(stage_request.TrainInput(start="file:///x", **settings), blocks=blocks)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

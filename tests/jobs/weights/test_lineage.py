@@ -9,8 +9,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from modelrefresh.contract import artifacts, env, result
+from modelrefresh.contract import artifacts, result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.vocabulary import Method, Stage, Strategy
 from modelrefresh_jobs import __main__ as entry
 from modelrefresh_jobs.models import model_folder
 from modelrefresh_jobs.process import progress
@@ -40,7 +41,10 @@ def merged(
     root = pair.base.parent
     if not (root / "residual").is_dir():
         extracted(pair.base, pair.instruct, root / "residual")
-    said, strategy = Progress(stage="merge"), env.Strategy.DIRECT if direct else env.Strategy.RESIDUAL
+    said, strategy = (
+        Progress(stage="merge"),
+        Strategy.DIRECT if direct else Strategy.RESIDUAL,
+    )
     ingredients = merge.Ingredients(
         start=pair.instruct if direct else pair.base,
         trained=trained,
@@ -239,25 +243,25 @@ def test_a_warning_is_in_the_result_and_in_the_log(
     pair: builders.Pair, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(progress, "serve", lambda *_, **__: None)
-    wanted = env.ExtractInput(base=builders.uri(pair.base), instruct=builders.uri(pair.trained))
+    wanted = stage_request.ExtractInput(base=builders.uri(pair.base), instruct=builders.uri(pair.trained))
     with caplog.at_level(logging.WARNING):
-        ended = entry.attempt(builders.request(pair.base.parent / "ws", env.Stage.EXTRACT, extract=wanted))
+        ended = entry.attempt(builders.request(pair.base.parent / "ws", Stage.EXTRACT, extract=wanted))
     (said,) = result.parse(result.render_short(ended)).warnings
     assert ended.exit_code is ExitCode.OK
     assert said in caplog.text
 
 
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
-@pytest.mark.parametrize("method", list(env.Method))
-def test_the_train_stage_seals_the_fingerprint_of_its_start(tmp_path: pathlib.Path, method: env.Method) -> None:
+@pytest.mark.parametrize("method", list(Method))
+def test_the_train_stage_seals_the_fingerprint_of_its_start(tmp_path: pathlib.Path, method: Method) -> None:
     from modelrefresh_jobs.training import progress_file, trainer  # noqa: PLC0415 -- torch and the Trainer, for this one
 
     base = builders.tiny_model(tmp_path / "base")
     corpora.prepared(tmp_path, base)
-    wanted = env.TrainInput(
+    wanted = stage_request.TrainInput(
         start=builders.uri(base), method=method, learning_rate=1e-3, sequence_length=32, epochs=0.1, lora_rank=4
     )
-    request = builders.request(tmp_path, env.Stage.TRAIN, train=wanted)
-    summary = trainer.train(request, builders.quiet(env.Stage.TRAIN), stop=lambda: False)
+    request = builders.request(tmp_path, Stage.TRAIN, train=wanted)
+    summary = trainer.train(request, builders.quiet(Stage.TRAIN), stop=lambda: False)
     manifest = sealed.read(progress_file.layout(request).model)
     assert manifest.parents[sealed.START] == model_folder.fingerprint(base) == summary.start_fingerprint

@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 import transformers
 
-from modelrefresh.contract import env
+from modelrefresh.contract.vocabulary import Stage, Strategy
 from modelrefresh_jobs.models import model_folder
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.stages import extract, merge
@@ -74,7 +74,7 @@ class Mixed:
 
     def residual(self) -> pathlib.Path:
         """Extract."""
-        progress, target = builders.quiet(env.Stage.EXTRACT), self.root / "residual"
+        progress, target = builders.quiet(Stage.EXTRACT), self.root / "residual"
         base, instruct = model_folder.accept(self.pair.base), model_folder.accept(self.pair.instruct)
         with sealed.draft(self.root, kind=extract.KIND, label="residual") as made:
             extract.store(base, instruct, made, progress=progress, target=target)
@@ -87,11 +87,11 @@ class Mixed:
             start=self.pair.instruct if direct else self.pair.base,
             trained=trained,
             residual=stored if stored.is_dir() else self.residual(),
-            strategy=env.Strategy.DIRECT if direct else env.Strategy.RESIDUAL,
+            strategy=Strategy.DIRECT if direct else Strategy.RESIDUAL,
             scale=scale,
         )
         with sealed.draft(self.root, kind=merge.KIND, label=target.name) as made:
-            merge.store(ingredients, made, progress=builders.quiet(env.Stage.MERGE), target=target)
+            merge.store(ingredients, made, progress=builders.quiet(Stage.MERGE), target=target)
         return target
 
     def wrong(self, merged: pathlib.Path, *, scale: float) -> list[str]:

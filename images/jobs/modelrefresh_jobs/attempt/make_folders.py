@@ -10,7 +10,7 @@ import os
 import pathlib
 import sys
 
-from modelrefresh.contract import codec, env, result
+from modelrefresh.contract import codec, result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh_jobs.attempt import outcome
 from modelrefresh_jobs.process.errors import StageError
@@ -19,9 +19,9 @@ from modelrefresh_jobs.process.errors import StageError
 def main(words: list[str]) -> int:
     """Make the folders; the return value is the process's exit code."""
     root, *folders = words
-    nonce = os.environ.get(env.NONCE_VARIABLE)
+    nonce = os.environ.get(stage_request.NONCE_VARIABLE)
     try:
-        request = env.parse(os.environ[env.INPUT_VARIABLE])
+        request = stage_request.parse(os.environ[stage_request.INPUT_VARIABLE])
     except codec.CodecError:
         return ExitCode.OK  # the stage will say so in its own words
     try:

@@ -15,8 +15,9 @@ import traceback
 from dataclasses import dataclass, replace
 from typing import Any
 
-from modelrefresh.contract import artifacts, codec, env, result
+from modelrefresh.contract import artifacts, codec, result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs.process import errors, guarded_files, signals
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
@@ -35,7 +36,10 @@ Summary = (
     | result.EvaluateSummary
     | result.SweepSummary
 )
-_READS = {env.Stage.TRAIN: (env.Stage.PREPARE, "blocks"), env.Stage.MERGE: (env.Stage.TRAIN, "model")}
+_READS = {
+    Stage.TRAIN: (Stage.PREPARE, "blocks"),
+    Stage.MERGE: (Stage.TRAIN, "model"),
+}
 """What a stage reads of its own run under a fixed name; all else that it reads is named by its content."""
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 _NO_SPACE_SAID = ("No space left on device", "PytorchStreamWriter failed writing", "unexpected pos")
@@ -89,12 +93,12 @@ def log(failure: Failure, error: BaseException) -> None:
             LOG.error("  %s:%s in %s", frame.filename, frame.lineno, frame.name)
 
 
-def section(stage: env.Stage) -> str:
+def section(stage: Stage) -> str:
     """Field of request and result that belongs to a stage."""
-    return "import_" if stage is env.Stage.IMPORT else stage.value
+    return "import_" if stage is Stage.IMPORT else stage.value
 
 
-def succeeded(request: env.StageInput, summary: Summary, position: Progress) -> result.Result:
+def succeeded(request: stage_request.StageInput, summary: Summary, position: Progress) -> result.Result:
     """The result of an attempt that came to its end."""
     head = result.Result(
         stage=request.stage,
@@ -107,7 +111,7 @@ def succeeded(request: env.StageInput, summary: Summary, position: Progress) -> 
     return replace(head, **sections)
 
 
-def failed(request: env.StageInput, failure: Failure, position: Progress) -> result.Result:
+def failed(request: stage_request.StageInput, failure: Failure, position: Progress) -> result.Result:
     """The result of an attempt that gave up."""
     return result.Result(
         stage=request.stage,
@@ -120,7 +124,7 @@ def failed(request: env.StageInput, failure: Failure, position: Progress) -> res
     )
 
 
-def earlier(request: env.StageInput) -> result.Result | None:
+def earlier(request: stage_request.StageInput) -> result.Result | None:
     """The successful result of this very request on what it reads now, if an attempt of it finished before."""
     folder = _folder(request)
     try:
@@ -132,20 +136,20 @@ def earlier(request: env.StageInput) -> result.Result | None:
     return found if found.exit_code is ExitCode.OK else None
 
 
-def begin(request: env.StageInput) -> None:
+def begin(request: stage_request.StageInput) -> None:
     """Make the stage's folder and forget the result of an attempt before."""
     folder = _folder(request)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        if request.stage is not env.Stage.SWEEP or error.errno not in _NO_SPACE:
+        if request.stage is not Stage.SWEEP or error.errno not in _NO_SPACE:
             raise
         # A sweep is what makes room; there will be some when it has something to record.
         return
     (folder / artifacts.RESULT).unlink(missing_ok=True)
 
 
-def record(request: env.StageInput, ended: result.Result) -> None:
+def record(request: stage_request.StageInput, ended: result.Result) -> None:
     """Write result.json; a success also remembers its request so that it need not run again."""
     folder = _folder(request)
     folder.mkdir(parents=True, exist_ok=True)
@@ -212,12 +216,12 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate" in str(error)
 
 
-def _folder(request: env.StageInput) -> pathlib.Path:
+def _folder(request: stage_request.StageInput) -> pathlib.Path:
     workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
     return workspace.stage(request.owner, request.run, request.stage)
 
 
-def _identity(request: env.StageInput) -> str:
+def _identity(request: stage_request.StageInput) -> str:
     document = codec.to_document(request)
     del document["attempt"]
     if request.stage in _READS:

@@ -4,7 +4,8 @@ import importlib
 import pathlib
 from typing import Protocol, cast
 
-from modelrefresh.contract import env
+from modelrefresh.contract import stage_request
+from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs.attempt.outcome import Summary
 from modelrefresh_jobs.process.progress import Progress
 
@@ -12,14 +13,14 @@ from modelrefresh_jobs.process.progress import Progress
 class StageModule(Protocol):
     """What every stage's module offers."""
 
-    def run(self, request: env.StageInput, progress: Progress) -> Summary:
+    def run(self, request: stage_request.StageInput, progress: Progress) -> Summary:
         """Do the stage's work."""
 
-    def artifact(self, request: env.StageInput, summary: Summary) -> pathlib.Path | None:
+    def artifact(self, request: stage_request.StageInput, summary: Summary) -> pathlib.Path | None:
         """Sealed folder that a finished stage leaves; None where the result is all."""
 
 
-def module(stage: env.Stage) -> StageModule:
+def module(stage: Stage) -> StageModule:
     """The module of a stage; imported here, because some take seconds."""
-    name = "import_" if stage is env.Stage.IMPORT else stage.value
+    name = "import_" if stage is Stage.IMPORT else stage.value
     return cast("StageModule", importlib.import_module(f"modelrefresh_jobs.stages.{name}"))

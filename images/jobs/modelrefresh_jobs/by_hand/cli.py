@@ -12,23 +12,27 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from modelrefresh.contract import codec, env, limits
+from modelrefresh.contract import codec, limits, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs.attempt import outcome, stage_module
 from modelrefresh_jobs.by_hand import console, flags
 from modelrefresh_jobs.process import progress, release
 from modelrefresh_jobs.process.errors import StageError
 
-COMMANDS: Mapping[env.Stage, tuple[type, str]] = {
-    env.Stage.EXTRACT: (env.ExtractInput, "cut the instruction residual of a base and its instruct model"),
-    env.Stage.PREPARE: (env.PrepareInput, "filter, tokenise and pack the new text"),
-    env.Stage.TRAIN: (env.TrainInput, "continue the base's pretraining on what prepare packed"),
-    env.Stage.MERGE: (env.MergeInput, "add the residual to the trained model or adapter"),
-    env.Stage.EVALUATE: (env.EvaluateInput, "ask candidate and incumbent the same questions"),
-    env.Stage.IMPORT: (env.ImportInput, "copy an instruct model as a sealed version"),
+COMMANDS: Mapping[Stage, tuple[type, str]] = {
+    Stage.EXTRACT: (
+        stage_request.ExtractInput,
+        "cut the instruction residual of a base and its instruct model",
+    ),
+    Stage.PREPARE: (stage_request.PrepareInput, "filter, tokenise and pack the new text"),
+    Stage.TRAIN: (stage_request.TrainInput, "continue the base's pretraining on what prepare packed"),
+    Stage.MERGE: (stage_request.MergeInput, "add the residual to the trained model or adapter"),
+    Stage.EVALUATE: (stage_request.EvaluateInput, "ask candidate and incumbent the same questions"),
+    Stage.IMPORT: (stage_request.ImportInput, "copy an instruct model as a sealed version"),
 }
 """What each command's request is, and what it does."""
-_WRITERS = frozenset({env.Stage.EXTRACT, env.Stage.MERGE, env.Stage.IMPORT})
+_WRITERS = frozenset({Stage.EXTRACT, Stage.MERGE, Stage.IMPORT})
 """Stages that by hand write one folder, wherever it is wanted."""
 _ALSO = {"start": "base", "trained": "cpt"}
 _PORTS = limits.Range(least=1, most=65_535)
@@ -52,7 +56,7 @@ exit codes:
 class _Trained:
     """What a merge by hand takes beside its request; in a pod it is where the run's own train stage left it."""
 
-    trained: env.Uri
+    trained: stage_request.Uri
     """What training wrote: a complete checkpoint or a PEFT adapter."""
 
 
@@ -85,26 +89,26 @@ def main(words: Sequence[str]) -> int:
     return code
 
 
-def request(given: argparse.Namespace) -> env.StageInput:
+def request(given: argparse.Namespace) -> stage_request.StageInput:
     """The request that the flags ask for.
 
     Raises:
         StageError: InputInvalid, for flags that do not go together.
     """
-    stage = env.Stage(given.stage)
+    stage = Stage(given.stage)
     kind, _ = COMMANDS[stage]
     values = flags.read(kind, given)
-    if stage is env.Stage.PREPARE:
+    if stage is Stage.PREPARE:
         values["replay_percent"] = _replay_percent(values["replay"], values["replay_percent"])
     names = [suite.name for suite in values.get("suites", ())]
     if len(set(names)) < len(names):
         raise StageError("InputInvalid", f"--suites: the names {', '.join(names)} must differ")
-    head = env.StageInput(stage=stage, owner=given.owner, run=given.run, workspace=str(given.workspace))
+    head = stage_request.StageInput(stage=stage, owner=given.owner, run=given.run, workspace=str(given.workspace))
     sections: dict[str, Any] = {outcome.section(stage): kind(**values)}
     return dataclasses.replace(head, **sections)
 
 
-def _run(asked: env.StageInput, given: argparse.Namespace) -> tuple[ExitCode, dict[str, Any]]:
+def _run(asked: stage_request.StageInput, given: argparse.Namespace) -> tuple[ExitCode, dict[str, Any]]:
     position = progress.Progress(stage=asked.stage.value)
     try:
         if given.port:
@@ -125,7 +129,7 @@ def _replay_percent(replay: str | None, percent: int | None) -> int:
 
 
 def _work(
-    asked: env.StageInput, given: argparse.Namespace, position: progress.Progress
+    asked: stage_request.StageInput, given: argparse.Namespace, position: progress.Progress
 ) -> tuple[outcome.Summary, pathlib.Path | None]:
     if asked.stage in _WRITERS:
         from modelrefresh_jobs.by_hand import to_folder
@@ -134,7 +138,7 @@ def _work(
         return to_folder.write(asked, given.out, position, trained=trained), given.out
     module = stage_module.module(asked.stage)
     outcome.begin(asked)
-    if asked.stage is env.Stage.PREPARE:
+    if asked.stage is Stage.PREPARE:
         from modelrefresh_jobs.stages import prepare
 
         # Blocks are made quickly, and old ones would be trained on if this attempt fails unseen.
@@ -153,9 +157,9 @@ def parser() -> argparse.ArgumentParser:
     for stage, (kind, text) in COMMANDS.items():
         one = commands.add_parser(stage.value, help=text, description=f"{text[0].upper()}{text[1:]}.")
         flags.add(one, kind, also=_ALSO)
-        if stage is env.Stage.PREPARE:
+        if stage is Stage.PREPARE:
             one.set_defaults(replay_percent=None)  # the default counts where there is replay
-        if stage is env.Stage.MERGE:
+        if stage is Stage.MERGE:
             flags.add(one, _Trained, also=_ALSO)
         if stage in _WRITERS:
             one.add_argument("--out", type=flags.folder, required=True, metavar="FOLDER", help="must not exist")

@@ -5,7 +5,7 @@ Knows which parts each of them takes and where they come from; the work is the s
 
 import pathlib
 
-from modelrefresh.contract import artifacts, codec, env, result
+from modelrefresh.contract import artifacts, codec, result, stage_request
 from modelrefresh_jobs.models import model_folder
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
@@ -15,7 +15,7 @@ from modelrefresh_jobs.storage import sealed, sources
 Summary = result.ExtractSummary | result.ImportSummary | result.MergeSummary
 
 
-def write(request: env.StageInput, out: pathlib.Path, progress: Progress, *, trained: str | None) -> Summary:
+def write(request: stage_request.StageInput, out: pathlib.Path, progress: Progress, *, trained: str | None) -> Summary:
     """Do the stage's work into this folder; `trained` is what a merge adds the residual to.
 
     Raises:
@@ -38,7 +38,7 @@ def write(request: env.StageInput, out: pathlib.Path, progress: Progress, *, tra
         return merge.store(_ingredients(request, str(trained)), made, progress=progress, target=out)
 
 
-def _ingredients(request: env.StageInput, trained: str) -> merge.Ingredients:
+def _ingredients(request: stage_request.StageInput, trained: str) -> merge.Ingredients:
     asked = request.merge
     assert asked is not None  # noqa: S101 -- the one section that is left
     workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))

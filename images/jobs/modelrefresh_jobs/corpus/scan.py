@@ -12,7 +12,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from modelrefresh.contract import env
+from modelrefresh.contract import stage_request
+from modelrefresh.contract.vocabulary import Sampling
 from modelrefresh_jobs.corpus import dates, deduplication, documents
 
 MIN_BYTES = 20
@@ -80,19 +81,19 @@ def distinct(source: Iterable[documents.Document]) -> Iterator[tuple[bytes, str]
             yield digest, item.text
 
 
-def order(source: Survey, *, sampling: env.Sampling, seed: int) -> list[bytes]:
+def order(source: Survey, *, sampling: Sampling, seed: int) -> list[bytes]:
     """Digests in the order in which they are worth learning, whatever the order of files.
 
     Drawn by seed; with `Newest` the newest first, equal dates drawn, and those without a date at the end.
     """
     key = seed.to_bytes(8, "big")
     drawn = sorted(source.lengths, key=lambda digest: hashlib.blake2b(digest, key=key, digest_size=8).digest())
-    if sampling is env.Sampling.NEWEST:
+    if sampling is Sampling.NEWEST:
         drawn.sort(key=lambda digest: -source.dates[digest] if digest in source.dates else float("inf"))
     return drawn
 
 
-def fingerprint(request: env.PrepareInput, fresh: Survey, replay: Survey | None) -> str:
+def fingerprint(request: stage_request.PrepareInput, fresh: Survey, replay: Survey | None) -> str:
     """Identity of the data and of the settings that shape the blocks."""
     settings = [
         request.base,
@@ -101,7 +102,7 @@ def fingerprint(request: env.PrepareInput, fresh: Survey, replay: Survey | None)
         request.replay_percent if replay else 0,
         request.seed,
     ]
-    if request.sampling is not env.Sampling.NEWEST:
+    if request.sampling is not Sampling.NEWEST:
         settings.append(request.sampling)
     content = hashlib.sha256(json.dumps(settings).encode())
     for survey in (fresh, replay):

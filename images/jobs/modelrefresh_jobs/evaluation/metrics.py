@@ -7,7 +7,7 @@ and the model ended it itself. When two answers are equal is said in `answers`.
 
 import regex  # type: ignore[import-untyped]
 
-from modelrefresh.contract import env
+from modelrefresh.contract.vocabulary import Task
 from modelrefresh_jobs.evaluation import answers, suites
 from modelrefresh_jobs.evaluation.generation import Reply
 from modelrefresh_jobs.process import errors
@@ -16,19 +16,19 @@ REPLY_LIMIT = 20_000
 """Characters of a reply that patterns see."""
 
 
-def metrics(task: env.Task) -> tuple[str, ...]:
+def metrics(task: Task) -> tuple[str, ...]:
     """The figures of a task, in the order of the report."""
-    return ("exact_match", "contains") if task is env.Task.QUESTION_ANSWERING else ("follows",)
+    return ("exact_match", "contains") if task is Task.QUESTION_ANSWERING else ("follows",)
 
 
-def score(task: env.Task, item: suites.Item, reply: Reply) -> dict[str, float]:
+def score(task: Task, item: suites.Item, reply: Reply) -> dict[str, float]:
     """The figures of one reply.
 
     Raises:
         StageError: EvaluationUnreadable, when the item's pattern takes too long to match.
     """
     text = reply.text.strip()[:REPLY_LIMIT]
-    if task is env.Task.INSTRUCTION_FOLLOWING:
+    if task is Task.INSTRUCTION_FOLLOWING:
         matched = _matched(item, text, whole=True)
         return {"follows": float(reply.stopped and matched is not None)}
     wanted = answers.normalise(item.answer or "")

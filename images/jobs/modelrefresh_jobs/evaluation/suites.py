@@ -19,7 +19,8 @@ from typing import Any
 
 import regex  # type: ignore[import-untyped]
 
-from modelrefresh.contract import env
+from modelrefresh.contract import stage_request
+from modelrefresh.contract.vocabulary import Task
 from modelrefresh_jobs.evaluation import answers
 from modelrefresh_jobs.process import errors, guarded_files
 from modelrefresh_jobs.storage import sources
@@ -56,7 +57,7 @@ class Suite:
     """All items of one suite, in file order."""
 
     name: str
-    task: env.Task
+    task: Task
     items: tuple[Item, ...]
 
     def selection(self, limit: int | None) -> tuple[Item, ...]:
@@ -66,7 +67,7 @@ class Suite:
         return tuple(order[:limit])
 
 
-def load_all(wanted: Sequence[env.SuiteInput], request: env.StageInput) -> dict[str, Suite]:
+def load_all(wanted: Sequence[stage_request.SuiteInput], request: stage_request.StageInput) -> dict[str, Suite]:
     """All suites of a request by name, in its order.
 
     Raises:
@@ -92,7 +93,7 @@ def choose(loaded: Mapping[str, Suite], limit: int | None) -> dict[str, tuple[It
     return {name: suite.selection(limit) for name, suite in loaded.items()}
 
 
-def load(suite: env.SuiteInput, request: env.StageInput) -> Suite:
+def load(suite: stage_request.SuiteInput, request: stage_request.StageInput) -> Suite:
     """Read and check a suite.
 
     Raises:
@@ -116,13 +117,13 @@ def load(suite: env.SuiteInput, request: env.StageInput) -> Suite:
     return Suite(name=suite.name, task=suite.task, items=items)
 
 
-def _unreadable(suite: env.SuiteInput, detail: str) -> errors.StageError:
+def _unreadable(suite: stage_request.SuiteInput, detail: str) -> errors.StageError:
     return errors.StageError("EvaluationUnreadable", f"suite {suite.name}: {detail}. Repair the file at {suite.uri}.")
 
 
-def _item(suite: env.SuiteInput, line: bytes, *, where: str) -> Item:
+def _item(suite: stage_request.SuiteInput, line: bytes, *, where: str) -> Item:
     record = _record(suite, line, where=where)
-    second = "answer" if suite.task is env.Task.QUESTION_ANSWERING else "pattern"
+    second = "answer" if suite.task is Task.QUESTION_ANSWERING else "pattern"
     for name in ("question", second):
         if not isinstance(record.get(name), str) or not record[name].strip():
             seen = _kind(record[name]) if name in record else f"missing among {len(record)} fields"
@@ -130,7 +131,7 @@ def _item(suite: env.SuiteInput, line: bytes, *, where: str) -> Item:
     identity = record.get("id")
     if not isinstance(identity, str | int | float | None):
         raise _unreadable(suite, f"{where}: id is {_kind(identity)}; expected a text or a number")
-    answer = record["answer"] if suite.task is env.Task.QUESTION_ANSWERING else None
+    answer = record["answer"] if suite.task is Task.QUESTION_ANSWERING else None
     if answer is not None and not answers.normalise(answer):
         message = f"{where}: of the answer ({len(answer)} characters) nothing is left to compare: no reply could match"
         raise _unreadable(suite, f"{message}; expected letters or digits, or ask for it by a pattern")
@@ -141,7 +142,7 @@ def _item(suite: env.SuiteInput, line: bytes, *, where: str) -> Item:
     return Item(id=name, question=record["question"], answer=answer, pattern=pattern)
 
 
-def _record(suite: env.SuiteInput, line: bytes, *, where: str) -> dict[str, Any]:
+def _record(suite: stage_request.SuiteInput, line: bytes, *, where: str) -> dict[str, Any]:
     try:
         record = json.loads(line.decode("utf-8"))
         # Half of a surrogate pair, which JSON can escape, is no text for any tokenizer or file.
@@ -170,14 +171,14 @@ def _fault(error: BaseException) -> str:
     return type(error).__name__
 
 
-def _check_pattern(suite: env.SuiteInput, pattern: object, *, where: str) -> None:
+def _check_pattern(suite: stage_request.SuiteInput, pattern: object, *, where: str) -> None:
     if not isinstance(pattern, str) or len(pattern) > PATTERN_LIMIT:
         raise _unreadable(suite, f"{where}: pattern must be a text of at most {PATTERN_LIMIT} characters")
     try:
         groups = regex.compile(pattern).groups
     except (regex.error, ArithmeticError, MemoryError, RecursionError, ValueError) as error:
         raise _unreadable(suite, f"{where}: the pattern is no regular expression ({_fault(error)})") from error
-    is_whole = suite.task is env.Task.INSTRUCTION_FOLLOWING
+    is_whole = suite.task is Task.INSTRUCTION_FOLLOWING
     if not is_whole and groups != 1:
         raise _unreadable(suite, f"{where}: pattern has {groups} groups; expected one, around the answer")
     if not _finishes(pattern, is_whole=is_whole):

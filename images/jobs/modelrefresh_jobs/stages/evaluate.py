@@ -12,7 +12,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from modelrefresh.contract import artifacts, env, result
+from modelrefresh.contract import artifacts, result, stage_request
+from modelrefresh.contract.vocabulary import Stage, Task
 from modelrefresh_jobs import preflight
 from modelrefresh_jobs.evaluation import generation, metrics, paired_difference, suites
 from modelrefresh_jobs.models import prompts
@@ -30,13 +31,13 @@ class _Answers:
     figures: Sequence[Mapping[str, float]]
 
 
-def artifact(request: env.StageInput, _summary: result.EvaluateSummary) -> pathlib.Path | None:
+def artifact(request: stage_request.StageInput, _summary: result.EvaluateSummary) -> pathlib.Path | None:
     """The sealed per-item records."""
     workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
-    return workspace.stage(request.owner, request.run, env.Stage.EVALUATE) / "records"
+    return workspace.stage(request.owner, request.run, Stage.EVALUATE) / "records"
 
 
-def run(request: env.StageInput, progress: Progress) -> result.EvaluateSummary:
+def run(request: stage_request.StageInput, progress: Progress) -> result.EvaluateSummary:
     """Evaluate.
 
     Raises:
@@ -74,14 +75,16 @@ def run(request: env.StageInput, progress: Progress) -> result.EvaluateSummary:
 
 
 def _ask(
-    chat: generation.Chat, task: env.Task, items: Sequence[suites.Item], *, limit: int, progress: Progress
+    chat: generation.Chat, task: Task, items: Sequence[suites.Item], *, limit: int, progress: Progress
 ) -> _Answers:
     replies = chat.answer([item.question for item in items], max_new_tokens=limit, progress=progress)
     pairs = zip(items, replies, strict=True)
     return _Answers(replies=replies, figures=[metrics.score(task, item, reply) for item, reply in pairs])
 
 
-def _warn_of_cuts(wanted: env.EvaluateInput, answers: Mapping[str, Mapping[str, _Answers]], progress: Progress) -> None:
+def _warn_of_cuts(
+    wanted: stage_request.EvaluateInput, answers: Mapping[str, Mapping[str, _Answers]], progress: Progress
+) -> None:
     for role, digest in (("candidate", wanted.candidate), ("incumbent", wanted.incumbent)):
         for suite, said in (answers[digest] if digest else {}).items():
             cut = [reply for reply in said.replies if not reply.stopped]
@@ -95,7 +98,7 @@ def _warn_of_cuts(wanted: env.EvaluateInput, answers: Mapping[str, Mapping[str, 
 
 
 def _score(
-    suite: str, metric: str, wanted: env.EvaluateInput, answers: Mapping[str, Mapping[str, _Answers]]
+    suite: str, metric: str, wanted: stage_request.EvaluateInput, answers: Mapping[str, Mapping[str, _Answers]]
 ) -> result.Score:
     candidate = [figures[metric] for figures in answers[wanted.candidate][suite].figures]
     if wanted.incumbent is None:
@@ -106,7 +109,7 @@ def _score(
 
 
 def _keep(
-    request: env.StageInput,
+    request: stage_request.StageInput,
     summary: result.EvaluateSummary,
     items: Mapping[str, Sequence[suites.Item]],
     answers: Mapping[str, Mapping[str, _Answers]],

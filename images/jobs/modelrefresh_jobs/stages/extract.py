@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import threadpoolctl
 
-from modelrefresh.contract import artifacts, codec, env, result
+from modelrefresh.contract import artifacts, codec, result, stage_request
 from modelrefresh_jobs.models import instruct_assets, model_folder, prompts
 from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process.errors import StageError, shown
@@ -77,7 +77,7 @@ class _Pass:
     instruct_hashes: dict[str, str] = field(default_factory=dict)
 
 
-def run(request: env.StageInput, progress: Progress) -> result.ExtractSummary:
+def run(request: stage_request.StageInput, progress: Progress) -> result.ExtractSummary:
     """Store the residual of the requested pair on the workspace."""
     assert request.extract is not None  # noqa: S101 -- env.parse guarantees it
     workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
@@ -89,7 +89,7 @@ def run(request: env.StageInput, progress: Progress) -> result.ExtractSummary:
         return store(base, instruct, made, progress=progress)
 
 
-def artifact(request: env.StageInput, summary: result.ExtractSummary) -> pathlib.Path:
+def artifact(request: stage_request.StageInput, summary: result.ExtractSummary) -> pathlib.Path:
     """The stored residual."""
     return artifacts.Workspace(root=pathlib.Path(request.workspace)).residual(summary.digest)
 

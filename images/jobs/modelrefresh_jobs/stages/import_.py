@@ -7,7 +7,7 @@ import hashlib
 import json
 import pathlib
 
-from modelrefresh.contract import artifacts, env, result
+from modelrefresh.contract import artifacts, result, stage_request
 from modelrefresh_jobs.models import instruct_assets, model_config, model_folder
 from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process import guarded_files
@@ -19,7 +19,7 @@ KIND = "version"
 _BLOCK = 4 << 20
 
 
-def run(request: env.StageInput, progress: Progress) -> result.ImportSummary:
+def run(request: stage_request.StageInput, progress: Progress) -> result.ImportSummary:
     """Copy the requested model into the workspace."""
     assert request.import_ is not None  # noqa: S101 -- env.parse guarantees it
     workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
@@ -30,7 +30,7 @@ def run(request: env.StageInput, progress: Progress) -> result.ImportSummary:
         return store(model, made, progress=progress)
 
 
-def artifact(request: env.StageInput, summary: result.ImportSummary) -> pathlib.Path:
+def artifact(request: stage_request.StageInput, summary: result.ImportSummary) -> pathlib.Path:
     """The registered version."""
     return artifacts.Workspace(root=pathlib.Path(request.workspace)).version(summary.digest)
 

@@ -10,7 +10,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from modelrefresh.contract import artifacts, codec, env, result
+from modelrefresh.contract import artifacts, codec, result, stage_request
+from modelrefresh.contract.vocabulary import Stage, Strategy
 from modelrefresh_jobs.models import instruct_assets, model_config, model_folder
 from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process import release
@@ -54,18 +55,18 @@ class Ingredients:
     start: pathlib.Path
     trained: pathlib.Path
     residual: pathlib.Path
-    strategy: env.Strategy = env.Strategy.RESIDUAL
+    strategy: Strategy = Strategy.RESIDUAL
     scale: float = 1.0
 
 
-def run(request: env.StageInput, progress: Progress) -> result.MergeSummary:
+def run(request: stage_request.StageInput, progress: Progress) -> result.MergeSummary:
     """Merge what this run has trained."""
     asked = request.merge
     assert asked is not None  # noqa: S101 -- env.parse guarantees it
     workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
     ingredients = Ingredients(
         start=sources.resolve(asked.start, request),
-        trained=workspace.stage(request.owner, request.run, env.Stage.TRAIN) / TRAINED,
+        trained=workspace.stage(request.owner, request.run, Stage.TRAIN) / TRAINED,
         residual=workspace.residual(asked.residual),
         strategy=asked.strategy,
         scale=asked.scale,
@@ -80,7 +81,7 @@ def run(request: env.StageInput, progress: Progress) -> result.MergeSummary:
         return store(ingredients, made, progress=progress)
 
 
-def artifact(request: env.StageInput, summary: result.MergeSummary) -> pathlib.Path:
+def artifact(request: stage_request.StageInput, summary: result.MergeSummary) -> pathlib.Path:
     """The candidate."""
     return artifacts.Workspace(root=pathlib.Path(request.workspace)).version(summary.digest)
 
@@ -91,7 +92,7 @@ def store(
     """Write and seal the candidate, as `target` or under its digest."""
     start = model_folder.accept(ingredients.start)
     card = extract.read_card(ingredients.residual)
-    direct = ingredients.strategy is env.Strategy.DIRECT
+    direct = ingredients.strategy is Strategy.DIRECT
     known = _check_start(ingredients, card)
     compatibility.check_served(start, instruct_assets.read_configuration(ingredients.residual), ingredients.residual)
     other = card.base_fingerprint if direct else card.instruct_fingerprint
@@ -134,7 +135,7 @@ def store(
 
 def _check_start(ingredients: Ingredients, card: extract.Card) -> str:
     known = model_folder.fingerprint(ingredients.start)
-    direct = ingredients.strategy is env.Strategy.DIRECT
+    direct = ingredients.strategy is Strategy.DIRECT
     expected = card.instruct_fingerprint if direct else card.base_fingerprint
     if known != expected:
         role = "instruct model" if direct else "base"

@@ -13,7 +13,8 @@ import pathlib
 import shutil
 from dataclasses import dataclass, replace
 
-from modelrefresh.contract import artifacts, env, result
+from modelrefresh.contract import artifacts, result, stage_request
+from modelrefresh.contract.vocabulary import Sampling, Stage
 from modelrefresh_jobs import advice, preflight
 from modelrefresh_jobs.corpus import (
     contamination,
@@ -46,8 +47,8 @@ class _Reading:
 class _Work:
     """One packing pass."""
 
-    request: env.StageInput
-    wanted: env.PrepareInput
+    request: stage_request.StageInput
+    wanted: stage_request.PrepareInput
     progress: Progress
     fresh: _Reading
     replay: _Reading | None
@@ -66,18 +67,20 @@ class _Work:
         )
 
 
-def blocks(request: env.StageInput) -> pathlib.Path:
+def blocks(request: stage_request.StageInput) -> pathlib.Path:
     """Where this run's packed blocks are."""
     workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
-    return workspace.stage(request.owner, request.run, env.Stage.PREPARE) / "blocks"
+    return workspace.stage(request.owner, request.run, Stage.PREPARE) / "blocks"
 
 
-def artifact(request: env.StageInput, summary: result.PrepareSummary) -> pathlib.Path | None:
+def artifact(request: stage_request.StageInput, summary: result.PrepareSummary) -> pathlib.Path | None:
     """The sealed blocks; unchanged data leaves none."""
     return None if summary.unchanged else blocks(request)
 
 
-def run(request: env.StageInput, progress: Progress, *, today: dt.date | None = None) -> result.PrepareSummary:
+def run(
+    request: stage_request.StageInput, progress: Progress, *, today: dt.date | None = None
+) -> result.PrepareSummary:
     """Prepare one run's data; documents dated after `today`, by default the day it is in UTC, count as undated.
 
     Raises:
@@ -88,7 +91,6 @@ def run(request: env.StageInput, progress: Progress, *, today: dt.date | None = 
     today = today or dt.datetime.now(dt.UTC).date()
     ready = preflight.check(request, wanted)
     _check_base(request, wanted)
-    questions = {name: [item.text for item in suite.items] for name, suite in ready.suites.items()}
     fresh = _read(wanted.data, request, today)
     if not fresh.seen.lengths:
         raise _no_data(wanted, fresh)
@@ -110,11 +112,7 @@ def run(request: env.StageInput, progress: Progress, *, today: dt.date | None = 
     if summary.unchanged:
         LOG.info("prepare: the data has not changed since fingerprint %s", fingerprint)
         return summary
-    for uri, reading in ((wanted.data, fresh), (wanted.replay, replay)):
-        if reading and reading.found.ignored:
-            progress.warn(f"{uri}: {len(reading.found.ignored)} files are not read: {reading.found.examples()}")
-    for text in advice.given(wanted, parameters=ready.start.parameters):
-        progress.warn(text)
+    _warn(wanted, (fresh, replay), ready, progress)
     preflight.check_bytes(ready)
     work = _Work(
         request=request,
@@ -122,20 +120,35 @@ def run(request: env.StageInput, progress: Progress, *, today: dt.date | None = 
         progress=progress,
         fresh=fresh,
         replay=replay,
-        overlap=contamination.Overlap(questions),
+        overlap=contamination.Overlap(
+            {name: [item.text for item in suite.items] for name, suite in ready.suites.items()}
+        ),
         vocabulary=tokenization.Tokens(sources.resolve(wanted.base, request)),
     )
     return _pack(work, summary)
 
 
-def _read(uri: str, request: env.StageInput, today: dt.date) -> _Reading:
+def _warn(
+    wanted: stage_request.PrepareInput,
+    readings: tuple[_Reading, _Reading | None],
+    ready: preflight.Ready,
+    progress: Progress,
+) -> None:
+    for uri, reading in zip((wanted.data, wanted.replay), readings, strict=True):
+        if reading and reading.found.ignored:
+            progress.warn(f"{uri}: {len(reading.found.ignored)} files are not read: {reading.found.examples()}")
+    for text in advice.given(wanted, parameters=ready.start.parameters):
+        progress.warn(text)
+
+
+def _read(uri: str, request: stage_request.StageInput, today: dt.date) -> _Reading:
     assert request.prepare is not None  # noqa: S101 -- see run
     found = data_files.find(sources.resolve(uri, request, reason="DataUnreadable"))
     records = documents.read(found.files, text_field=request.prepare.text_field)
     return _Reading(found=found, seen=scan.take(records, today=today))
 
 
-def _check_base(request: env.StageInput, wanted: env.PrepareInput) -> None:
+def _check_base(request: stage_request.StageInput, wanted: stage_request.PrepareInput) -> None:
     """Refuse a base that the residual was not cut from, before anything is trained on it."""
     if wanted.base_fingerprint is None:
         return
@@ -149,7 +162,7 @@ def _check_base(request: env.StageInput, wanted: env.PrepareInput) -> None:
         raise errors.StageError("BaseMismatch", message)
 
 
-def _no_data(wanted: env.PrepareInput, fresh: _Reading) -> errors.StageError:
+def _no_data(wanted: stage_request.PrepareInput, fresh: _Reading) -> errors.StageError:
     ignored = f", {len(fresh.found.ignored)} files not read ({fresh.found.examples()})" if fresh.found.ignored else ""
     dropped = ", ".join(f"{reason} {count}" for reason, count in sorted(fresh.seen.dropped.items()))
     return errors.StageError(
@@ -201,7 +214,7 @@ def _fresh(work: _Work, folder: pathlib.Path) -> tuple[selection.Chosen, packing
         cut = ", and the only one that is learnt is cut" if chosen.cut else ""
         work.progress.warn(f"{left} of {len(order)} documents do not fit into {budget} tokens{cut}")
         undated = len(order) - len(work.fresh.seen.dates)
-        if undated and work.wanted.sampling is env.Sampling.NEWEST:
+        if undated and work.wanted.sampling is Sampling.NEWEST:
             work.progress.warn(
                 f"{undated} of {len(order)} documents have no usable date and are the last to be learnt; dates are "
                 f"looked for in the fields {', '.join(documents.DATE_FIELDS)}"
@@ -221,7 +234,7 @@ def _replay(work: _Work, folder: pathlib.Path, fresh_tokens: int) -> packing.Blo
         )
     wanted = round(fresh_tokens * work.replay_share / (1 - work.replay_share))
     budget = min(wanted, work.wanted.max_tokens - fresh_tokens)
-    order = scan.order(work.replay.seen, sampling=env.Sampling.UNIFORM, seed=work.wanted.seed)
+    order = scan.order(work.replay.seen, sampling=Sampling.UNIFORM, seed=work.wanted.seed)
     chosen, packed = _packed(work, folder, work.source(work.replay, order), budget, None)
     if len(chosen.places) == len(order) and chosen.tokens < budget:
         work.progress.warn(f"{work.wanted.replay}: {chosen.tokens} tokens of replay, wanted {budget}")
@@ -256,7 +269,7 @@ def _tokens(packed: packing.Blocks) -> int:
     return int(packing.tokens(marks)[packing.learnable(marks)].sum())
 
 
-def _nothing_to_predict(wanted: env.PrepareInput) -> errors.StageError:
+def _nothing_to_predict(wanted: stage_request.PrepareInput) -> errors.StageError:
     return errors.StageError(
         "NoData",
         f"{wanted.data}: in blocks of {wanted.sequence_length} tokens no token follows another; raise "

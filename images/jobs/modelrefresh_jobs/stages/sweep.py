@@ -9,7 +9,7 @@ import pathlib
 import re
 import shutil
 
-from modelrefresh.contract import artifacts, env, result
+from modelrefresh.contract import artifacts, result, stage_request
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
 
@@ -17,7 +17,7 @@ LOG = logging.getLogger("modelrefresh.jobs")
 _PLAIN = re.compile(r"[0-9a-z]{1,80}")
 
 
-def run(request: env.StageInput, progress: Progress) -> result.SweepSummary:
+def run(request: stage_request.StageInput, progress: Progress) -> result.SweepSummary:
     """Remove the named folders.
 
     Raises:
@@ -39,7 +39,7 @@ def run(request: env.StageInput, progress: Progress) -> result.SweepSummary:
     return result.SweepSummary(folders=len(there), bytes=freed)
 
 
-def artifact(_request: env.StageInput, _summary: result.SweepSummary) -> None:
+def artifact(_request: stage_request.StageInput, _summary: result.SweepSummary) -> None:
     """A sweep leaves nothing."""
 
 

@@ -7,18 +7,18 @@ leave at once. Knows nothing of models and data.
 
 import pathlib
 
-from modelrefresh.contract import env, result
+from modelrefresh.contract import result, stage_request
 from modelrefresh_jobs.process import signals
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.training import launcher, progress_file
 
 
-def artifact(request: env.StageInput, _summary: result.TrainSummary) -> pathlib.Path | None:
+def artifact(request: stage_request.StageInput, _summary: result.TrainSummary) -> pathlib.Path | None:
     """The sealed trained model or adapter."""
     return progress_file.layout(request).model
 
 
-def run(request: env.StageInput, progress: Progress) -> result.TrainSummary:
+def run(request: stage_request.StageInput, progress: Progress) -> result.TrainSummary:
     """Train; see `training.train` for what may go wrong."""
     wanted = request.train
     assert wanted is not None  # noqa: S101 -- env.parse() guarantees the section of the stage

@@ -12,7 +12,7 @@ import pathlib
 import re
 from collections.abc import Callable
 
-from modelrefresh.contract import allowed, artifacts, env
+from modelrefresh.contract import allowed, artifacts, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh_jobs.process import guarded_files
 from modelrefresh_jobs.process.errors import StageError
@@ -35,7 +35,7 @@ _UNWANTED = ("consolidated*", "original/*", "onnx/*")
 _LISTED = 10
 
 
-def resolve(uri: str, request: env.StageInput, *, reason: str = _MODEL) -> pathlib.Path:
+def resolve(uri: str, request: stage_request.StageInput, *, reason: str = _MODEL) -> pathlib.Path:
     """The local path behind a URI; that of a model is a folder.
 
     Raises:
@@ -47,7 +47,7 @@ def resolve(uri: str, request: env.StageInput, *, reason: str = _MODEL) -> pathl
     return found
 
 
-def _found(uri: str, request: env.StageInput, reason: str) -> pathlib.Path:
+def _found(uri: str, request: stage_request.StageInput, reason: str) -> pathlib.Path:
     scheme, separator, rest = uri.partition("://")
     if not separator:
         raise StageError(reason, f"{uri}: not a URI; expected pvc://CLAIM/PATH, hf://ORG/NAME@COMMIT or file:///PATH")
@@ -63,12 +63,14 @@ def _found(uri: str, request: env.StageInput, reason: str) -> pathlib.Path:
     raise StageError(reason, f"{uri}: {scheme}:// sources are not supported; {hint}")
 
 
-def stored(name: str, request: env.StageInput, *, below: Callable[[str], pathlib.Path], reason: str) -> pathlib.Path:
+def stored(
+    name: str, request: stage_request.StageInput, *, below: Callable[[str], pathlib.Path], reason: str
+) -> pathlib.Path:
     """A folder of the workspace by its digest; by hand any folder, as a URI, which `env.parse` refuses in a pod."""
     return resolve(name, request, reason=reason) if "://" in name else below(name)
 
 
-def _below_claim(uri: str, rest: str, request: env.StageInput, reason: str) -> pathlib.Path:
+def _below_claim(uri: str, rest: str, request: stage_request.StageInput, reason: str) -> pathlib.Path:
     claim, _, path = rest.partition("/")
     if claim in ("", ".") or ".." in pathlib.PurePosixPath(rest).parts:
         raise StageError(reason, f"{uri}: expected pvc://CLAIM/PATH without '..'")
@@ -85,7 +87,7 @@ def _below_claim(uri: str, rest: str, request: env.StageInput, reason: str) -> p
     return found
 
 
-def _allowed_root(uri: str, mount: pathlib.Path, request: env.StageInput, reason: str) -> pathlib.Path:
+def _allowed_root(uri: str, mount: pathlib.Path, request: stage_request.StageInput, reason: str) -> pathlib.Path:
     """The claim, or the part of it that the profile allows."""
     if not request.allowed:
         return mount
@@ -95,7 +97,7 @@ def _allowed_root(uri: str, mount: pathlib.Path, request: env.StageInput, reason
     return mount / prefix.removeprefix("pvc://").partition("/")[2]
 
 
-def _allowed_words(uri: str, request: env.StageInput) -> str:
+def _allowed_words(uri: str, request: stage_request.StageInput) -> str:
     prefix = allowed.widest(request.allowed, uri)
     return f"the allowed source {prefix}" if prefix and prefix != "pvc://" else "the claim"
 
@@ -122,7 +124,7 @@ def _nearby(path: pathlib.Path, root: pathlib.Path) -> str:
     return f"; {nearest} holds: {shown}{more}"
 
 
-def _from_hub(uri: str, request: env.StageInput, reason: str) -> pathlib.Path:
+def _from_hub(uri: str, request: stage_request.StageInput, reason: str) -> pathlib.Path:
     matched = _HUB.fullmatch(uri)
     if matched is None or not _COMMIT.fullmatch(matched["revision"]):
         seen = matched["revision"] if matched else "no revision"

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 
-from modelrefresh.contract import env, exit_codes, result
+from modelrefresh.contract import exit_codes, result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh_jobs.process import errors, signals
 from modelrefresh_jobs.process.progress import Progress
@@ -31,7 +31,7 @@ _END_SECONDS = 45
 """torchrun gives its processes 30 seconds after a signal."""
 
 
-def needed(wanted: env.TrainInput) -> bool:
+def needed(wanted: stage_request.TrainInput) -> bool:
     """Whether one plain process does not do."""
     if wanted.nodes * wanted.processes_per_node > 1 or not wanted.zero_stage:
         return wanted.nodes * wanted.processes_per_node > 1
@@ -42,7 +42,7 @@ def needed(wanted: env.TrainInput) -> bool:
     return torch.cuda.is_available()
 
 
-def train(request: env.StageInput, progress: Progress) -> result.TrainSummary:
+def train(request: stage_request.StageInput, progress: Progress) -> result.TrainSummary:
     """Run all processes of this node to their end.
 
     Raises:
@@ -52,7 +52,10 @@ def train(request: env.StageInput, progress: Progress) -> result.TrainSummary:
     assert wanted is not None  # noqa: S101 -- env.parse() guarantees the section of the stage
     with tempfile.TemporaryDirectory(prefix="modelrefresh-train-") as folder:
         exchange = pathlib.Path(folder)
-        variables = os.environ | {env.INPUT_VARIABLE: env.render(request), EXCHANGE_VARIABLE: folder}
+        variables = os.environ | {
+            stage_request.INPUT_VARIABLE: stage_request.render(request),
+            EXCHANGE_VARIABLE: folder,
+        }
         process = subprocess.Popen(_command(wanted), env=variables, start_new_session=True)  # noqa: S603 -- our own
         try:
             code = _wait(process, exchange, request, progress)
@@ -61,16 +64,16 @@ def train(request: env.StageInput, progress: Progress) -> result.TrainSummary:
         return _outcome(exchange, code, progress, nodes=wanted.nodes)
 
 
-def _command(wanted: env.TrainInput) -> list[str]:
+def _command(wanted: stage_request.TrainInput) -> list[str]:
     where = ["--standalone"]
     if wanted.nodes > 1:
         rank = os.environ.get("JOB_COMPLETION_INDEX")
-        address = os.environ.get(env.MASTER_VARIABLE)
+        address = os.environ.get(stage_request.MASTER_VARIABLE)
         if rank is None or address is None:
             raise errors.StageError(
                 "InputInvalid",
-                f"{wanted.nodes} nodes were asked for, but JOB_COMPLETION_INDEX is {rank} and {env.MASTER_VARIABLE} is "
-                f"{address}; both are set in the pods of an Indexed Job",
+                f"{wanted.nodes} nodes were asked for, but JOB_COMPLETION_INDEX is {rank} and "
+                f"{stage_request.MASTER_VARIABLE} is {address}; both are set in the pods of an Indexed Job",
             )
         where = [
             f"--nnodes={wanted.nodes}",
@@ -83,7 +86,7 @@ def _command(wanted: env.TrainInput) -> list[str]:
 
 
 def _wait(
-    process: "subprocess.Popen[bytes]", exchange: pathlib.Path, request: env.StageInput, progress: Progress
+    process: "subprocess.Popen[bytes]", exchange: pathlib.Path, request: stage_request.StageInput, progress: Progress
 ) -> int:
     position, alone = progress_file.layout(request).position, request.train is None or request.train.nodes == 1
     first = before = progress_file.read(position)

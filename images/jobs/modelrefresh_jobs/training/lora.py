@@ -7,10 +7,10 @@ import peft
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from modelrefresh.contract import env
+from modelrefresh.contract import stage_request
 
 
-def attach(model: PreTrainedModel, wanted: env.TrainInput) -> PeftModel:
+def attach(model: PreTrainedModel, wanted: stage_request.TrainInput) -> PeftModel:
     """The model with trainable adapters on frozen weights."""
     tied = bool(getattr(model.config.get_text_config(), "tie_word_embeddings", False))
     config = peft.LoraConfig(

@@ -10,7 +10,7 @@ import os
 import pathlib
 import sys
 
-from modelrefresh.contract import env, result
+from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh_jobs.attempt import outcome
 from modelrefresh_jobs.process.progress import Progress
@@ -27,7 +27,7 @@ def main() -> int:
     (exchange / f"{rank:05d}.{launcher.STARTED}").touch()
     if rank:
         LOG.setLevel(logging.WARNING)
-    request = env.parse(os.environ[env.INPUT_VARIABLE])
+    request = stage_request.parse(os.environ[stage_request.INPUT_VARIABLE])
     stop = exchange / launcher.STOP
     ended = result.Result(stage=request.stage, run=request.run, attempt=request.attempt, exit_code=ExitCode.OK)
     position = Progress(stage=request.stage.value)

@@ -12,7 +12,8 @@ import pathlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from modelrefresh.contract import artifacts, codec, env
+from modelrefresh.contract import artifacts, codec, stage_request
+from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs.process.progress import Progress
 
 FIGURES = ("loss", "learning_rate", "tokens_per_second")
@@ -55,13 +56,13 @@ class Layout:
         return self.folder / "progress.json"
 
 
-def layout(request: env.StageInput) -> Layout:
+def layout(request: stage_request.StageInput) -> Layout:
     """Where this run's training lives."""
     workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
-    return Layout(folder=workspace.stage(request.owner, request.run, env.Stage.TRAIN))
+    return Layout(folder=workspace.stage(request.owner, request.run, Stage.TRAIN))
 
 
-def made_from(wanted: env.TrainInput, *, blocks: str) -> dict[str, str]:
+def made_from(wanted: stage_request.TrainInput, *, blocks: str) -> dict[str, str]:
     """What a run's checkpoints depend on: the digest of its blocks and that of its settings.
 
     Settings at their defaults count as absent, so that one more in a later release changes nothing.

@@ -16,8 +16,9 @@ import torch
 import transformers
 from transformers import PreTrainedModel, Trainer, TrainerState
 
-from modelrefresh.contract import env, result
+from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.vocabulary import Method
 from modelrefresh_jobs.corpus import packing
 from modelrefresh_jobs.models import model_config, model_folder
 from modelrefresh_jobs.process import errors, signals
@@ -41,7 +42,7 @@ _EDGE = 0.05
 """Share of the steps whose mean counts as first and as last loss."""
 
 
-def train(request: env.StageInput, progress: Progress, *, stop: Callable[[], bool]) -> result.TrainSummary:
+def train(request: stage_request.StageInput, progress: Progress, *, stop: Callable[[], bool]) -> result.TrainSummary:
     """Train to the end or until `stop` says so.
 
     Raises:
@@ -89,9 +90,9 @@ def train(request: env.StageInput, progress: Progress, *, stop: Callable[[], boo
     )
 
 
-def _require_room(workspace: pathlib.Path, wanted: env.TrainInput, start: pathlib.Path) -> None:
+def _require_room(workspace: pathlib.Path, wanted: stage_request.TrainInput, start: pathlib.Path) -> None:
     """Refuse to begin what could not be saved: a GPU would work up to the first checkpoint, in vain."""
-    if wanted.method is env.Method.LORA:
+    if wanted.method is Method.LORA:
         return
     needed, free = _CHECKPOINT_BYTES * model_folder.accept(start).parameters, shutil.disk_usage(workspace).free
     if free < needed:
@@ -103,7 +104,9 @@ def _require_room(workspace: pathlib.Path, wanted: env.TrainInput, start: pathli
         )
 
 
-def _examples(request: env.StageInput, wanted: env.TrainInput) -> tuple[dataset.Blocks, step_plan.Course]:
+def _examples(
+    request: stage_request.StageInput, wanted: stage_request.TrainInput
+) -> tuple[dataset.Blocks, step_plan.Course]:
     packed = packing.load(prepare.blocks(request))
     if wanted.sequence_length not in (None, length := packed[0].shape[1]):
         raise errors.StageError(
@@ -116,7 +119,7 @@ def _examples(request: env.StageInput, wanted: env.TrainInput) -> tuple[dataset.
 
 
 def _trainer(
-    request: env.StageInput,
+    request: stage_request.StageInput,
     start: pathlib.Path,
     examples: dataset.Blocks,
     course: step_plan.Course,
@@ -140,7 +143,7 @@ def _trainer(
         deepspeed.init_distributed(dist_backend=torch.distributed.get_backend(), verbose=False)
     model = _model(start, wanted, examples.sequence_length)
     trainer = Trainer(
-        model=lora.attach(model, wanted) if wanted.method is env.Method.LORA else model,
+        model=lora.attach(model, wanted) if wanted.method is Method.LORA else model,
         args=arguments,
         train_dataset=examples,
         data_collator=dataset.collate,
@@ -150,14 +153,14 @@ def _trainer(
     return trainer
 
 
-def _packed(request: env.StageInput) -> sealed.Manifest:
+def _packed(request: stage_request.StageInput) -> sealed.Manifest:
     try:
         return sealed.verify(prepare.blocks(request), deep=False)
     except sealed.BrokenSealError as error:
         raise errors.StageError("DataUnreadable", f"blocks of run {request.run}: {error}; prepare it first") from error
 
 
-def _model(start: pathlib.Path, wanted: env.TrainInput, length: int) -> PreTrainedModel:
+def _model(start: pathlib.Path, wanted: stage_request.TrainInput, length: int) -> PreTrainedModel:
     model = transformers.AutoModelForCausalLM.from_pretrained(
         start,
         config=model_config.load(start, model_folder.accept(start).config),
@@ -203,7 +206,7 @@ def _preempted(state: TrainerState, places: progress_file.Layout) -> errors.Stag
 
 
 def _seal_model(
-    trainer: Trainer, request: env.StageInput, places: progress_file.Layout, parents: Mapping[str, str]
+    trainer: Trainer, request: stage_request.StageInput, places: progress_file.Layout, parents: Mapping[str, str]
 ) -> None:
     first = trainer.is_world_process_zero()
     label = "model" if first else f"model-{trainer.args.process_index}"

@@ -11,25 +11,26 @@ from typing import Any
 
 from transformers import TrainingArguments
 
-from modelrefresh.contract import env
+from modelrefresh.contract import stage_request
+from modelrefresh.contract.vocabulary import LEARNING_RATES, LearningRateSchedule
 from modelrefresh_jobs.training.step_plan import Course
 
 _LARGE = 1_000_000_000
 """Parameters from which activations are recomputed on GPUs rather than kept."""
 _SCHEDULES = {
-    env.LearningRateSchedule.LINEAR: "linear",
-    env.LearningRateSchedule.COSINE: "cosine",
-    env.LearningRateSchedule.CONSTANT: "constant_with_warmup",
+    LearningRateSchedule.LINEAR: "linear",
+    LearningRateSchedule.COSINE: "cosine",
+    LearningRateSchedule.CONSTANT: "constant_with_warmup",
 }
 
 
-def uses_deepspeed(wanted: env.TrainInput, *, gpu: bool) -> bool:
+def uses_deepspeed(wanted: stage_request.TrainInput, *, gpu: bool) -> bool:
     """One process on a CPU has nothing to partition, so ZeRO is left out there."""
     return wanted.zero_stage > 0 and (gpu or wanted.nodes * wanted.processes_per_node > 1)
 
 
 def build(
-    wanted: env.TrainInput, *, output: pathlib.Path, course: Course, parameters: int, gpu: bool
+    wanted: stage_request.TrainInput, *, output: pathlib.Path, course: Course, parameters: int, gpu: bool
 ) -> TrainingArguments:
     """The Trainer's arguments."""
     total = course.steps
@@ -39,7 +40,7 @@ def build(
         max_steps=total,
         per_device_train_batch_size=course.batch_size,
         gradient_accumulation_steps=course.accumulation,
-        learning_rate=wanted.learning_rate or env.LEARNING_RATES[wanted.method],
+        learning_rate=wanted.learning_rate or LEARNING_RATES[wanted.method],
         lr_scheduler_type=_SCHEDULES[wanted.learning_rate_schedule],
         warmup_steps=round(wanted.warmup_ratio * total),
         adam_beta1=0.9,
@@ -66,7 +67,7 @@ def build(
     )
 
 
-def deepspeed(wanted: env.TrainInput, *, gpu: bool) -> dict[str, Any]:
+def deepspeed(wanted: stage_request.TrainInput, *, gpu: bool) -> dict[str, Any]:
     """DeepSpeed's configuration; `auto` follows the Trainer's arguments."""
     if not gpu:
         from deepspeed import ops

@@ -1,0 +1,83 @@
+"""Scalar types of the API: names, decimals, quantities, cron expressions, time zones.
+
+Decimals are strings, so that no float rounding lies between YAML and gate. Every type is
+bounded, because the API server refuses rules over values without a bound.
+"""
+
+import datetime
+import re
+import zoneinfo
+from typing import Annotated, Final
+
+import cronsim
+import pydantic
+from pydantic_core import PydanticCustomError
+
+from modelrefresh.api.model import between
+from modelrefresh.contract import limits
+
+Name = Annotated[str, pydantic.Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+SUBDOMAIN: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+"""Name of most Kubernetes objects (RFC 1123)."""
+ObjectName = Annotated[str, pydantic.Field(min_length=1, max_length=253, pattern=f"^{SUBDOMAIN}$")]
+
+UNSEEN: Final = (
+    r"\x{0}-\x{1f}\x{7f}-\x{a0}\x{ad}\x{61c}\x{180e}\x{2000}-\x{200f}\x{2028}-\x{202f}\x{205f}-\x{206f}\x{3000}"
+    r"\x{e000}-\x{f8ff}\x{feff}\x{fff9}-\x{fffb}\x{e0000}-\x{e0fff}"
+)
+r"""What a text of a tenant may not hold, inside of a character class: it is not seen, or moves what is.
+
+Spelled out and not as \s, of which Python, CEL and JSON schema each have another notion.
+"""
+
+
+def in_python(pattern: str) -> str:
+    """A pattern of RE2 (CEL, JSON schema) as one of Python's `re`, which spells code points otherwise."""
+    return re.sub(r"\\x\{([0-9a-f]+)\}", lambda found: f"\\U{int(found[1], 16):08x}", pattern)
+
+
+_Number = Annotated[str, pydantic.Field(min_length=1, max_length=16)]
+LearningRate = Annotated[_Number, between(limits.LEARNING_RATE)]
+WarmupRatio = Annotated[_Number, between(limits.WARMUP_RATIO)]
+Epochs = Annotated[_Number, between(limits.EPOCHS)]
+Scale = Annotated[_Number, between(limits.SCALE)]
+Confidence = Annotated[_Number, between(limits.Range(least=0.5, most=1, open_high=True))]
+Difference = Annotated[_Number, between(limits.Range(least=-1, most=1))]
+Fraction = Annotated[_Number, between(limits.Range(least=0, most=1))]
+
+_QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
+Quantity = Annotated[str, pydantic.Field(min_length=1, max_length=20, pattern=_QUANTITY)]
+
+
+_SOME_TIME = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
+
+
+def _readable(schedule: str) -> str:
+    try:
+        cronsim.CronSim(schedule, _SOME_TIME)
+    except cronsim.CronSimError as error:
+        message = f'"{schedule}" is not a cron expression: {error}; e.g. "0 3 * * 0" is Sundays at 3'
+        raise PydanticCustomError("schedule", "{message}", {"message": message}) from error
+    return schedule
+
+
+def _known(zone: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        message = f'"{zone}" is not a time zone of the IANA database, such as Etc/UTC or Asia/Tokyo'
+        raise PydanticCustomError("time_zone", "{message}", {"message": message}) from error
+    return zone
+
+
+_FIELD = r"[0-9A-Za-z*/,#-]+"
+Schedule = Annotated[
+    str,
+    pydantic.Field(min_length=9, max_length=100, pattern=rf"^{_FIELD}( +{_FIELD}){{4}}$"),
+    pydantic.AfterValidator(_readable),
+]
+TimeZone = Annotated[
+    str,
+    pydantic.Field(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$"),
+    pydantic.AfterValidator(_known),
+]

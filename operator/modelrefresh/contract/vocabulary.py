@@ -1,0 +1,65 @@
+"""The words that users, operator and stages share: stages, strategies, methods, samplings, tasks."""
+
+import enum
+
+
+class Stage(enum.StrEnum):
+    """The stages, in the order in which a run meets them; `extract` belongs to InstructionResidual."""
+
+    EXTRACT = "extract"
+    IMPORT = "import"
+    PREPARE = "prepare"
+    TRAIN = "train"
+    MERGE = "merge"
+    EVALUATE = "evaluate"
+    SWEEP = "sweep"
+    """Not part of a run: removes what retention no longer keeps."""
+
+
+class Strategy(enum.StrEnum):
+    """Where continual pretraining starts (arXiv 2410.10739, Settings 2 and 1)."""
+
+    RESIDUAL = "Residual"
+    """Setting 2: train the base, then add the instruction residual."""
+    DIRECT = "Direct"
+    """Setting 1: train the instruct model itself; kept for comparison."""
+
+
+class Method(enum.StrEnum):
+    """Which weights continual pretraining changes."""
+
+    LORA = "LoRA"
+    FULL = "Full"
+
+
+class LearningRateSchedule(enum.StrEnum):
+    """How the learning rate goes on after the warm-up."""
+
+    LINEAR = "Linear"
+    """Down to zero in a straight line."""
+    COSINE = "Cosine"
+    """Down to zero along half a cosine: longer high, then faster."""
+    CONSTANT = "Constant"
+    """Stays; what is averaged with other versions later loses least."""
+
+
+LEARNING_RATES = {Method.LORA: 2e-4, Method.FULL: 2e-5}
+"""Peak rates where none is asked for; adapters want about ten times the rate of all weights (LoRA Without Regret)."""
+
+
+class Sampling(enum.StrEnum):
+    """Which documents are learnt when the token budget does not hold all."""
+
+    NEWEST = "Newest"
+    """The newest first, by the records' dates; those without a date last, equal dates drawn by seed."""
+    UNIFORM = "Uniform"
+    """Drawn by seed."""
+
+
+class Task(enum.StrEnum):
+    """How the items of an evaluation suite are put and scored."""
+
+    QUESTION_ANSWERING = "question-answering"
+    """`{"question", "answer"}` lines, greedy chat answer; metrics exact_match, contains."""
+    INSTRUCTION_FOLLOWING = "instruction-following"
+    """`{"question", "pattern"}` lines, the answer must match the pattern in full and stop; metric follows."""

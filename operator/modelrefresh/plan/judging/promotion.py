@@ -1,0 +1,106 @@
+"""From judgements to what happens: promote, hold for approval, reject, or measure again."""
+
+import datetime
+
+from modelrefresh.api import names
+from modelrefresh.api.conditions import Reason
+from modelrefresh.api.run_status import EvaluateFacts, Outcome, Run, StageState, VerdictFacts
+from modelrefresh.api.spec import Approval
+from modelrefresh.api.status import VersionRef
+from modelrefresh.contract.vocabulary import Stage
+from modelrefresh.plan.actions import DropVersion, Plan, SealVersion, Word
+from modelrefresh.plan.judging.gates import Verdict
+from modelrefresh.plan.observed import VersionSeen, Work
+from modelrefresh.plan.rollout import rollout, serving
+from modelrefresh.plan.runs import run_end
+from modelrefresh.plan.runs.run_end import End
+from modelrefresh.plan.stages import stage_records
+
+
+def conclude(work: Work, now: datetime.datetime) -> Plan | None:
+    """Every stage has succeeded: act on what the gates said."""
+    run = work.status.run
+    measured = run.record(Stage.EVALUATE) if run and run.outcome is None else None
+    if run is None or measured is None or measured.state is not StageState.SUCCEEDED or measured.evaluate is None:
+        return None
+    if measured.digest != stage_records.candidate(run):
+        # Another model was measured than the one that was merged: nothing is known of this one.
+        return _reject(work, run, EvaluateFacts(), now)
+    live = work.status.live.digest if work.status.live else None
+    if measured.evaluate.incumbent != live:
+        return _measure_again(work, run)
+    digest = stage_records.candidate(run)
+    assert digest is not None  # noqa: S101 -- merge comes before evaluate
+    target = VersionRef(version=serving.name_of(work, digest), digest=digest)
+    sealed = next((item for item in work.versions if item.name == target.version), None)
+    if work.status.candidate != target or sealed is None:
+        return _seal(work, run, target, measured.evaluate)
+    if not passed(measured.evaluate):
+        return _reject(work, run, measured.evaluate, now)
+    return _release(work, run, target, now) if sealed.passed else _seal_anew(work, sealed)
+
+
+def _release(work: Work, run: Run, target: VersionRef, now: datetime.datetime) -> Plan:
+    if work.spec.rollout.approval is Approval.MANUAL and work.meta.approved != target.version:
+        return _await_approval(work, target)
+    return rollout.promote(work, run, target, now)
+
+
+def passed(facts: EvaluateFacts) -> bool:
+    """Every gate passed, and there was one."""
+    return bool(facts.verdicts) and all(item.verdict == Verdict.PASS for item in facts.verdicts)
+
+
+def reason(facts: EvaluateFacts) -> Reason:
+    """The reason of GatesPassed, by the worst verdict."""
+    saw = {item.verdict for item in facts.verdicts}
+    if not saw or Verdict.ERROR in saw:
+        return Reason.RESULTS_MISSING
+    if Verdict.FAIL in saw:
+        return Reason.BELOW_THRESHOLD
+    return Reason.INCONCLUSIVE if Verdict.INCONCLUSIVE in saw else Reason.GATES_PASSED
+
+
+def spell(item: VerdictFacts) -> str:
+    """One verdict in words, such as `retained/exact_match -0.1200 [-0.1500, -0.0900] needs -0.0500: Fail`."""
+    if item.seen is None:
+        return f"{item.suite}/{item.metric}: {item.verdict}: {item.message}"
+    bounds = f"[{item.low}, {item.high}]"
+    return f"{item.suite}/{item.metric} {item.seen} {bounds} needs {item.needed}: {item.verdict}"
+
+
+def _seal(work: Work, run: Run, target: VersionRef, facts: EvaluateFacts) -> Plan:
+    word = Word(reason=Reason.RUNNING, message=f"{target.version} is judged: {reason(facts)}", working=True)
+    seal = SealVersion(name=target.version, digest=target.digest, run=run)
+    return Plan(status=work.status.but(candidate=target), word=word, actions=(seal,), wake_seconds=0.0)
+
+
+def _seal_anew(work: Work, sealed: VersionSeen) -> Plan:
+    """The same bytes were rejected by an earlier run's gates: that record must not speak for what will serve."""
+    word = Word(reason=Reason.RUNNING, message=f"{sealed.name} passes other gates than before", working=True)
+    drop = DropVersion(name=sealed.name, uid=sealed.uid)
+    return Plan(status=work.status, word=word, actions=(drop,), wake_seconds=0.0)
+
+
+def _reject(work: Work, run: Run, facts: EvaluateFacts, now: datetime.datetime) -> Plan:
+    against = [spell(item) for item in facts.verdicts if item.verdict != Verdict.PASS]
+    text = "; ".join(against) or "no gate has a verdict"
+    status = run_end.close(work.status, run, End(outcome=Outcome.REJECTED, message=text, reason=reason(facts)), now)
+    return Plan(status=status, word=Word(reason=Reason.REJECTED, message=text), wake_seconds=0.0)
+
+
+def _await_approval(work: Work, target: VersionRef) -> Plan:
+    text = (
+        f"{target.version} passed every gate; approve it with: kubectl annotate mref {work.meta.name} "
+        f"-n {work.meta.namespace} --overwrite {names.ANNOTATION_APPROVE}={target.version}"
+    )
+    return Plan(status=work.status, word=Word(reason=Reason.AWAITING_APPROVAL, message=text))
+
+
+def _measure_again(work: Work, run: Run) -> Plan:
+    """What serves has changed since the evaluation began: its comparison is with the wrong incumbent."""
+    stale = run.record(Stage.EVALUATE)
+    assert stale is not None  # noqa: S101 -- conclude() has seen it
+    again = stale.but(state=StageState.WAITING, evaluate=None, digest=None, end_time=None)
+    word = Word(reason=Reason.RUNNING, message="the live version changed; measuring against it", working=True)
+    return Plan(status=work.status.but(run=stage_records.put(run, again)), word=word, wake_seconds=0.0)

@@ -1,0 +1,260 @@
+"""Whether there is anything to work on: deletion, unusable specs, suspension, what is missing.
+
+The rules here come before everything else and answer with one word for the user; what
+they let pass becomes `Work`, in which no prerequisite is absent.
+"""
+
+import dataclasses
+import datetime
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Sequence
+
+from modelrefresh.api import names
+from modelrefresh.api.conditions import Reason
+from modelrefresh.api.run_status import StageState
+from modelrefresh.api.spec import RefreshSpec
+from modelrefresh.plan import profiles
+from modelrefresh.plan.actions import Action, AddFinalizer, Plan, RemoveFinalizer, StopJob, Word
+from modelrefresh.plan.observed import JobSeen, JobState, Seen, Serving, Work
+from modelrefresh.plan.profiles import Lack
+from modelrefresh.plan.rollout import holding
+from modelrefresh.plan.stages import stage_records, stage_state
+
+_STOPS = 20
+"""Jobs that one pass deletes at most: an honest refresh has a few, and a pass must not grow with what others make."""
+_LOOK_AGAIN_SECONDS = 30.0
+"""How often a missing prerequisite is looked for; most of them cause no event of ours."""
+
+
+def clean_up(seen: Seen, _: datetime.datetime) -> Plan | None:
+    """Deletion: Jobs first, then the finalizer; what serves is left as it is."""
+    if not seen.meta.deleting:
+        return None
+    word = Word(reason=Reason.DELETING, message="stopping Jobs; the Deployment is left as it is", working=True)
+    if seen.jobs or seen.pods:
+        return Plan(status=seen.status, word=word, actions=stop(seen.jobs, finished=True), wake_seconds=5.0)
+    actions: tuple[Action, ...] = (RemoveFinalizer(),) if seen.meta.finalizer else ()
+    return Plan(status=seen.status, word=word, actions=actions)
+
+
+def keep(seen: Seen, _: datetime.datetime) -> Plan | None:
+    """First sight: hold the object until its Jobs can be cleaned up."""
+    if seen.meta.finalizer:
+        return None
+    word = Word(reason=Reason.PENDING, message="seen for the first time", working=True)
+    return Plan(status=seen.status, word=word, actions=(AddFinalizer(),), wake_seconds=0.0)
+
+
+def refuse_bad_spec(seen: Seen, _: datetime.datetime) -> Plan | None:
+    """A spec that cannot be understood is said once; the next change of it wakes us."""
+    if seen.spec is not None:
+        return None
+    return _blocked(seen, Reason.INVALID_SPEC, "; ".join(seen.faults))
+
+
+def hold_if_suspended(seen: Seen, now: datetime.datetime) -> Plan | None:
+    """Suspended: running Jobs are stopped with a checkpoint; the attempt does not count."""
+    if seen.spec is None or not seen.spec.suspend:
+        return None
+    word = Word(reason=Reason.SUSPENDED, message="spec.suspend is true; set it to false to go on")
+    return without_work(Plan(status=seen.status, word=word), seen.jobs, now)
+
+
+def without_work(plan: Plan, jobs: Iterable[JobSeen], now: datetime.datetime) -> Plan:
+    """The plan of a suspended refresh: what else it does, and no Job at work."""
+    seen = tuple(jobs)
+    status = stage_state.pause(plan.status, seen, reason=Reason.SUSPENDED, now=now)
+    return dataclasses.replace(plan, status=status, actions=(*plan.actions, *stop(seen)))
+
+
+def require(seen: Seen, _: datetime.datetime) -> Plan | None:
+    """Everything that a run needs must be there; all that is not is told at once, under the first one's reason.
+
+    The Deployment comes first: only its lack leaves open what serves.
+    """
+    spec = seen.spec
+    assert spec is not None  # noqa: S101 -- refuse_bad_spec came before
+    lacks = [*_target(seen, spec), *_profile(seen, spec), *claims(seen.missing_claims, seen.meta.namespace)]
+    lacks += _residual(seen, spec)
+    if not lacks:
+        return None
+    if [lack.reason for lack in lacks] == [Reason.RESIDUAL_NOT_READY]:
+        word = Word(reason=Reason.RESIDUAL_NOT_READY, message=lacks[0].text, working=True)
+        return Plan(status=seen.status, word=word, wake_seconds=_LOOK_AGAIN_SECONDS)
+    return _blocked(seen, lacks[0].reason, tell(lacks))
+
+
+def tell(lacks: Sequence[Lack]) -> str:
+    """All of them in one message, numbered if there are several."""
+    if len(lacks) == 1:
+        return lacks[0].text
+    return f"{len(lacks)} things are missing: " + "; ".join(
+        f"({number}) {lack.text}" for number, lack in enumerate(lacks, start=1)
+    )
+
+
+def claims(missing: Sequence[str], namespace: str) -> Iterator[Lack]:
+    """Every claim that a source or the workspace names must be in this namespace."""
+    if missing:
+        listed = ", ".join(f'"{claim}"' for claim in missing)
+        text = f"PersistentVolumeClaim {listed} is not in namespace {namespace}; create it or correct the pvc:// URI"
+        yield Lack(reason=Reason.CLAIM_NOT_FOUND, text=text)
+
+
+def _profile(seen: Seen, spec: RefreshSpec) -> Iterator[Lack]:
+    sources = [spec.base, spec.data, *([spec.data.replay] if spec.data.replay else []), *spec.evaluation.suites]
+    uris = [source.uri for source in sources]
+    # The import of the stock model, and with Direct the training, read the residual's other model by this profile.
+    uris += [seen.residual.instruct] if seen.residual and seen.residual.instruct else []
+    lacks = list(profiles.lacks(spec.profile, seen, uris=uris))
+    yield from lacks
+    faults = "; ".join(profiles.over_limits(spec, seen.profile)) if seen.profile and not lacks else ""
+    if faults:
+        yield Lack(reason=Reason.PROFILE_FORBIDS, text=f'RefreshProfile "{spec.profile}": {faults}')
+
+
+def _target(seen: Seen, spec: RefreshSpec) -> Iterator[Lack]:
+    """The Deployment must exist, be ours alone, and mount the workspace in the named container."""
+    target, deployment = spec.rollout.deployment, seen.deployment
+    if deployment is None:
+        text = (
+            f'Deployment "{target.name}" is not in namespace {seen.meta.namespace}; create it or correct '
+            "spec.rollout.deployment.name"
+        )
+        yield Lack(reason=Reason.TARGET_NOT_FOUND, text=text)
+        return
+    if not holding.is_allowed(seen.meta, deployment):
+        says = f"kubectl annotate deployment {target.name} --namespace={seen.meta.namespace}"
+        text = (
+            f'Deployment "{target.name}" does not allow ModelRefresh "{seen.meta.name}" to change it; its owner can: '
+            f"{says} {names.ANNOTATION_ALLOW}={seen.meta.name}"
+        )
+        yield Lack(reason=Reason.TARGET_NOT_ALLOWED, text=text)
+    if seen.rival is not None:
+        text = (
+            f'Deployment "{target.name}" is already rolled by ModelRefresh "{seen.rival}"; '
+            "one Deployment takes its model from one ModelRefresh"
+        )
+        yield Lack(reason=Reason.TARGET_CONFLICT, text=text)
+    container = _container(seen)
+    if container is None or container not in deployment.containers:
+        text = (
+            f'spec.rollout.deployment.container: saw {target.container!r}, Deployment "{target.name}" has the '
+            f"containers {', '.join(deployment.containers)}; name one of them"
+        )
+        yield Lack(reason=Reason.TARGET_NOT_FOUND, text=text)
+    # Without the profile nobody knows which claim that would be.
+    elif container not in deployment.mounts and seen.profile is not None:
+        text = (
+            f'container "{container}" of Deployment "{target.name}" does not mount the workspace claim '
+            f'"{seen.profile.workspace_claim}" as a whole; mount it read-only so that the server can read versions'
+        )
+        yield Lack(reason=Reason.TARGET_NOT_FOUND, text=text)
+
+
+def _residual(seen: Seen, spec: RefreshSpec) -> Iterator[Lack]:
+    """The residual must exist, be stored, and be cut from the base that will be trained."""
+    wanted, residual = spec.residual_ref.name, seen.residual
+    if residual is None:
+        text = (
+            f'InstructionResidual "{wanted}" is not in namespace {seen.meta.namespace}; create it or correct '
+            "spec.residualRef.name"
+        )
+        yield Lack(reason=Reason.RESIDUAL_NOT_FOUND, text=text)
+        return
+    if residual.base != spec.base.uri:
+        text = (
+            f'InstructionResidual "{wanted}" was cut from {residual.base}, spec.base.uri is {spec.base.uri}; '
+            "the residual must come from the base that is trained"
+        )
+        yield Lack(reason=Reason.BASE_MISMATCH, text=text)
+    if not residual.ready:
+        text = f'waiting for InstructionResidual "{wanted}": {residual.message}'
+        yield Lack(reason=Reason.RESIDUAL_NOT_READY, text=text)
+
+
+def serving(seen: Seen) -> Serving | None:
+    """The refresh with its Deployment; None where the target is not as it must be."""
+    container = _container(seen) if seen.spec else None
+    if seen.spec is None or seen.deployment is None or seen.rival is not None or container is None:
+        return None
+    if not holding.is_allowed(seen.meta, seen.deployment):
+        return None
+    if container not in seen.deployment.mounts:
+        return None
+    return Serving(
+        meta=seen.meta,
+        spec=seen.spec,
+        status=seen.status,
+        deployment=seen.deployment,
+        container=container,
+        versions=seen.versions,
+    )
+
+
+def work(seen: Seen) -> Work:
+    """The refresh with all its prerequisites; the rules above have let it pass."""
+    at = serving(seen)
+    assert at is not None  # noqa: S101
+    assert seen.profile is not None  # noqa: S101
+    assert seen.residual is not None  # noqa: S101
+    assert seen.residual.digest is not None  # noqa: S101
+    return Work(
+        meta=at.meta,
+        spec=at.spec,
+        status=at.status,
+        deployment=at.deployment,
+        container=at.container,
+        versions=at.versions,
+        profile=seen.profile,
+        profile_hash=seen.profile_hash,
+        residual=seen.residual,
+        residual_digest=seen.residual.digest,
+        inputs=inputs(at.spec, residual=seen.residual.digest),
+        jobs=seen.jobs,
+        pods=seen.pods,
+        foreign_digests=seen.foreign_digests,
+    )
+
+
+def inputs(spec: RefreshSpec, *, residual: str) -> str:
+    """Hash of what a run works on: rollout, triggers, retention and suspension do not belong to it.
+
+    Fields at their default are left out, so that a field which a release adds changes no hash (docs/decisions/0013).
+    """
+    matters = spec.model_dump(
+        mode="json",
+        include={"profile", "base", "residual_ref", "data", "training", "residual", "evaluation"},
+        exclude_defaults=True,
+    )
+    text = json.dumps(matters | {"digest": residual}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def stop(jobs: Iterable[JobSeen], *, finished: bool = False) -> tuple[Action, ...]:
+    """Delete Jobs that may still work, with `finished` the others too; what is too much waits for the next pass."""
+    open_states = (JobState.QUEUED, JobState.RUNNING)
+    stops = (
+        StopJob(name=job.name, uid=job.uid)
+        for job in jobs
+        if not job.deleting and (finished or job.state in open_states)
+    )
+    return tuple(itertools.islice(stops, _STOPS))
+
+
+def _container(seen: Seen) -> str | None:
+    assert seen.spec is not None  # noqa: S101
+    named = seen.spec.rollout.deployment.container
+    if named is not None or seen.deployment is None:
+        return named
+    return seen.deployment.containers[0] if len(seen.deployment.containers) == 1 else None
+
+
+def _blocked(seen: Seen, reason: Reason, message: str) -> Plan:
+    """Nothing new starts until a person acts; Jobs that run go on."""
+    found = stage_records.at_work(seen.status)
+    at_work = found is not None and found[1].state is StageState.RUNNING
+    word = Word(reason=reason, message=message, stalled=not at_work, working=at_work)
+    return Plan(status=seen.status, word=word, wake_seconds=_LOOK_AGAIN_SECONDS)

@@ -1,0 +1,1 @@
+"""The way of a version into what serves, and back."""

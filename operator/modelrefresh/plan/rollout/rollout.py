@@ -1,0 +1,291 @@
+"""The way of a version into the Deployment, and back when it does not become available.
+
+A version gets here only by `promote` (every gate passed) or `install` (the stock model,
+version zero, when nothing serves yet). A person who moves the Deployment by hand, as with
+`kubectl rollout undo`, is right: their choice is adopted and the undone digest is held.
+"""
+
+import dataclasses
+import datetime
+import re
+
+from modelrefresh.api import names
+from modelrefresh.api.conditions import Reason
+from modelrefresh.api.run_status import Outcome, Run, StageState
+from modelrefresh.api.status import RefreshStatus, Rollout, VersionRef
+from modelrefresh.contract import artifacts
+from modelrefresh.plan import prerequisites
+from modelrefresh.plan.actions import Action, MarkServed, Plan, Serve, Word
+from modelrefresh.plan.observed import Hindrance, Seen, Serving, VersionSeen
+from modelrefresh.plan.rollout import serving, trial
+from modelrefresh.plan.runs import run_end
+from modelrefresh.plan.runs.run_end import End
+
+_HELD_LIMIT = 10
+_HINDERED_SECONDS = 30.0
+"""How often a rollout is looked at that is hindered; a change of the Deployment is an event anyway."""
+_OURS = re.compile(rf".*/{artifacts.VERSIONS}/[0-9a-f]{{64}}")
+"""What MODELREFRESH_MODEL says where the operator has set it."""
+
+
+def install(at: Serving, now: datetime.datetime) -> Plan | None:
+    """Nothing serves yet: adopt what the Deployment already serves, else roll out version zero."""
+    status = at.status
+    if status.live is not None or status.rollout is not None:
+        return None
+    found = _found(at)
+    if found is not None:
+        word = Word(reason=Reason.SERVING, message=f"found {found.version} in the Deployment", working=True)
+        return Plan(status=status.but(live=found.but(since=now)), word=word, wake_seconds=0.0)
+    return _begin(at, status.stock, now) if status.stock is not None else None
+
+
+def _found(at: Serving) -> VersionRef | None:
+    """What the Deployment names: a version of ours, or one whose ModelVersion went with an earlier ModelRefresh.
+
+    The latter was rolled out by us once and serves now; to put the stock model in its place would be a step back.
+    """
+    digest, known = at.deployment.digest, _chosen(at)
+    if known is not None:
+        return VersionRef(version=known.name, digest=known.digest)
+    if digest is None or any(item.digest == digest for item in at.versions):
+        return None
+    return VersionRef(version=serving.name_of(at, digest), digest=digest)
+
+
+def promote(at: Serving, run: Run, target: VersionRef, now: datetime.datetime) -> Plan:
+    """Roll out a candidate that passed every gate."""
+    status = at.status
+    if status.live is not None and status.live.digest == target.digest:
+        text = f"{target.version} passed every gate and was rolled out before"
+        ended = run_end.close(status, run, End(outcome=Outcome.PROMOTED, message=text), now)
+        word = serving.ended(dataclasses.replace(at, status=ended)) or Word(reason=Reason.PROMOTED, message=text)
+        return Plan(status=ended, word=word, wake_seconds=0.0)
+    if target.digest in status.held:
+        text = f"{target.version} passed, but its rollout failed or was undone before; it is not tried again by itself"
+        ended = run_end.close(
+            status, run, End(outcome=Outcome.ROLLED_BACK, message=text, reason=Reason.PROMOTION_HELD), now
+        )
+        return Plan(status=ended, word=Word(reason=Reason.PROMOTION_HELD, message=text), wake_seconds=0.0)
+    return _begin(at, target, now)
+
+
+def advance(seen: Seen, now: datetime.datetime) -> Plan | None:
+    """A rollout is under way: point, wait, settle, or go back.
+
+    So also while the refresh is suspended or lacks what only stages need, such as its residual: a candidate that does
+    not start must not stay in the Deployment for that long.
+    """
+    rollout, at = seen.status.rollout, prerequisites.serving(seen)
+    if rollout is None or at is None:
+        return None
+    if not at.spec.suspend:
+        return _advance(at, rollout, now)
+    if not rollout.back and not _is_there(at, rollout.target):
+        # What is on its way ends; nothing new is begun, and nobody's hand is contradicted.
+        return None
+    return prerequisites.without_work(_advance(at, rollout, now), seen.jobs, now)
+
+
+def _advance(at: Serving, rollout: Rollout, now: datetime.datetime) -> Plan:
+    there, named = _is_there(at, rollout.target), at.deployment.digest == rollout.target.digest
+    if there and at.deployment.settled and not trial.is_unproven(at, rollout):
+        return _settle(at, rollout, now)
+    if rollout.seen and not named and _chosen(at) is not None:
+        return _undone(at, rollout, now)
+    if there and (hindrance := trial.hindrance(at, rollout)) is not None:
+        return _hindered(at, rollout.but(seen=True, hindered=True), hindrance)
+    # Time counts while the version is tried: not before the Deployment was pointed, nor while something hindered it.
+    if (there and at.deployment.observed and not rollout.seen) or rollout.hindered:
+        rollout = rollout.but(seen=True, hindered=False, start_time=now)
+    if rollout.start_time > now:
+        # The clock was put back.
+        rollout = rollout.but(start_time=now)
+    late = rollout.seen and (now - rollout.start_time).total_seconds() > trial.allowed_seconds(at)
+    if late and not rollout.back and at.status.live is not None:
+        return _go_back(at, rollout, at.status.live, now)
+    if named and _is_foreign(at):
+        return _conflict(at, rollout.target)
+    return _wait(at, rollout, there=there, late=late)
+
+
+def follow_hand(at: Serving, now: datetime.datetime) -> Plan | None:
+    """Nothing is under way, yet the Deployment names another version than the live one."""
+    live, digest = at.status.live, at.deployment.digest
+    if live is None:
+        return None
+    if digest == live.digest:
+        # A container that was renamed, or a mount that was moved, has lost what we gave it.
+        lost = not _is_there(at, live) and not _is_foreign(at)
+        return _begin(at, live, now, back=True) if lost else None
+    known = _chosen(at)
+    elsewhere = any(item.digest == live.digest and _is_elsewhere(at, item) for item in at.versions)
+    if known is None or elsewhere:
+        return _begin(at, live, now, back=True)
+    chosen = VersionRef(version=known.name, digest=known.digest, since=now)
+    status = at.status.but(live=chosen, previous=live, held=_hold(at.status, live.digest, release=chosen.digest))
+    return Plan(status=status, word=Word(reason=Reason.SERVING, message=serving.by_hand(status)), wake_seconds=0.0)
+
+
+def yield_variable(at: Serving, _: datetime.datetime) -> Plan | None:
+    """Something else says what the container loads: nobody knows what serves, and two writers would never end."""
+    live = at.status.live
+    return _conflict(at, live) if live is not None and _is_foreign(at) else None
+
+
+def mark(at: Serving, _: datetime.datetime) -> Plan | None:
+    """Each ModelVersion says whether it is the one that serves."""
+    live = at.status.live
+    stale = [
+        item
+        for item in at.versions
+        if live is not None and (item.served != (item.digest == live.digest) or _is_elsewhere(at, item))
+    ]
+    if live is None or not stale:
+        return None
+    marks = tuple(
+        MarkServed(name=item.name, deployment=at.deployment.name if item.digest == live.digest else None)
+        for item in stale
+    )
+    word = Word(reason=Reason.SERVING, message=serving.told(live.version, at.deployment), working=True)
+    return Plan(status=at.status, word=word, actions=marks, wake_seconds=0.0)
+
+
+def _chosen(at: Serving) -> VersionSeen | None:
+    """The version that the Deployment names, if it may serve: judged, and not in a sweep that has not ended well."""
+    sweep = at.status.sweep
+    going = sweep.versions if sweep is not None and sweep.stage.state is not StageState.SUCCEEDED else ()
+    found = (item for item in at.versions if item.passed and item.digest not in going)
+    return next((item for item in found if item.digest == at.deployment.digest), None)
+
+
+def _is_elsewhere(at: Serving, version: VersionSeen) -> bool:
+    """Whether it was served by a Deployment that is no longer the target."""
+    return version.deployment not in (None, at.deployment.name)
+
+
+def _begin(at: Serving, target: VersionRef, now: datetime.datetime, *, back: bool = False) -> Plan:
+    rollout = Rollout(target=target, start_time=now, back=back)
+    word = Word(reason=Reason.ROLLING_OUT, message=f"rolling out {target.version}", working=True)
+    return Plan(status=at.status.but(rollout=rollout), word=word, actions=(_serve(at, target),), wake_seconds=5.0)
+
+
+def _settle(at: Serving, rollout: Rollout, now: datetime.datetime) -> Plan:
+    status = at.status
+    # Going back, it has been the live one all along.
+    target = rollout.target.but(since=rollout.target.since if rollout.back else now)
+    before = status.previous if rollout.back else status.live
+    status = status.but(live=target, previous=before, rollout=None)
+    run = status.run
+    if run is not None and _is_of_run(at.status):
+        status = run_end.close(
+            status,
+            run,
+            End(outcome=Outcome.PROMOTED, message=f"{target.version} passed every gate and was rolled out"),
+            now,
+        )
+        status = status.but(freshness=run_end.freshness(run) or status.freshness)
+    word = serving.ended(dataclasses.replace(at, status=status)) or Word(
+        reason=Reason.SERVING, message=serving.told(target.version, at.deployment)
+    )
+    # What `mark` and `runs.idle` would say next: one status for the end of a rollout instead of three.
+    marked = mark(dataclasses.replace(at, status=status), now)
+    return Plan(status=status, word=word, actions=marked.actions if marked else (), wake_seconds=0.0)
+
+
+def _undone(at: Serving, rollout: Rollout, now: datetime.datetime) -> Plan:
+    digest = rollout.target.digest
+    text = f"the rollout of {rollout.target.version} was undone by hand; it is not tried again by itself"
+    return _abandon(at, digest, text, now)
+
+
+def _go_back(at: Serving, rollout: Rollout, live: VersionRef, now: datetime.datetime) -> Plan:
+    seconds = trial.allowed_seconds(at)
+    text = (
+        f"{rollout.target.version} was not available within {seconds:.0f} s ({at.deployment.message}); "
+        f"going back to {live.version}"
+    )
+    plan = _abandon(at, rollout.target.digest, text, now, reason=Reason.PROGRESS_DEADLINE_EXCEEDED)
+    back = Rollout(target=live, start_time=now, back=True)
+    return Plan(status=plan.status.but(rollout=back), word=plan.word, actions=(_serve(at, live),), wake_seconds=5.0)
+
+
+def _abandon(
+    at: Serving, digest: str, text: str, now: datetime.datetime, *, reason: Reason = Reason.ROLLED_BACK
+) -> Plan:
+    status = at.status.but(rollout=None, held=_hold(at.status, digest))
+    if _is_of_run(at.status) and status.run is not None:
+        status = run_end.close(status, status.run, End(outcome=Outcome.ROLLED_BACK, message=text, reason=reason), now)
+    return Plan(status=status, word=Word(reason=Reason.ROLLED_BACK, message=text), wake_seconds=0.0)
+
+
+def _is_of_run(status: RefreshStatus) -> bool:
+    """The rollout under way is that of the open run's candidate."""
+    rollout, is_open = status.rollout, status.run is not None and status.run.outcome is None
+    return is_open and rollout is not None and not rollout.back and status.candidate == rollout.target
+
+
+def _hindered(at: Serving, rollout: Rollout, hindrance: Hindrance) -> Plan:
+    text = f"rolling out {rollout.target.version}: {hindrance.message}; no time counts against it meanwhile"
+    word = Word(reason=hindrance.reason, message=text, working=True, stalled=hindrance.stalled)
+    return Plan(status=at.status.but(rollout=rollout), word=word, wake_seconds=_HINDERED_SECONDS)
+
+
+def _wait(at: Serving, rollout: Rollout, *, there: bool, late: bool) -> Plan:
+    text = f"rolling out {rollout.target.version}: {at.deployment.message or 'waiting for the Deployment'}"
+    reason = Reason.PROGRESS_DEADLINE_EXCEEDED if late else Reason.ROLLING_OUT
+    status = at.status.but(rollout=rollout)
+    actions: tuple[Action, ...] = () if there else (_serve(at, rollout.target),)
+    return Plan(
+        status=status,
+        word=Word(reason=reason, message=text, working=not late, stalled=late),
+        actions=actions,
+        wake_seconds=5.0,
+    )
+
+
+def _serve(at: Serving, target: VersionRef) -> Serve:
+    return Serve(
+        deployment=at.deployment.name,
+        uid=at.deployment.uid,
+        container=at.container,
+        path=_path(at, target),
+        version=names.short(target.version),
+        digest=target.digest,
+    )
+
+
+def _path(at: Serving, target: VersionRef) -> str:
+    """Where the version lies inside the container."""
+    return f"{at.deployment.mounts[at.container].rstrip('/')}/{artifacts.VERSIONS}/{target.digest}"
+
+
+def _is_there(at: Serving, target: VersionRef) -> bool:
+    """The Deployment names the version, and its container loads it from something that is mounted.
+
+    Not only from `_path`: it may be the claim that was the workspace before the profile changed.
+    """
+    told = at.deployment.models.get(at.container, "")
+    loads = told.endswith(f"/{artifacts.VERSIONS}/{target.digest}") and at.container not in at.deployment.dangling
+    return loads and at.deployment.digest == target.digest
+
+
+def _is_foreign(at: Serving) -> bool:
+    """The container is told to load something that is no version of ours."""
+    told = at.deployment.models.get(at.container)
+    return told is not None and not _OURS.fullmatch(told)
+
+
+def _conflict(at: Serving, target: VersionRef) -> Plan:
+    text = (
+        f'container "{at.container}" of Deployment "{at.deployment.name}" has '
+        f"{names.MODEL_VARIABLE}={at.deployment.models[at.container]}, expected {_path(at, target)}; take the variable "
+        "out of what else sets it (a manifest in Git, kubectl set env)"
+    )
+    word = Word(reason=Reason.TARGET_CONFLICT, message=text, stalled=True)
+    return Plan(status=at.status, word=word, wake_seconds=30.0)
+
+
+def _hold(status: RefreshStatus, digest: str, *, release: str | None = None) -> tuple[str, ...]:
+    kept = [item for item in status.held if item not in (digest, release)]
+    return (digest, *kept)[:_HELD_LIMIT]

@@ -1,0 +1,1 @@
+"""When a run opens, and how it ends."""

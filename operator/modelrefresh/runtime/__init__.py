@@ -1,0 +1,1 @@
+"""The process of one replica: events, queue, workers, resync, Lease, health."""
