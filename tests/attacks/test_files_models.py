@@ -12,7 +12,7 @@ import pytest
 from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.vocabulary import Stage, Task
 from modelrefresh_jobs import __main__ as entry
-from modelrefresh_jobs.attempt import outcome
+from modelrefresh_jobs.attempt import record
 from modelrefresh_jobs.corpus import data_files, documents
 from modelrefresh_jobs.evaluation import suites
 from modelrefresh_jobs.process import guarded_files, progress
@@ -280,7 +280,7 @@ def test_an_index_names_files_of_its_folder_only(place: pathlib.Path, shard: str
 @pytest.fixture
 def announced(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pathlib.Path]:
     """Where the termination message goes; no port is opened."""
-    monkeypatch.setenv(outcome.TERMINATION_VARIABLE, str(tmp_path / "termination"))
+    monkeypatch.setenv(record.TERMINATION_VARIABLE, str(tmp_path / "termination"))
     monkeypatch.setattr(progress, "serve", lambda *_, **__: None)
     return tmp_path / "termination"
 

@@ -16,7 +16,7 @@ from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.vocabulary import Stage, Task
 from modelrefresh.kube import kinds
 from modelrefresh_jobs import __main__ as entry
-from modelrefresh_jobs.attempt import outcome
+from modelrefresh_jobs.attempt import record
 from modelrefresh_jobs.process import progress
 from modelrefresh_jobs.storage import sealed
 from tests.attacks.catalogue import attack
@@ -278,7 +278,7 @@ def test_an_evaluation_that_lies_on_the_workspace_is_not_believed(
         stage=Stage.EVALUATE, run="r1", attempt=1, exit_code=ExitCode.OK,
         evaluate=result.EvaluateSummary(candidate="a" * 64, scores=(score,)),
     )  # fmt: skip
-    outcome.record(request, planted)
+    record.write(request, planted)
     folder = tmp_path / "runs" / "chat" / "r1" / "evaluate"
     with sealed.draft(folder, kind="records", label="records") as made:
         sealed.seal(made, target=folder / "records")

@@ -18,7 +18,7 @@ from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.contract import artifacts
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan import prerequisites
-from modelrefresh_jobs.attempt import outcome
+from modelrefresh_jobs.attempt import record
 from tests.e2e import attempts, objects, run
 from tests.e2e.place import Place
 
@@ -38,7 +38,7 @@ class Barrier:
     def path(self) -> Path:
         """Where the stage looks for the request of an earlier attempt."""
         workspace = artifacts.Workspace(root=self.place.folder)
-        return workspace.stage(self.owner, self.run, self.stage) / outcome.REQUEST
+        return workspace.stage(self.owner, self.run, self.stage) / record.REQUEST
 
     def await_stage(self) -> None:
         """Wait until the stage stands before it, and the operator knows that it is at work."""

@@ -12,7 +12,7 @@ from modelrefresh.contract import artifacts, result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.vocabulary import Method, Stage, Strategy, Task
 from modelrefresh_jobs import preflight
-from modelrefresh_jobs.attempt import outcome
+from modelrefresh_jobs.attempt import record
 from modelrefresh_jobs.corpus import data_files, documents, packing, scan
 from modelrefresh_jobs.evaluation import suites
 from modelrefresh_jobs.models import model_folder, prompts
@@ -211,20 +211,20 @@ def _left(root: pathlib.Path) -> list[Target]:
     checkpointing.seal(places.checkpoints, at=5, parents=_MADE_FROM)
     progress_file.write(places.position, builders.quiet(Stage.TRAIN), parents=_MADE_FROM)
     ended = result.Result(stage=Stage.TRAIN, run="r1", attempt=1, exit_code=ExitCode.OK)
-    outcome.record(request, ended)
+    record.write(request, ended)
     blocks = builders.workspace_of(root).stage("chat", "r1", Stage.PREPARE) / "blocks"
     arrays = tuple(sorted(path.name for path in blocks.iterdir() if path.suffix in (".npy", ".json")))
 
     def resume(_name: str) -> None:
         progress_file.read(places.position)
         checkpointing.newest(places.checkpoints, parents=_MADE_FROM)
-        outcome.earlier(request)
+        record.earlier(request)
         json.dumps(request.attempt)
 
     def pack(_name: str) -> Any:  # noqa: ANN401 -- what stages make of it
         return packing.load(blocks)
 
-    files = ("progress.json", "checkpoints/checkpoint-5/manifest.json", outcome.REQUEST, artifacts.RESULT)
+    files = ("progress.json", "checkpoints/checkpoint-5/manifest.json", record.REQUEST, artifacts.RESULT)
     return [
         Target(name="what an attempt left", folder=places.folder, files=files, use=resume, total=True, weight=3),
         Target(name="packed blocks", folder=blocks, files=arrays, use=pack, weight=2),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs.attempt import outcome
+from modelrefresh_jobs.process import classification
 from tests.fuzz import mutations
 
 
@@ -67,7 +67,7 @@ def trials(target: Target, *, count: int, seed: int) -> Iterator[Trial]:
 def _fault(target: Target, error: BaseException) -> str:
     if target.total:
         return f"raised {type(error).__name__}: {error!s:.300}"
-    failure = outcome.classify(error)
+    failure = classification.classify(error)
     if not failure.expected or failure.exit_code is not ExitCode.BAD_INPUT:
         return f"{failure.reason} ({failure.exit_code}): {failure.message:.300}"
     places = target.places or (str(target.folder),)

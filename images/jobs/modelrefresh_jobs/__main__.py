@@ -11,10 +11,11 @@ import sys
 
 from modelrefresh.contract import codec, result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.vocabulary import Stage
-from modelrefresh_jobs.attempt import outcome, stage_module
+from modelrefresh_jobs.attempt import record, stage_module
 from modelrefresh_jobs.by_hand import cli
-from modelrefresh_jobs.process import guarded_files, log_lines, progress, signals
+from modelrefresh_jobs.process import classification, guarded_files, log_lines, progress, signals
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.storage import sealed
 
@@ -49,9 +50,9 @@ def _from_environment(stage: Stage) -> result.Result:
 def _misunderstood(stage: Stage, message: str, nonce: str | None) -> result.Result:
     LOG.error(message)
     ended = result.Result(
-        stage=stage, run="", attempt=0, exit_code=ExitCode.BAD_INPUT, reason="InputInvalid", message=message
+        stage=stage, run="", attempt=0, exit_code=ExitCode.BAD_INPUT, reason=StageReason.INPUT_INVALID, message=message
     )
-    outcome.announce(ended, nonce=nonce)
+    record.announce(ended, nonce=nonce)
     return ended
 
 
@@ -59,7 +60,7 @@ def attempt(request: stage_request.StageInput, *, nonce: str | None = None) -> r
     """One attempt of one stage in a pod, from request to recorded result; never raises."""
     with guarded_files.guarding(pathlib.Path(request.workspace)):
         ended = _attempted(request)
-    outcome.announce(ended, nonce=nonce)
+    record.announce(ended, nonce=nonce)
     return ended
 
 
@@ -68,24 +69,24 @@ def _attempted(request: stage_request.StageInput) -> result.Result:
     try:
         ended = _finished(request)
         if ended is None:
-            outcome.begin(request)
+            record.begin(request)
             progress.serve(position, port=stage_request.PROGRESS_PORT)
-            ended = outcome.succeeded(request, stage_module.module(request.stage).run(request, position), position)
-            outcome.record(request, ended)
+            ended = record.succeeded(request, stage_module.module(request.stage).run(request, position), position)
+            record.write(request, ended)
     except BaseException as error:  # noqa: BLE001 -- the boundary; log() keeps the traceback of our own faults
-        failure = outcome.classify(error)
-        outcome.log(failure, error)
-        ended = outcome.failed(request, failure, position)
+        failure = classification.classify(error)
+        classification.log(failure, error)
+        ended = record.failed(request, failure, position)
         _try_to_record(request, ended)
     return ended
 
 
 def _finished(request: stage_request.StageInput) -> result.Result | None:
     # What decides believes no file: whoever can write to the workspace would be the judge (docs/decisions/0024).
-    found = None if request.stage is Stage.EVALUATE else outcome.earlier(request)
+    found = None if request.stage is Stage.EVALUATE else record.earlier(request)
     if found is None:
         return None
-    folder = stage_module.module(request.stage).artifact(request, getattr(found, outcome.section(request.stage)))
+    folder = stage_module.module(request.stage).artifact(request, getattr(found, record.section(request.stage)))
     if folder is not None and not sealed.is_sealed(folder):
         LOG.warning("%s finished before, but %s is gone or incomplete; it runs again", request.stage, folder)
         return None
@@ -95,7 +96,7 @@ def _finished(request: stage_request.StageInput) -> result.Result | None:
 
 def _try_to_record(request: stage_request.StageInput, ended: result.Result) -> None:
     try:
-        outcome.record(request, ended)
+        record.write(request, ended)
     except OSError as error:
         # A full or missing workspace is often why the stage failed; the termination message still tells it.
         LOG.warning("result.json could not be written: %s", error)

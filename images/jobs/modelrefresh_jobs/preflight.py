@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelrefresh.contract import artifacts, stage_request
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.vocabulary import Method
 from modelrefresh_jobs.corpus import tokenization
 from modelrefresh_jobs.evaluation import suites
@@ -48,7 +49,9 @@ def check(request: stage_request.StageInput, wanted: stage_request.PrepareInput)
     workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
     residual = None
     if wanted.residual:
-        residual = sources.stored(wanted.residual, request, below=workspace.residual, reason="ResidualIncompatible")
+        residual = sources.stored(
+            wanted.residual, request, below=workspace.residual, reason=StageReason.RESIDUAL_INCOMPATIBLE
+        )
     if residual:
         check_answers(_candidate(residual, start, wanted), items, max_new_tokens=wanted.max_new_tokens)
     if wanted.incumbent:
@@ -76,13 +79,13 @@ def version(request: stage_request.StageInput, name: str, *, deep: bool = False)
         StageError: ModelUnreadable, when it is missing or incomplete.
     """
     below = artifacts.Workspace(root=pathlib.Path(request.workspace)).version
-    folder = sources.stored(name, request, below=below, reason="ModelUnreadable")
+    folder = sources.stored(name, request, below=below, reason=StageReason.MODEL_UNREADABLE)
     if folder != below(name):
         return folder
     try:
         sealed.verify(folder, deep=deep)
     except sealed.BrokenSealError as error:
-        raise StageError("ModelUnreadable", str(error)) from error
+        raise StageError(StageReason.MODEL_UNREADABLE, str(error)) from error
     return folder
 
 
@@ -102,7 +105,7 @@ def _check_start(start: Model, wanted: stage_request.PrepareInput) -> None:
     longest = settings.max_position_embeddings
     if longest < wanted.sequence_length:
         raise StageError(
-            "InvalidSpec",
+            StageReason.INVALID_SPEC,
             f"spec.training.sequenceLength is {wanted.sequence_length}, but {wanted.base} knows {longest} positions; "
             f"expected at most {longest}.",
         )
@@ -124,7 +127,9 @@ def _check_vocabulary(start: Model, size: int) -> None:
     used = (set(loaded.get_vocab().values()) - special) | {loaded.eos_token_id, loaded.bos_token_id} - {None}
     if odd := sorted(token for token in used if token >= size):
         message = f"{start.folder}: its tokenizer makes {len(odd)} tokens from {odd[0]} on; expected ids below {size}"
-        raise StageError("ModelUnreadable", f"{message} (vocab_size): tokenizer and weights are not one model's")
+        raise StageError(
+            StageReason.MODEL_UNREADABLE, f"{message} (vocab_size): tokenizer and weights are not one model's"
+        )
 
 
 def _built(settings: Any) -> Any:  # noqa: ANN401 -- transformers is untyped here
@@ -144,7 +149,7 @@ def _check_tensors(start: Model, built: Any) -> None:  # noqa: ANN401 -- transfo
     if names := sorted(name for name in {*shapes, *stored} if shapes.get(name) != stored.get(name)):
         first = errors.few(f"{name}: stored {stored.get(name)}, config {shapes.get(name)}" for name in names)
         message = f"{start.folder}: {len(names)} tensors are not those that its config.json asks for: {first}"
-        raise StageError("ModelUnreadable", f"{message}; copy the whole checkpoint of one release")
+        raise StageError(StageReason.MODEL_UNREADABLE, f"{message}; copy the whole checkpoint of one release")
 
 
 def _candidate(residual: pathlib.Path, start: Model, wanted: stage_request.PrepareInput) -> prompts.Manners:
@@ -170,4 +175,4 @@ def _verify(residual: pathlib.Path, *, below: tuple[str, ...]) -> None:
         sealed.verify(residual, deep=True, below=below)
     except sealed.BrokenSealError as error:
         message = f"stored residual {error}: make the InstructionResidual anew, so that it is extracted again"
-        raise StageError("ResidualIncompatible", message) from error
+        raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, message) from error

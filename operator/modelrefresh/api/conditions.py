@@ -6,6 +6,8 @@ under itself with its cause. Types follow kstatus (`Ready`, `Reconciling`, `Stal
 
 import enum
 
+from modelrefresh.contract.reasons import StageReason
+
 
 class ConditionType(enum.StrEnum):
     """Types of `status.conditions`."""
@@ -38,7 +40,7 @@ class Reason(enum.StrEnum):
     """A stage ended well."""
     STAGE_WARNING = "StageWarning"
     """A stage ended well and says what its model owner should look at."""
-    SUCCEEDED = "Succeeded"
+    SUCCEEDED = StageReason.SUCCEEDED
     """Done, nothing to report."""
     PROMOTED = "Promoted"
     """The candidate passed every gate and serves."""
@@ -81,7 +83,7 @@ class Reason(enum.StrEnum):
     """No run has been judged yet."""
 
     # What only the cluster can know.
-    INVALID_SPEC = "InvalidSpec"
+    INVALID_SPEC = StageReason.INVALID_SPEC
     """Stored before today's schema, or contradictory."""
     PROFILE_NOT_FOUND = "ProfileNotFound"
     PROFILE_NOT_USABLE = "ProfileNotUsable"
@@ -108,28 +110,28 @@ class Reason(enum.StrEnum):
     """The API server refused a write of the operator: a quota, a missing permission, a name that is taken."""
 
     # How stages fail.
-    DATA_UNREADABLE = "DataUnreadable"
-    NO_DATA = "NoData"
+    DATA_UNREADABLE = StageReason.DATA_UNREADABLE
+    NO_DATA = StageReason.NO_DATA
     """No document survived intake."""
-    MODEL_UNREADABLE = "ModelUnreadable"
-    SOURCE_UNAVAILABLE = "SourceUnavailable"
-    RESIDUAL_INCOMPATIBLE = "ResidualIncompatible"
-    BASE_MISMATCH = "BaseMismatch"
+    MODEL_UNREADABLE = StageReason.MODEL_UNREADABLE
+    SOURCE_UNAVAILABLE = StageReason.SOURCE_UNAVAILABLE
+    RESIDUAL_INCOMPATIBLE = StageReason.RESIDUAL_INCOMPATIBLE
+    BASE_MISMATCH = StageReason.BASE_MISMATCH
     """The residual was cut from another base than the one trained on, or the trained weights hold it already."""
-    EVALUATION_UNREADABLE = "EvaluationUnreadable"
-    TRAINING_DIVERGED = "TrainingDiverged"
-    OUT_OF_MEMORY = "OutOfMemory"
-    INSUFFICIENT_STORAGE = "InsufficientStorage"
-    PREEMPTED = "Preempted"
+    EVALUATION_UNREADABLE = StageReason.EVALUATION_UNREADABLE
+    TRAINING_DIVERGED = StageReason.TRAINING_DIVERGED
+    OUT_OF_MEMORY = StageReason.OUT_OF_MEMORY
+    INSUFFICIENT_STORAGE = StageReason.INSUFFICIENT_STORAGE
+    PREEMPTED = StageReason.PREEMPTED
     IMAGE_PULL_FAILED = "ImagePullFailed"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     POD_LOST = "PodLost"
     """The pod vanished without a result."""
-    PEER_LOST = "PeerLost"
+    PEER_LOST = StageReason.PEER_LOST
     """Processes of one training lost each other, and none of them says why."""
-    INPUT_INVALID = "InputInvalid"
+    INPUT_INVALID = StageReason.INPUT_INVALID
     """The stage did not understand its input: operator and Job image do not fit together."""
-    INTERNAL_ERROR = "InternalError"
+    INTERNAL_ERROR = StageReason.INTERNAL_ERROR
 
     # Rollout.
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"

@@ -13,14 +13,8 @@ import pydantic
 from modelrefresh.api.model import Claim, ListMap, Part, whole
 from modelrefresh.api.sources import Source
 from modelrefresh.api.spec_types import Confidence, Difference, Fraction, Name
-from modelrefresh.contract import limits
+from modelrefresh.contract import limits, metrics
 from modelrefresh.contract.vocabulary import Task
-
-METRICS: Final = {
-    Task.QUESTION_ANSWERING: ("exact_match", "contains"),
-    Task.INSTRUCTION_FOLLOWING: ("follows",),
-}
-"""The metrics that each task yields."""
 
 
 class Suite(Source):
@@ -91,7 +85,7 @@ def _strays(evaluation: "Evaluation") -> Iterator[str]:
 def _misfits(evaluation: "Evaluation") -> Iterator[str]:
     tasks = {suite.name: suite.task for suite in evaluation.suites}
     for place, gate in enumerate(evaluation.gates):
-        if gate.suite in tasks and gate.metric not in METRICS[tasks[gate.suite]]:
+        if gate.suite in tasks and gate.metric not in metrics.of(tasks[gate.suite]):
             yield f'gates[{place}].metric: "{gate.metric}" is no metric of suite "{gate.suite}"; {_TASKS}'
 
 
@@ -107,11 +101,11 @@ def _say_first(fault: str, *, field: str, text: str) -> str:
 
 _SUITES: Final = 8
 _GATES: Final = 12
-_TASKS: Final = "; ".join(f"{task} yields {', '.join(metrics)}" for task, metrics in METRICS.items())
+_TASKS: Final = "; ".join(f"{task} yields {', '.join(metrics.of(task))}" for task in Task)
 _NAMES: Final = "self.suites[0].name" + "".join(
     f" + (size(self.suites) > {place} ? ', ' + self.suites[{place}].name : '')" for place in range(1, _SUITES)
 )
-_YIELDS: Final = "{" + ", ".join(f"'{task.value}': {list(metrics)}" for task, metrics in METRICS.items()) + "}"
+_YIELDS: Final = "{" + ", ".join(f"'{task.value}': {list(metrics.of(task))}" for task in Task) + "}"
 _IS_STRAY: Final = "!self.suites.exists(s, s.name == GATE.suite)"
 _IS_MISFIT: Final = f"self.suites.exists(s, s.name == GATE.suite && !(GATE.metric in {_YIELDS}[s.task]))"
 _SAY_STRAY: Final = _say_first(_IS_STRAY, field="suite", text="is not one of the suites: '")

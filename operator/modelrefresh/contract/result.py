@@ -12,6 +12,7 @@ from typing import Annotated
 
 from modelrefresh.contract import codec
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.stage_request import Digest
 from modelrefresh.contract.vocabulary import Stage
 
@@ -158,8 +159,8 @@ class Result:
     run: str
     attempt: int
     exit_code: ExitCode
-    reason: str = "Succeeded"
-    """CamelCase word from `api/conditions.py`."""
+    reason: str = StageReason.SUCCEEDED
+    """A `StageReason`; a text, so that a word of a newer stage does not make its whole result unreadable."""
     message: str = ""
     warnings: tuple[str, ...] = ()
     """What a stage that ended well wants its model owner to look at, a sentence each."""

@@ -17,7 +17,7 @@ from modelrefresh_jobs.process import progress
 from modelrefresh_jobs.storage import sealed
 from modelrefresh_jobs.training import progress_file
 from tests.jobs import builders, corpora
-from tests.jobs.attempt.test_outcome import python
+from tests.jobs.attempt.test_record import python
 
 PATIENCE = 240
 """Seconds for processes that import torch on a busy machine."""
@@ -54,7 +54,7 @@ def shell(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
 def test_standard_output_holds_the_result_and_nothing_else() -> None:
     script = """
 import os, subprocess, sys
-from modelrefresh_jobs import console
+from modelrefresh_jobs.by_hand import console
 out = console.take()
 print("a line")
 os.write(1, b"bytes of a library\\n")

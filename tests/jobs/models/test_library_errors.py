@@ -4,9 +4,8 @@ import errno
 
 import pytest
 
-from modelrefresh_jobs.attempt import outcome
 from modelrefresh_jobs.models import library_errors
-from modelrefresh_jobs.process import signals
+from modelrefresh_jobs.process import classification, signals
 from modelrefresh_jobs.process.errors import StageError
 
 
@@ -40,4 +39,4 @@ def test_what_a_library_did_not_foresee_is_laid_to_the_file(error: BaseException
 )
 def test_what_befell_the_machine_stays_what_it_is(error: BaseException, reason: str) -> None:
     assert raised(error) is error
-    assert outcome.classify(error).reason == reason
+    assert classification.classify(error).reason == reason

@@ -10,9 +10,8 @@ import torch
 
 from modelrefresh.contract import result
 from modelrefresh.contract.vocabulary import Stage
-from modelrefresh_jobs.attempt import outcome
 from modelrefresh_jobs.models import model_folder
-from modelrefresh_jobs.process import errors
+from modelrefresh_jobs.process import classification, errors
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.storage import sealed
 from modelrefresh_jobs.weights import compatibility
@@ -86,7 +85,7 @@ def test_a_broken_seal_of_many_files_names_three_and_a_count(tmp_path: pathlib.P
 
 
 def test_a_library_that_says_too_much_is_cut_in_the_middle() -> None:
-    failure = outcome.classify(RuntimeError(f"the cause: {'x' * 9000}: the end"))
+    failure = classification.classify(RuntimeError(f"the cause: {'x' * 9000}: the end"))
     assert failure.message.startswith("RuntimeError: the cause: ")
     assert failure.message.endswith(": the end")
     assert len(failure.message) < result.MESSAGE_LIMIT

@@ -156,7 +156,7 @@ def test_a_kill_between_any_two_steps_leaves_nothing_or_all(tmp_path: pathlib.Pa
 def test_what_a_killed_process_left_under_the_same_attempt_goes(tmp_path: pathlib.Path) -> None:
     script = """
 import os, pathlib, signal, sys
-from modelrefresh_jobs import sealed
+from modelrefresh_jobs.storage import sealed
 from tests.jobs import builders
 with sealed.draft(pathlib.Path(sys.argv[1]), kind="version", label="new [1]"):
     os.kill(os.getpid(), signal.SIGKILL)

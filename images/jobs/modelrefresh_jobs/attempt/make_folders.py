@@ -12,7 +12,9 @@ import sys
 
 from modelrefresh.contract import codec, result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs.attempt import outcome
+from modelrefresh.contract.reasons import StageReason
+from modelrefresh_jobs.attempt import record
+from modelrefresh_jobs.process import classification
 from modelrefresh_jobs.process.errors import StageError
 
 
@@ -28,13 +30,13 @@ def main(words: list[str]) -> int:
         for folder in folders:
             make(pathlib.Path(root), folder)
     except (OSError, StageError) as error:
-        failure = outcome.classify(error)
-        outcome.log(failure, error)
+        failure = classification.classify(error)
+        classification.log(failure, error)
         ended = result.Result(
             stage=request.stage, run=request.run, attempt=request.attempt, exit_code=failure.exit_code,
             reason=failure.reason, message=failure.message,
         )  # fmt: skip
-        outcome.announce(ended, nonce=nonce)
+        record.announce(ended, nonce=nonce)
         return failure.exit_code
     return ExitCode.OK
 
@@ -58,14 +60,14 @@ def make(root: pathlib.Path, folder: str) -> None:
 
 def _entered(here: int, part: str, folder: str) -> int:
     if part in ("..", "/"):
-        raise StageError("InputInvalid", f"{folder}: expected a path below the workspace")
+        raise StageError(StageReason.INPUT_INVALID, f"{folder}: expected a path below the workspace")
     with contextlib.suppress(FileExistsError):
         os.mkdir(part, dir_fd=here)
     try:
         return os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
     except NotADirectoryError as error:  # what Linux says of a link, too, asked for a directory
         message = f"{folder}: {part} is a link or a file; expected a folder: remove it, and look who writes here"
-        raise StageError("InputInvalid", message) from error
+        raise StageError(StageReason.INPUT_INVALID, message) from error
 
 
 if __name__ == "__main__":

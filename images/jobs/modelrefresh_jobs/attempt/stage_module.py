@@ -6,7 +6,7 @@ from typing import Protocol, cast
 
 from modelrefresh.contract import stage_request
 from modelrefresh.contract.vocabulary import Stage
-from modelrefresh_jobs.attempt.outcome import Summary
+from modelrefresh_jobs.attempt.record import Summary
 from modelrefresh_jobs.process.progress import Progress
 
 

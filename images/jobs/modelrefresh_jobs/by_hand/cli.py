@@ -14,10 +14,11 @@ from typing import Any, NoReturn
 
 from modelrefresh.contract import codec, limits, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.vocabulary import Stage
-from modelrefresh_jobs.attempt import outcome, stage_module
+from modelrefresh_jobs.attempt import record, stage_module
 from modelrefresh_jobs.by_hand import console, flags
-from modelrefresh_jobs.process import progress, release
+from modelrefresh_jobs.process import classification, progress, release
 from modelrefresh_jobs.process.errors import StageError
 
 COMMANDS: Mapping[Stage, tuple[type, str]] = {
@@ -67,7 +68,7 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
 
     def error(self, message: str) -> NoReturn:
-        raise StageError("InputInvalid", f"{message.removeprefix('argument ')} (see {self.prog} --help)")
+        raise StageError(StageReason.INPUT_INVALID, f"{message.removeprefix('argument ')} (see {self.prog} --help)")
 
 
 def main(words: Sequence[str]) -> int:
@@ -76,8 +77,8 @@ def main(words: Sequence[str]) -> int:
         given = parser().parse_args(words)
         asked = request(given)
     except StageError as error:
-        failure = outcome.classify(error)
-        outcome.log(failure, error)
+        failure = classification.classify(error)
+        classification.log(failure, error)
         document = {"exit_code": int(failure.exit_code), "reason": failure.reason, "message": failure.message}
         out, code = console.take(), failure.exit_code
     else:
@@ -102,9 +103,9 @@ def request(given: argparse.Namespace) -> stage_request.StageInput:
         values["replay_percent"] = _replay_percent(values["replay"], values["replay_percent"])
     names = [suite.name for suite in values.get("suites", ())]
     if len(set(names)) < len(names):
-        raise StageError("InputInvalid", f"--suites: the names {', '.join(names)} must differ")
+        raise StageError(StageReason.INPUT_INVALID, f"--suites: the names {', '.join(names)} must differ")
     head = stage_request.StageInput(stage=stage, owner=given.owner, run=given.run, workspace=str(given.workspace))
-    sections: dict[str, Any] = {outcome.section(stage): kind(**values)}
+    sections: dict[str, Any] = {record.section(stage): kind(**values)}
     return dataclasses.replace(head, **sections)
 
 
@@ -115,29 +116,29 @@ def _run(asked: stage_request.StageInput, given: argparse.Namespace) -> tuple[Ex
             progress.serve(position, host="127.0.0.1", port=given.port)
         summary, folder = _work(asked, given, position)
     except BaseException as error:  # noqa: BLE001 -- the boundary; log() keeps the traceback of our own faults
-        failure = outcome.classify(error)
-        outcome.log(failure, error)
-        return failure.exit_code, codec.to_document(outcome.failed(asked, failure, position))
-    document = codec.to_document(outcome.succeeded(asked, summary, position) if given.json else summary)
+        failure = classification.classify(error)
+        classification.log(failure, error)
+        return failure.exit_code, codec.to_document(record.failed(asked, failure, position))
+    document = codec.to_document(record.succeeded(asked, summary, position) if given.json else summary)
     return ExitCode.OK, document | ({"folder": str(folder)} if folder else {})
 
 
 def _replay_percent(replay: str | None, percent: int | None) -> int:
     if replay is None and percent is not None:
-        raise StageError("InputInvalid", f"--replay-percent: {percent} percent of what? Give --replay too")
+        raise StageError(StageReason.INPUT_INVALID, f"--replay-percent: {percent} percent of what? Give --replay too")
     return 0 if replay is None else int(percent or limits.REPLAY_PERCENT.default or 0)
 
 
 def _work(
     asked: stage_request.StageInput, given: argparse.Namespace, position: progress.Progress
-) -> tuple[outcome.Summary, pathlib.Path | None]:
+) -> tuple[record.Summary, pathlib.Path | None]:
     if asked.stage in _WRITERS:
         from modelrefresh_jobs.by_hand import to_folder
 
         trained = getattr(given, "trained", None)
         return to_folder.write(asked, given.out, position, trained=trained), given.out
     module = stage_module.module(asked.stage)
-    outcome.begin(asked)
+    record.begin(asked)
     if asked.stage is Stage.PREPARE:
         from modelrefresh_jobs.stages import prepare
 

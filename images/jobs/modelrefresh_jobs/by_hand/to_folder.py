@@ -6,6 +6,7 @@ Knows which parts each of them takes and where they come from; the work is the s
 import pathlib
 
 from modelrefresh.contract import artifacts, codec, result, stage_request
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.models import model_folder
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
@@ -22,7 +23,7 @@ def write(request: stage_request.StageInput, out: pathlib.Path, progress: Progre
         StageError: the folder exists, or what the stage itself raises.
     """
     if out.exists():
-        raise StageError("InputInvalid", f"--out: {out} exists already; name a folder that does not")
+        raise StageError(StageReason.INPUT_INVALID, f"--out: {out} exists already; name a folder that does not")
     section = request.extract or request.import_ or request.merge
     parents = {name: str(value) for name, value in codec.to_document(section).items()}
     kind = extract.KIND if request.extract else merge.KIND
@@ -45,7 +46,9 @@ def _ingredients(request: stage_request.StageInput, trained: str) -> merge.Ingre
     return merge.Ingredients(
         start=sources.resolve(asked.start, request),
         trained=sources.resolve(trained, request),
-        residual=sources.stored(asked.residual, request, below=workspace.residual, reason="ResidualIncompatible"),
+        residual=sources.stored(
+            asked.residual, request, below=workspace.residual, reason=StageReason.RESIDUAL_INCOMPATIBLE
+        ),
         strategy=asked.strategy,
         scale=asked.scale,
     )

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from modelrefresh.contract import printable
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.process import errors
 
 KINDS = (".jsonl", ".ndjson", ".json", ".txt", ".parquet")
@@ -117,4 +118,4 @@ def _data_file(path: pathlib.Path, matched: re.Match[str]) -> DataFile:
 
 
 def _refused(path: pathlib.Path, seen: str) -> errors.StageError:
-    return errors.StageError("DataUnreadable", f"{path}: {seen}.")
+    return errors.StageError(StageReason.DATA_UNREADABLE, f"{path}: {seen}.")

@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, cast
 
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.corpus import data_files
 from modelrefresh_jobs.process import guarded_files
 
@@ -154,7 +155,7 @@ class _Text:
 
 @contextlib.contextmanager
 def _open(path: pathlib.Path, compression: str) -> Iterator[BinaryIO]:
-    with io.BufferedReader(guarded_files.opened(path, reason="DataUnreadable")) as file:
+    with io.BufferedReader(guarded_files.opened(path, reason=StageReason.DATA_UNREADABLE)) as file:
         if compression == ".gz":
             with gzip.open(file, "rb") as stream:
                 yield cast("BinaryIO", stream)

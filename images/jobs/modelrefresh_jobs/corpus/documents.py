@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelrefresh.contract import printable
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.corpus import data_files, data_streams, dates, parquet_rows
 from modelrefresh_jobs.corpus.data_streams import FaultError
 from modelrefresh_jobs.process import errors
@@ -57,7 +58,7 @@ def _unreadable(faults: list[str], kinds: set[str], text_field: str) -> errors.S
     advice = f"records in UTF-8 with a string field {text_field!r}; repair these files or set spec.data.textField"
     if kinds == {".txt"}:
         advice = "text in UTF-8; convert or remove these files"
-    return errors.StageError("DataUnreadable", f"{'; '.join(faults)}. Expected {advice}.")
+    return errors.StageError(StageReason.DATA_UNREADABLE, f"{'; '.join(faults)}. Expected {advice}.")
 
 
 def _items(file: data_files.DataFile, text_field: str) -> Iterator[Document | FaultError]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.process.errors import StageError
 
 REST, START, PADDING = 0, 1, 2
@@ -103,11 +104,13 @@ def load(folder: pathlib.Path) -> Blocks:
         tokens, marks = (np.lib.format.open_memmap(folder / name, mode="r") for name in (TOKENS, MARKS))
     except (ValueError, SyntaxError, tokenize.TokenError) as error:  # whatever numpy's reader of headers raises
         message = f"{folder}: its packed blocks are damaged ({error}); remove the folder, the run packs them again"
-        raise StageError("DataUnreadable", message) from error
+        raise StageError(StageReason.DATA_UNREADABLE, message) from error
     fits = tokens.ndim == marks.ndim == 2 and tokens.shape == marks.shape and tokens.dtype.kind in "iu"  # noqa: PLR2004
     if not fits or marks.dtype.kind not in "iu":
         seen = f"tokens {tokens.dtype}{list(tokens.shape)}, marks {marks.dtype}{list(marks.shape)}"
-        raise StageError("DataUnreadable", f"{folder}: its packed blocks are damaged: {seen}; remove the folder")
+        raise StageError(
+            StageReason.DATA_UNREADABLE, f"{folder}: its packed blocks are damaged: {seen}; remove the folder"
+        )
     return tokens, marks
 
 

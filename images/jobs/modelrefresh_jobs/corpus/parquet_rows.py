@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.corpus.data_streams import FaultError
 from modelrefresh_jobs.process import guarded_files
 
@@ -27,7 +28,7 @@ def rows(path: pathlib.Path, *, text_field: str, others: Sequence[str]) -> Itera
     from pyarrow import parquet
 
     try:
-        with guarded_files.opened(path, reason="DataUnreadable") as file, parquet.ParquetFile(file) as table:
+        with guarded_files.opened(path, reason=StageReason.DATA_UNREADABLE) as file, parquet.ParquetFile(file) as table:
             names = table.schema_arrow.names
             if names.count(text_field) != 1:
                 seen = "twice" if text_field in names else "not"

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from modelrefresh.contract import printable
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.corpus import deduplication, documents, packing, scan, tokenization, words
 from modelrefresh_jobs.corpus.contamination import Item, Overlap
 from modelrefresh_jobs.corpus.data_files import DataFile
@@ -178,7 +179,7 @@ def _reach(source: Source, start: int, *, characters: float) -> Iterator[bytes]:
 def _changed(source: Source, *, lost: int) -> StageError:
     first = printable.line(str(source.files[0].path))
     return StageError(
-        "DataUnreadable",
+        StageReason.DATA_UNREADABLE,
         f"{first} and the files beside it: {lost} documents are gone that were there when this stage first read them; "
         "expected data that holds still. Write new data beside it and rename it when it is complete.",
     )

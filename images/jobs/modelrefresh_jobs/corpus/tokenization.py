@@ -8,6 +8,7 @@ can not smuggle in control tokens. Refuses tokenizers that are not fast or have 
 import pathlib
 from collections.abc import Iterable, Iterator
 
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.models import library_errors, tokenizer
 from modelrefresh_jobs.process import errors
 
@@ -22,7 +23,7 @@ class Tokens:
         self._model, loaded = model, tokenizer.load(model)
         if loaded.eos_token_id is None:
             message = f"{model}: the tokenizer has no end token; expected a fast tokenizer with an eos_token"
-            raise errors.StageError("ModelUnreadable", message)
+            raise errors.StageError(StageReason.MODEL_UNREADABLE, message)
         self._backend = loaded.backend_tokenizer
         self._backend.encode_special_tokens = True
         self.end: int = loaded.eos_token_id

@@ -20,6 +20,7 @@ from typing import Any
 import regex  # type: ignore[import-untyped]
 
 from modelrefresh.contract import stage_request
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.vocabulary import Task
 from modelrefresh_jobs.evaluation import answers
 from modelrefresh_jobs.process import errors, guarded_files
@@ -78,7 +79,7 @@ def load_all(wanted: Sequence[stage_request.SuiteInput], request: stage_request.
         message = (
             f"spec.evaluation.suites: names {odd!r:.{_SHOWN}}; expected names that differ, of letters, digits and _.-"
         )
-        raise errors.StageError("InvalidSpec", message)
+        raise errors.StageError(StageReason.INVALID_SPEC, message)
     return {suite.name: load(suite, request) for suite in wanted}
 
 
@@ -89,7 +90,7 @@ def choose(loaded: Mapping[str, Suite], limit: int | None) -> dict[str, tuple[It
         StageError: InvalidSpec, when the limit leaves none.
     """
     if limit is not None and limit < 1:
-        raise errors.StageError("InvalidSpec", f"spec.evaluation.maxItems is {limit}; expected at least 1")
+        raise errors.StageError(StageReason.INVALID_SPEC, f"spec.evaluation.maxItems is {limit}; expected at least 1")
     return {name: suite.selection(limit) for name, suite in loaded.items()}
 
 
@@ -99,14 +100,14 @@ def load(suite: stage_request.SuiteInput, request: stage_request.StageInput) -> 
     Raises:
         StageError: EvaluationUnreadable, with file and line, what was seen and what was expected.
     """
-    path = sources.resolve(suite.uri, request, reason="EvaluationUnreadable")
+    path = sources.resolve(suite.uri, request, reason=StageReason.EVALUATION_UNREADABLE)
     if not path.is_file():
         raise _unreadable(suite, f"{path}: not a file; expected a JSON-lines file")
     if not path.name.lower().endswith(_SUFFIXES):
         raise _unreadable(
             suite, f"{path.name} has another kind of name; expected one that ends in {', '.join(_SUFFIXES)}"
         )
-    content = guarded_files.read(path, limit=_LIMIT, reason="EvaluationUnreadable")
+    content = guarded_files.read(path, limit=_LIMIT, reason=StageReason.EVALUATION_UNREADABLE)
     lines = content.removeprefix(codecs.BOM_UTF8).splitlines()
     items = tuple(_item(suite, line, where=f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip())
     if not items:
@@ -118,7 +119,9 @@ def load(suite: stage_request.SuiteInput, request: stage_request.StageInput) -> 
 
 
 def _unreadable(suite: stage_request.SuiteInput, detail: str) -> errors.StageError:
-    return errors.StageError("EvaluationUnreadable", f"suite {suite.name}: {detail}. Repair the file at {suite.uri}.")
+    return errors.StageError(
+        StageReason.EVALUATION_UNREADABLE, f"suite {suite.name}: {detail}. Repair the file at {suite.uri}."
+    )
 
 
 def _item(suite: stage_request.SuiteInput, line: bytes, *, where: str) -> Item:

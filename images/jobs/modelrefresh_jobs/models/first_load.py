@@ -13,7 +13,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs.attempt import outcome
+from modelrefresh.contract.reasons import StageReason
+from modelrefresh_jobs.process import classification
 from modelrefresh_jobs.process.errors import StageError
 
 SECONDS = 120.0
@@ -60,7 +61,7 @@ def _look(work: Callable[[], object], answer: Connection, size: int) -> None:
     except BaseException as error:  # noqa: BLE001 -- the boundary of a process; the stage raises it again
         if isinstance(error, StageError) and isinstance(error.__cause__, MemoryError):
             return
-        failure = outcome.classify(error)
+        failure = classification.classify(error)
         answer.send((failure.reason, failure.message, int(failure.exit_code)))
     else:
         answer.send(("", "", 0))
@@ -76,4 +77,4 @@ def _held() -> int:
 
 def _refused(what: pathlib.Path, seen: str) -> StageError:
     expected = "expected a template and a tokenizer that answer at once; use a model that transformers supports itself"
-    return StageError("ModelUnreadable", f"{what}: its template or tokenizer {seen}; {expected}")
+    return StageError(StageReason.MODEL_UNREADABLE, f"{what}: its template or tokenizer {seen}; {expected}")

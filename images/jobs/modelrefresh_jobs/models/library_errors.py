@@ -7,8 +7,8 @@ an `Exception`. Knows no library.
 import contextlib
 from collections.abc import Iterator
 
-from modelrefresh_jobs.attempt import outcome
-from modelrefresh_jobs.process import guarded_files
+from modelrefresh.contract.reasons import StageReason
+from modelrefresh_jobs.process import classification, guarded_files
 from modelrefresh_jobs.process.errors import StageError
 
 _PANIC = "PanicException"
@@ -26,11 +26,11 @@ def reading(what: str, *, expected: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        known = isinstance(error, StageError | Warning) or outcome.classify(error).expected
+        known = isinstance(error, StageError | Warning) or classification.classify(error).expected
         if known or not (isinstance(error, Exception) or type(error).__name__ == _PANIC):
             raise
         line = getattr(error, "lineno", None)  # of a template
         # What a library says may quote the file; at a shell that is the person's own.
         words = "" if guarded_files.is_guarded() else f": {error}"
         seen = f"{type(error).__name__}{f', line {line}' if line else ''}{words}"[:_SHOWN]
-        raise StageError("ModelUnreadable", f"{what}: {seen}; expected {expected}") from error
+        raise StageError(StageReason.MODEL_UNREADABLE, f"{what}: {seen}; expected {expected}") from error

@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.models import library_errors
 from modelrefresh_jobs.process import errors
 from modelrefresh_jobs.process.errors import StageError
@@ -111,7 +112,9 @@ def check(folder: pathlib.Path, config: Mapping[str, Any]) -> None:
     except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
         fault, expected = str(error), "what transformers writes there"
     if fault:
-        raise StageError("ModelUnreadable", f"{folder / 'config.json'}: {fault}, expected {expected}; correct the file")
+        raise StageError(
+            StageReason.MODEL_UNREADABLE, f"{folder / 'config.json'}: {fault}, expected {expected}; correct the file"
+        )
 
 
 def arithmetic(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.models import model_config
 from modelrefresh_jobs.process import errors, guarded_files
 from modelrefresh_jobs.process.errors import StageError
@@ -68,12 +69,14 @@ def accept(folder: pathlib.Path) -> Model:
     config = read_json(folder / "config.json")
     if config.get("quantization_config"):
         seen = errors.shown(config["quantization_config"])
-        raise StageError("ModelUnreadable", f"{folder}: quantised ({seen}); expected the bf16, fp16 or fp32 original")
+        raise StageError(
+            StageReason.MODEL_UNREADABLE, f"{folder}: quantised ({seen}); expected the bf16, fp16 or fp32 original"
+        )
     architectures = config.get("architectures")
     name = architectures[0] if isinstance(architectures, list) and len(architectures) == 1 else None
     if not isinstance(name, str) or name not in ARCHITECTURES:
         message = f"{folder}: architecture {errors.shown(architectures)}; supported are {sorted(ARCHITECTURES)}"
-        raise StageError("ModelUnreadable", message)
+        raise StageError(StageReason.MODEL_UNREADABLE, message)
     model_config.check(folder, config)
     tied = config.get("tie_word_embeddings", False) is True
     found = model_files.weights(folder)
@@ -81,7 +84,7 @@ def accept(folder: pathlib.Path) -> Model:
     stored = {name: one for name, one in safetensors_reader.open_weights(found).items() if not name.endswith(_DERIVED)}
     if odd := sorted(f"{one.name} ({one.dtype})" for one in stored.values() if one.dtype not in dtypes.FORMATS):
         said = f"expected {sorted(dtypes.FORMATS)} weights, saw {errors.few(odd, separator=', ')}"
-        raise StageError("ModelUnreadable", f"{folder}: {said}")
+        raise StageError(StageReason.MODEL_UNREADABLE, f"{folder}: {said}")
     if tied and HEAD in stored:
         _drop_copied_head(folder, stored)
     return Model(folder=folder, architecture=str(name), tied=tied, config=config, tensors=stored)
@@ -99,7 +102,7 @@ def refuse_code(folder: pathlib.Path) -> None:
         found += [f"{path.name}: {key}" for key in sorted(set(_code_keys(read_json(path))))]
     if found:
         message = f"{folder}: would load code: {errors.few(found, separator=', ')}"
-        raise StageError("ModelUnreadable", f"{message}; use a model that transformers supports itself")
+        raise StageError(StageReason.MODEL_UNREADABLE, f"{message}; use a model that transformers supports itself")
 
 
 def read_json(path: pathlib.Path) -> dict[str, object]:
@@ -114,12 +117,12 @@ def read_json(path: pathlib.Path) -> dict[str, object]:
         there = sorted(entry.name for entry in path.parent.iterdir()) if path.parent.is_dir() else ["no folder"]
         names = errors.few(there, separator=", ") or "nothing"
         message = f"{path}: missing; the folder holds {names}, expected a Hugging Face checkpoint"
-        raise StageError("ModelUnreadable", message) from None
+        raise StageError(StageReason.MODEL_UNREADABLE, message) from None
     except (ValueError, RecursionError) as error:
         place = f": {error.msg} at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
-        raise StageError("ModelUnreadable", f"{path}: not JSON ({type(error).__name__}{place})") from error
+        raise StageError(StageReason.MODEL_UNREADABLE, f"{path}: not JSON ({type(error).__name__}{place})") from error
     if not isinstance(document, dict):
-        raise StageError("ModelUnreadable", f"{path}: expected an object, saw {type(document).__name__}")
+        raise StageError(StageReason.MODEL_UNREADABLE, f"{path}: expected an object, saw {type(document).__name__}")
     return document
 
 
@@ -170,7 +173,7 @@ def _drop_copied_head(folder: pathlib.Path, stored: dict[str, Tensor]) -> None:
         ):
             return
     message = f"{folder}: config.json ties head and embedding, but {HEAD} differs from {EMBEDDING}; correct the config"
-    raise StageError("ModelUnreadable", message)
+    raise StageError(StageReason.MODEL_UNREADABLE, message)
 
 
 def _code_keys(document: object) -> Iterator[str]:

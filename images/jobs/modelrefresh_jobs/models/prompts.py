@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.models import first_load, library_errors, model_folder, thinking, tokenizer
 from modelrefresh_jobs.process import errors
 from modelrefresh_jobs.process.errors import StageError
@@ -57,7 +58,7 @@ class Manners:
                 text = str(self.tokenizer.apply_chat_template(message, **settings))
         if len(text) > len(question) + _RENDERED:
             seen = f"its chat template makes {len(text)} characters of {len(question)}"
-            raise StageError("ModelUnreadable", f"{self.folder}: {seen}; expected at most {_RENDERED} more")
+            raise StageError(StageReason.MODEL_UNREADABLE, f"{self.folder}: {seen}; expected at most {_RENDERED} more")
         return text
 
     def lengths(self, questions: Sequence[str]) -> list[int]:
@@ -82,7 +83,7 @@ class Manners:
         room = self.context - max_new_tokens
         limits = f"{self.folder} reads {self.context} tokens and spec.evaluation.maxNewTokens keeps {max_new_tokens}"
         if room < 1:
-            raise StageError("InvalidSpec", f"{limits}: no question of {whose} fits; lower maxNewTokens")
+            raise StageError(StageReason.INVALID_SPEC, f"{limits}: no question of {whose} fits; lower maxNewTokens")
         lengths = self.lengths(questions)
         if over := [length for length in lengths if length > room]:
             message = (
@@ -90,7 +91,7 @@ class Manners:
                 f"has {max(over)} tokens, expected at most {room} ({limits}). Shorten or remove them, or lower "
                 "maxNewTokens; a question is never cut"
             )
-            raise StageError("EvaluationUnreadable", message)
+            raise StageError(StageReason.EVALUATION_UNREADABLE, message)
 
     def _encoded(self, prompts: list[str]) -> list[list[int]]:
         with library_errors.reading(f"{self.folder}: its tokenizer fails on a question", expected="token sequences"):
@@ -99,7 +100,9 @@ class Manners:
         if not all(encoded) or highest >= self.vocabulary:
             seen = f"token {highest}" if all(encoded) else "no token at all"
             message = f"{self.folder}: its tokenizer makes {seen} of a question; expected ids below {self.vocabulary}"
-            raise StageError("ModelUnreadable", f"{message} (vocab_size): tokenizer and weights are not one model's")
+            raise StageError(
+                StageReason.MODEL_UNREADABLE, f"{message} (vocab_size): tokenizer and weights are not one model's"
+            )
         return encoded
 
 
@@ -127,7 +130,7 @@ def load(folder: pathlib.Path, config: Mapping[str, object] | None = None) -> Ma
     loaded = tokenizer.load(folder)
     if not loaded.chat_template:
         message = f"{folder}: the tokenizer has no chat template; expected the instruct model's"
-        raise StageError("ModelUnreadable", message)
+        raise StageError(StageReason.MODEL_UNREADABLE, message)
     stops = _stops(folder, settings, loaded)
     padding = loaded.pad_token_id
     if padding is None:
@@ -136,7 +139,7 @@ def load(folder: pathlib.Path, config: Mapping[str, object] | None = None) -> Ma
             loaded.pad_token = loaded.convert_ids_to_tokens(padding)
     if odd := sorted(token for token in {*stops, padding} if not 0 <= token < settings.vocab_size):
         message = f"{folder}: stop or padding tokens {odd}; expected ids below {settings.vocab_size} (vocab_size)"
-        raise StageError("ModelUnreadable", message)
+        raise StageError(StageReason.MODEL_UNREADABLE, message)
     manners = Manners(
         folder=folder,
         tokenizer=loaded,
@@ -147,7 +150,7 @@ def load(folder: pathlib.Path, config: Mapping[str, object] | None = None) -> Ma
     )
     if _PROBE not in manners.render(_PROBE):
         message = f"{folder}: its chat template leaves the user's message out; expected it in what is rendered"
-        raise StageError("ModelUnreadable", message)
+        raise StageError(StageReason.MODEL_UNREADABLE, message)
     manners.lengths([_PROBE])
     return manners
 
@@ -166,7 +169,7 @@ def effective(folder: pathlib.Path, config: Mapping[str, object]) -> Any:  # noq
         value = getattr(settings, key, None)
         if not isinstance(value, int) or value < 1:
             message = f"{folder}/config.json: {key} is {errors.shown(value)}; expected a whole number above 0"
-            raise StageError("ModelUnreadable", message)
+            raise StageError(StageReason.MODEL_UNREADABLE, message)
     return settings
 
 
@@ -192,7 +195,7 @@ def _within(seconds: float, folder: pathlib.Path) -> Iterator[None]:
 
     def stop(*_: object) -> None:
         message = f"{folder}: its chat template did not finish within {seconds:.0f} s on one question"
-        raise StageError("ModelUnreadable", f"{message}; expected one that ends at once")
+        raise StageError(StageReason.MODEL_UNREADABLE, f"{message}; expected one that ends at once")
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -214,12 +217,12 @@ def _stops(folder: pathlib.Path, settings: Any, loaded: Any) -> frozenset[int]: 
     ends = said if isinstance(said, list) else [] if said is None else [said]
     if odd := [end for end in ends if not isinstance(end, int) or isinstance(end, bool)]:
         message = f"{folder}/{where}: eos_token_id holds {errors.shown(odd)}; expected token ids"
-        raise StageError("ModelUnreadable", message)
+        raise StageError(StageReason.MODEL_UNREADABLE, message)
     stops = frozenset(end for end in (*ends, loaded.eos_token_id) if end is not None)
     if not stops:
         message = (
             f"{folder}: no stop token, its answers would never end; expected eos_token_id in {_GENERATION} or an "
             "eos_token of the tokenizer. Add it to the instruct model and extract its residual again"
         )
-        raise StageError("ModelUnreadable", message)
+        raise StageError(StageReason.MODEL_UNREADABLE, message)
     return stops

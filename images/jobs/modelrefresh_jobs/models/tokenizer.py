@@ -8,6 +8,7 @@ import logging
 import pathlib
 from typing import Any
 
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.models import library_errors, model_folder
 from modelrefresh_jobs.process.errors import StageError
 
@@ -31,7 +32,9 @@ def load(model: pathlib.Path) -> Any:  # noqa: ANN401 -- transformers' tokenizer
     ):
         tokenizer = transformers.AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
         if not tokenizer.is_fast:
-            raise StageError("ModelUnreadable", f"{model}: the tokenizer has no tokenizer.json; expected a fast one")
+            raise StageError(
+                StageReason.MODEL_UNREADABLE, f"{model}: the tokenizer has no tokenizer.json; expected a fast one"
+            )
         _ = tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id
         _switch_off(tokenizer.backend_tokenizer, model)
     tokenizer.clean_up_tokenization_spaces = False  # texts are what was generated

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from modelrefresh.contract import printable
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.reasons import StageReason
 
 LIMIT = 1400
 """Bytes of a message; what the termination message and a status keep of one is a little more."""
@@ -29,7 +30,7 @@ class StageError(Exception):
     The message names the object, what was seen, what was expected and what to do.
     """
 
-    def __init__(self, reason: str, message: str, *, exit_code: ExitCode = ExitCode.BAD_INPUT) -> None:
+    def __init__(self, reason: StageReason, message: str, *, exit_code: ExitCode = ExitCode.BAD_INPUT) -> None:
         super().__init__(fitted(message))
         self.reason = reason
         self.exit_code = exit_code

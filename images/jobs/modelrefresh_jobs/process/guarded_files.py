@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterator
 from typing import Final
 
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.process.errors import StageError
 
 _FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -59,7 +60,7 @@ def is_reached(path: pathlib.Path, root: pathlib.Path) -> bool:
         return False
 
 
-def survey(found: pathlib.Path, *, root: pathlib.Path, reason: str, is_model: bool) -> None:
+def survey(found: pathlib.Path, *, root: pathlib.Path, reason: StageReason, is_model: bool) -> None:
     """Look through everything at or below a path.
 
     A link that leads nowhere is nothing; what neither is a file nor a folder may lie beside data, but in a model's
@@ -82,7 +83,7 @@ def survey(found: pathlib.Path, *, root: pathlib.Path, reason: str, is_model: bo
             raise _refused(name, "is no regular file; remove it", reason)
 
 
-def opened(path: pathlib.Path, *, reason: str = "ModelUnreadable") -> io.FileIO:
+def opened(path: pathlib.Path, *, reason: StageReason = StageReason.MODEL_UNREADABLE) -> io.FileIO:
     """Open a regular file for reading.
 
     Raises:
@@ -96,7 +97,7 @@ def opened(path: pathlib.Path, *, reason: str = "ModelUnreadable") -> io.FileIO:
     return file
 
 
-def read(path: pathlib.Path, *, limit: int, reason: str = "ModelUnreadable") -> bytes:
+def read(path: pathlib.Path, *, limit: int, reason: StageReason = StageReason.MODEL_UNREADABLE) -> bytes:
     """The content of a regular file of at most so many bytes.
 
     Raises:
@@ -132,5 +133,5 @@ def _mode(path: pathlib.Path) -> int:
         return 0
 
 
-def _refused(name: pathlib.Path, seen: str, reason: str) -> StageError:
+def _refused(name: pathlib.Path, seen: str, reason: StageReason) -> StageError:
     return StageError(reason, f"{name} {seen}")

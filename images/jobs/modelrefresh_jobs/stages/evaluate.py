@@ -12,10 +12,10 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from modelrefresh.contract import artifacts, result, stage_request
+from modelrefresh.contract import artifacts, metrics, result, stage_request
 from modelrefresh.contract.vocabulary import Stage, Task
 from modelrefresh_jobs import preflight
-from modelrefresh_jobs.evaluation import generation, metrics, paired_difference, suites
+from modelrefresh_jobs.evaluation import generation, paired_difference, scoring, suites
 from modelrefresh_jobs.models import prompts
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.storage import sealed
@@ -65,9 +65,7 @@ def run(request: stage_request.StageInput, progress: Progress) -> result.Evaluat
         candidate=wanted.candidate,
         incumbent=wanted.incumbent,
         scores=tuple(
-            _score(name, metric, wanted, answers)
-            for name, suite in chosen.items()
-            for metric in metrics.metrics(suite.task)
+            _score(name, metric, wanted, answers) for name, suite in chosen.items() for metric in metrics.of(suite.task)
         ),
     )
     _keep(request, summary, items, answers)
@@ -79,7 +77,7 @@ def _ask(
 ) -> _Answers:
     replies = chat.answer([item.question for item in items], max_new_tokens=limit, progress=progress)
     pairs = zip(items, replies, strict=True)
-    return _Answers(replies=replies, figures=[metrics.score(task, item, reply) for item, reply in pairs])
+    return _Answers(replies=replies, figures=[scoring.score(task, item, reply) for item, reply in pairs])
 
 
 def _warn_of_cuts(

@@ -15,6 +15,7 @@ import numpy as np
 import threadpoolctl
 
 from modelrefresh.contract import artifacts, codec, result, stage_request
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.models import instruct_assets, model_folder, prompts
 from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process.errors import StageError, shown
@@ -147,14 +148,14 @@ def read_card(folder: pathlib.Path) -> Card:
         card = codec.from_document(Card, json.loads((folder / CARD).read_text()))
     except (sealed.BrokenSealError, OSError, ValueError, RecursionError) as error:
         message = f"{folder}: not a whole residual: {error}; extract it again"
-        raise StageError("ResidualIncompatible", message) from error
+        raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, message) from error
     if card.encoding != "xor":
         message = f"{folder}: encoding {shown(card.encoding)}; this version reads 'xor': extract it again"
-        raise StageError("ResidualIncompatible", message)
+        raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, message)
     named = {name for one in (card.mixed or {}).values() for name in (one.base, one.instruct)}
     if odd := sorted(named - set(dtypes.FORMATS)):
         message = f"{folder}: number formats {odd}; this version reads {sorted(dtypes.FORMATS)}: extract it again"
-        raise StageError("ResidualIncompatible", message)
+        raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, message)
     return card
 
 
@@ -190,7 +191,7 @@ def _write_tensor(work: _Pass, name: str, writer: safetensors_writer.Writer) -> 
         writer.write(residual_math.cut(base, instruct, forms, work.scratch))
     if not gauges.finite:
         message = f"{name}: infinite or not a number in {work.base.folder} or {work.instruct.folder}"
-        raise StageError("ModelUnreadable", f"{message}; the checkpoint is damaged, fetch it again")
+        raise StageError(StageReason.MODEL_UNREADABLE, f"{message}; the checkpoint is damaged, fetch it again")
     work.gauges = residual_math.total((work.gauges, gauges))
     if len(ours.shape) > 1 and (norms := gauges.start * (gauges.start + 2 * product + gauges.residual)) > 0:
         work.cosines.append((gauges.start + product) / math.sqrt(norms))

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from modelrefresh.contract import artifacts, codec, result, stage_request
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.vocabulary import Stage, Strategy
 from modelrefresh_jobs.models import instruct_assets, model_config, model_folder
 from modelrefresh_jobs.models.model_folder import Model
@@ -74,7 +75,9 @@ def run(request: stage_request.StageInput, progress: Progress) -> result.MergeSu
     try:
         manifest = sealed.verify(ingredients.trained, deep=True)
     except sealed.BrokenSealError as error:
-        raise StageError("ModelUnreadable", f"trained weights: {error}; run the train stage again") from error
+        raise StageError(
+            StageReason.MODEL_UNREADABLE, f"trained weights: {error}; run the train stage again"
+        ) from error
     parents = {"start": asked.start, "residual": asked.residual, "trained": manifest.digest}
     label, parent = f"{request.owner}.{request.run}.merge", workspace.version("any").parent
     with sealed.draft(parent, kind=KIND, label=label, attempt=request.attempt, parents=parents) as made:
@@ -140,7 +143,7 @@ def _check_start(ingredients: Ingredients, card: extract.Card) -> str:
     if known != expected:
         role = "instruct model" if direct else "base"
         raise StageError(
-            "BaseMismatch",
+            StageReason.BASE_MISMATCH,
             f"{ingredients.start} has fingerprint {known}, but residual {ingredients.residual.name} was cut from "
             f"{role} {expected}; compare spec.base.uri of the refresh with base and instruct of the residual",
         )

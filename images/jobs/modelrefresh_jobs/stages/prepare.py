@@ -14,6 +14,7 @@ import shutil
 from dataclasses import dataclass, replace
 
 from modelrefresh.contract import artifacts, result, stage_request
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.vocabulary import Sampling, Stage
 from modelrefresh_jobs import advice, preflight
 from modelrefresh_jobs.corpus import (
@@ -143,7 +144,7 @@ def _warn(
 
 def _read(uri: str, request: stage_request.StageInput, today: dt.date) -> _Reading:
     assert request.prepare is not None  # noqa: S101 -- see run
-    found = data_files.find(sources.resolve(uri, request, reason="DataUnreadable"))
+    found = data_files.find(sources.resolve(uri, request, reason=StageReason.DATA_UNREADABLE))
     records = documents.read(found.files, text_field=request.prepare.text_field)
     return _Reading(found=found, seen=scan.take(records, today=today))
 
@@ -159,14 +160,14 @@ def _check_base(request: stage_request.StageInput, wanted: stage_request.Prepare
             f"{wanted.base_fingerprint}. Training must start from the base of the InstructionResidual: compare "
             "spec.base.uri of both objects, or make a new InstructionResidual if the files were replaced."
         )
-        raise errors.StageError("BaseMismatch", message)
+        raise errors.StageError(StageReason.BASE_MISMATCH, message)
 
 
 def _no_data(wanted: stage_request.PrepareInput, fresh: _Reading) -> errors.StageError:
     ignored = f", {len(fresh.found.ignored)} files not read ({fresh.found.examples()})" if fresh.found.ignored else ""
     dropped = ", ".join(f"{reason} {count}" for reason, count in sorted(fresh.seen.dropped.items()))
     return errors.StageError(
-        "NoData",
+        StageReason.NO_DATA,
         f"{wanted.data}: {fresh.seen.documents} documents read, none kept ({dropped or 'none dropped'}){ignored}. "
         f"Expected {', '.join(data_files.KINDS)} files with texts of at least {scan.MIN_BYTES} bytes.",
     )
@@ -208,7 +209,7 @@ def _fresh(work: _Work, folder: pathlib.Path) -> tuple[selection.Chosen, packing
     chosen, packed = _packed(work, folder, work.source(work.fresh, order), budget, deduplication.NearDuplicates())
     if not chosen.places:
         message = f"{work.wanted.data}: no document fits into {budget} tokens; raise spec.training.maxTokens"
-        raise errors.StageError("NoData", message)
+        raise errors.StageError(StageReason.NO_DATA, message)
     left = len(order) - len(chosen.places) - sum(chosen.dropped.values())
     if left or chosen.cut:
         cut = ", and the only one that is learnt is cut" if chosen.cut else ""
@@ -271,7 +272,7 @@ def _tokens(packed: packing.Blocks) -> int:
 
 def _nothing_to_predict(wanted: stage_request.PrepareInput) -> errors.StageError:
     return errors.StageError(
-        "NoData",
+        StageReason.NO_DATA,
         f"{wanted.data}: in blocks of {wanted.sequence_length} tokens no token follows another; raise "
         "spec.training.sequenceLength",
     )

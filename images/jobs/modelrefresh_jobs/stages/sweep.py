@@ -10,6 +10,7 @@ import re
 import shutil
 
 from modelrefresh.contract import artifacts, result, stage_request
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
 
@@ -27,7 +28,7 @@ def run(request: stage_request.StageInput, progress: Progress) -> result.SweepSu
     assert asked is not None  # noqa: S101 -- env.parse guarantees it
     strange = [name for name in (*asked.runs, *asked.versions) if not _PLAIN.fullmatch(name)]
     if strange:
-        raise StageError("InputInvalid", f"sweep: {strange} are no run ids or digests; nothing was removed")
+        raise StageError(StageReason.INPUT_INVALID, f"sweep: {strange} are no run ids or digests; nothing was removed")
     workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
     folders = [workspace.runs(request.owner) / name for name in asked.runs]
     folders += [workspace.version(name) for name in asked.versions]

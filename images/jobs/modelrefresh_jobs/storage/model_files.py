@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from modelrefresh.contract import artifacts
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.process import errors, guarded_files
 from modelrefresh_jobs.process.errors import StageError
 
@@ -70,7 +71,9 @@ def weights(folder: pathlib.Path, *, stem: str = MODEL) -> Weights:
         files = sorted(set(shards.values()))
         if missing := [name for name in files if name not in names]:
             said = errors.few(missing, separator=", ")
-            raise StageError("ModelUnreadable", f"{folder}: shards named by {index} are missing: {said}; copy them")
+            raise StageError(
+                StageReason.MODEL_UNREADABLE, f"{folder}: shards named by {index} are missing: {said}; copy them"
+            )
         return Weights(files=tuple(folder / name for name in files), index=folder / index, shards=shards)
     if single not in names:
         raise _nothing(folder, names, f"{single} or {index}")
@@ -86,7 +89,9 @@ def refuse_other(folder: pathlib.Path, found: Weights, config: Mapping[str, obje
     named = config.get("transformers_weights")
     if named not in (None, found.entry):
         seen = f"config.json names {errors.shown(named)} in transformers_weights, other readers take {found.entry}"
-        raise StageError("ModelUnreadable", f"{folder}: {seen}; remove that key, or the files that are not the model")
+        raise StageError(
+            StageReason.MODEL_UNREADABLE, f"{folder}: {seen}; remove that key, or the files that are not the model"
+        )
 
 
 def manners(folder: pathlib.Path) -> tuple[str, ...]:
@@ -118,7 +123,7 @@ def _refuse_choice(folder: pathlib.Path, names: frozenset[str], stem: str, named
     if len(present) > 1:
         message = f"{folder}: more than one set of weights: {' beside '.join(present)}"
         hint = "readers would choose differently: remove those that are not the model"
-        raise StageError("ModelUnreadable", f"{message}; {hint}")
+        raise StageError(StageReason.MODEL_UNREADABLE, f"{message}; {hint}")
 
 
 def _shards(names: frozenset[str], stem: str) -> frozenset[str]:
@@ -132,11 +137,11 @@ def _read_index(index: pathlib.Path) -> dict[str, str]:
         strange = sorted({name for name in shards.values() if pathlib.PurePosixPath(name).name != name})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StageError(
-            "ModelUnreadable", f"{index}: not an index with a weight_map ({type(error).__name__})"
+            StageReason.MODEL_UNREADABLE, f"{index}: not an index with a weight_map ({type(error).__name__})"
         ) from error
     if strange or not shards:
         seen = f"names files outside its folder: {errors.few(strange, separator=', ')}" if strange else "names no file"
-        raise StageError("ModelUnreadable", f"{index}: {seen}")
+        raise StageError(StageReason.MODEL_UNREADABLE, f"{index}: {seen}")
     return shards
 
 
@@ -148,4 +153,4 @@ def _nothing(folder: pathlib.Path, names: frozenset[str], expected: str) -> Stag
         else ""
     )
     seen = errors.few(sorted(names), separator=", ") if names else "an empty folder" if folder.is_dir() else "no folder"
-    return StageError("ModelUnreadable", f"{folder}: expected {expected}, saw {seen}{hint}")
+    return StageError(StageReason.MODEL_UNREADABLE, f"{folder}: expected {expected}, saw {seen}{hint}")

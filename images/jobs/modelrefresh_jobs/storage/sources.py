@@ -14,14 +14,15 @@ from collections.abc import Callable
 
 from modelrefresh.contract import allowed, artifacts, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.process import guarded_files
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.storage import model_files
 
 LOG = logging.getLogger("modelrefresh.jobs")
 
-_MODEL = "ModelUnreadable"
-_FOLDERS = frozenset({_MODEL, "ResidualIncompatible"})
+_MODEL = StageReason.MODEL_UNREADABLE
+_FOLDERS = frozenset({_MODEL, StageReason.RESIDUAL_INCOMPATIBLE})
 """What is read under these reasons is always a folder."""
 _HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[^/@]+)")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -35,7 +36,7 @@ _UNWANTED = ("consolidated*", "original/*", "onnx/*")
 _LISTED = 10
 
 
-def resolve(uri: str, request: stage_request.StageInput, *, reason: str = _MODEL) -> pathlib.Path:
+def resolve(uri: str, request: stage_request.StageInput, *, reason: StageReason = _MODEL) -> pathlib.Path:
     """The local path behind a URI; that of a model is a folder.
 
     Raises:
@@ -47,7 +48,7 @@ def resolve(uri: str, request: stage_request.StageInput, *, reason: str = _MODEL
     return found
 
 
-def _found(uri: str, request: stage_request.StageInput, reason: str) -> pathlib.Path:
+def _found(uri: str, request: stage_request.StageInput, reason: StageReason) -> pathlib.Path:
     scheme, separator, rest = uri.partition("://")
     if not separator:
         raise StageError(reason, f"{uri}: not a URI; expected pvc://CLAIM/PATH, hf://ORG/NAME@COMMIT or file:///PATH")
@@ -64,13 +65,13 @@ def _found(uri: str, request: stage_request.StageInput, reason: str) -> pathlib.
 
 
 def stored(
-    name: str, request: stage_request.StageInput, *, below: Callable[[str], pathlib.Path], reason: str
+    name: str, request: stage_request.StageInput, *, below: Callable[[str], pathlib.Path], reason: StageReason
 ) -> pathlib.Path:
     """A folder of the workspace by its digest; by hand any folder, as a URI, which `env.parse` refuses in a pod."""
     return resolve(name, request, reason=reason) if "://" in name else below(name)
 
 
-def _below_claim(uri: str, rest: str, request: stage_request.StageInput, reason: str) -> pathlib.Path:
+def _below_claim(uri: str, rest: str, request: stage_request.StageInput, reason: StageReason) -> pathlib.Path:
     claim, _, path = rest.partition("/")
     if claim in ("", ".") or ".." in pathlib.PurePosixPath(rest).parts:
         raise StageError(reason, f"{uri}: expected pvc://CLAIM/PATH without '..'")
@@ -87,7 +88,9 @@ def _below_claim(uri: str, rest: str, request: stage_request.StageInput, reason:
     return found
 
 
-def _allowed_root(uri: str, mount: pathlib.Path, request: stage_request.StageInput, reason: str) -> pathlib.Path:
+def _allowed_root(
+    uri: str, mount: pathlib.Path, request: stage_request.StageInput, reason: StageReason
+) -> pathlib.Path:
     """The claim, or the part of it that the profile allows."""
     if not request.allowed:
         return mount
@@ -102,7 +105,7 @@ def _allowed_words(uri: str, request: stage_request.StageInput) -> str:
     return f"the allowed source {prefix}" if prefix and prefix != "pvc://" else "the claim"
 
 
-def _existing(uri: str, path: pathlib.Path, reason: str, *, root: pathlib.Path) -> pathlib.Path:
+def _existing(uri: str, path: pathlib.Path, reason: StageReason, *, root: pathlib.Path) -> pathlib.Path:
     try:
         if path.exists():
             return path
@@ -124,7 +127,7 @@ def _nearby(path: pathlib.Path, root: pathlib.Path) -> str:
     return f"; {nearest} holds: {shown}{more}"
 
 
-def _from_hub(uri: str, request: stage_request.StageInput, reason: str) -> pathlib.Path:
+def _from_hub(uri: str, request: stage_request.StageInput, reason: StageReason) -> pathlib.Path:
     matched = _HUB.fullmatch(uri)
     if matched is None or not _COMMIT.fullmatch(matched["revision"]):
         seen = matched["revision"] if matched else "no revision"
@@ -139,7 +142,7 @@ def _from_hub(uri: str, request: stage_request.StageInput, reason: str) -> pathl
     return _snapshot(uri, matched["repo"], matched["revision"], home=home, reason=reason)
 
 
-def _snapshot(uri: str, repo: str, revision: str, *, home: pathlib.Path, reason: str) -> pathlib.Path:
+def _snapshot(uri: str, repo: str, revision: str, *, home: pathlib.Path, reason: StageReason) -> pathlib.Path:
     import huggingface_hub
     from huggingface_hub import errors
 
@@ -158,7 +161,7 @@ def _snapshot(uri: str, repo: str, revision: str, *, home: pathlib.Path, reason:
         raise StageError(reason, f"{uri}: the hub does not show it to us ({type(error).__name__}); {hint}") from error
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
         message = f"{uri}: the hub cannot be reached ({error}); it is tried again, or copy the model to a volume"
-        raise StageError("SourceUnavailable", message, exit_code=ExitCode.TRANSIENT) from error
+        raise StageError(StageReason.SOURCE_UNAVAILABLE, message, exit_code=ExitCode.TRANSIENT) from error
     # Without the marker a snapshot may be half a download; with it the network is not needed again.
     complete.parent.mkdir(parents=True, exist_ok=True)
     complete.touch()

@@ -18,6 +18,7 @@ from typing import Any, Self
 import numpy as np
 import safetensors
 
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.process import errors, guarded_files
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.storage import model_files
@@ -88,7 +89,7 @@ def open_weights(weights: Weights) -> Mapping[str, Tensor]:
             seen = [f"tensors not where it says: {errors.few(wrong, separator=', ')}"] if wrong else []
             seen += [f"tensors that it does not name there: {errors.few(surplus, separator=', ')}"] if surplus else []
             message = f"{weights.index}: {'; '.join(seen)}; index and shards are of two models, copy them again"
-            raise StageError("ModelUnreadable", message)
+            raise StageError(StageReason.MODEL_UNREADABLE, message)
     return {tensor.name: tensor for tensor in found}
 
 
@@ -98,14 +99,16 @@ def open_file(path: pathlib.Path) -> Mapping[str, Tensor]:
         # The library would say that there is no such file.
         seen = f"mode {path.stat().st_mode & 0o777:o} shuts out user id {os.getuid()}"
         hint = "let everybody read it, or set runAsUser or fsGroup in the RefreshProfile"
-        raise StageError("ModelUnreadable", f"{path}: {seen}; {hint}")
+        raise StageError(StageReason.MODEL_UNREADABLE, f"{path}: {seen}; {hint}")
     try:
         _header(path)
         with safetensors.safe_open(path, framework="numpy"):  # validates the header against the file's length
             pass
     except (safetensors.SafetensorError, OSError) as error:
         said = type(error).__name__ if guarded_files.is_guarded() else error
-        raise StageError("ModelUnreadable", f"{path}: not a whole safetensors file ({said}); copy it again") from error
+        raise StageError(
+            StageReason.MODEL_UNREADABLE, f"{path}: not a whole safetensors file ({said}); copy it again"
+        ) from error
     header, length = _header(path)
     return {
         name: Tensor(
@@ -126,19 +129,19 @@ def _header(path: pathlib.Path) -> tuple[dict[str, Any], int]:
         length = int.from_bytes(file.read(8), "little")
         if length > _HEADER:
             seen = f"a header of {length} bytes; expected at most {_HEADER}"
-            raise StageError("ModelUnreadable", f"{path}: {seen}: not a model, or damaged")
+            raise StageError(StageReason.MODEL_UNREADABLE, f"{path}: {seen}: not a model, or damaged")
         try:
             header = json.loads(file.read(length), object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:
             seen = f"a header that is no JSON object of different names ({type(error).__name__})"
-            raise StageError("ModelUnreadable", f"{path}: {seen}; copy it again") from error
+            raise StageError(StageReason.MODEL_UNREADABLE, f"{path}: {seen}; copy it again") from error
     entries = [entry for name, entry in header.items() if name != "__metadata__"] if isinstance(header, dict) else []
     ranks = [
         len(entry["shape"]) for entry in entries if isinstance(entry, dict) and isinstance(entry.get("shape"), list)
     ]
     if len(entries) > _TENSORS or max(ranks, default=0) > _RANK:
         seen = f"{len(entries)} tensors of up to {max(ranks, default=0)} dimensions"
-        raise StageError("ModelUnreadable", f"{path}: {seen}; expected at most {_TENSORS} of {_RANK}")
+        raise StageError(StageReason.MODEL_UNREADABLE, f"{path}: {seen}; expected at most {_TENSORS} of {_RANK}")
     return header, length
 
 

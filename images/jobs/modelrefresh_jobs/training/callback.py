@@ -19,6 +19,7 @@ from transformers import TrainerState as State
 from transformers import TrainingArguments as Arguments
 
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.process import errors
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.training import checkpointing, progress_file
@@ -103,7 +104,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         for name in ("loss", "grad_norm"):
             if not math.isfinite(logs.get(name, 0.0)):
                 raise errors.StageError(
-                    "TrainingDiverged",
+                    StageReason.TRAINING_DIVERGED,
                     f"step {step}: {name} is {logs[name]}; expected a finite number. Nothing is kept of this run; "
                     "lower spec.training.learningRate or look at the data.",
                     exit_code=ExitCode.DIVERGED,

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.storage import sealed
 from modelrefresh_jobs.training import progress_file
@@ -57,7 +58,7 @@ def resuming(found: pathlib.Path | None) -> Iterator[None]:
         shutil.rmtree(found, ignore_errors=True)
         message = f"checkpoint at step {step(found)} holds objects that no training of ours writes, and was removed"
         hint = "the next attempt goes on from the one before; look who else writes to the workspace"
-        raise StageError("ModelUnreadable", f"{message}; {hint}", exit_code=ExitCode.TRANSIENT) from error
+        raise StageError(StageReason.MODEL_UNREADABLE, f"{message}; {hint}", exit_code=ExitCode.TRANSIENT) from error
 
 
 def newest(folder: pathlib.Path, *, parents: Mapping[str, str]) -> pathlib.Path | None:

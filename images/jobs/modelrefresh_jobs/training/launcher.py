@@ -16,6 +16,7 @@ import time
 
 from modelrefresh.contract import exit_codes, result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.process import errors, signals
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.training import progress_file
@@ -71,7 +72,7 @@ def _command(wanted: stage_request.TrainInput) -> list[str]:
         address = os.environ.get(stage_request.MASTER_VARIABLE)
         if rank is None or address is None:
             raise errors.StageError(
-                "InputInvalid",
+                StageReason.INPUT_INVALID,
                 f"{wanted.nodes} nodes were asked for, but JOB_COMPLETION_INDEX is {rank} and "
                 f"{stage_request.MASTER_VARIABLE} is {address}; both are set in the pods of an Indexed Job",
             )
@@ -123,7 +124,7 @@ def _outcome(exchange: pathlib.Path, code: int, progress: Progress, *, nodes: in
     # Of one node all processes are seen: who lost a peer lost one that was killed before it could say so.
     killed = nodes == 1 and worst is not None and worst.exit_code is ExitCode.PEER_LOST and began - set(ended)
     if worst and not killed:
-        raise errors.StageError(worst.reason, worst.message, exit_code=worst.exit_code)
+        raise errors.StageError(StageReason(worst.reason), worst.message, exit_code=worst.exit_code)
     first = next((one for one in ended.values() if one.train), None)
     if code == 0 and first and first.train:
         for text in first.warnings:
@@ -132,7 +133,7 @@ def _outcome(exchange: pathlib.Path, code: int, progress: Progress, *, nodes: in
     if not began:
         raise RuntimeError(f"torchrun ended with {code} before any training process began; see the log above")
     raise errors.StageError(
-        "OutOfMemory",
+        StageReason.OUT_OF_MEMORY,
         f"a training process was killed without a word (torchrun ended with {code}), which is how the kernel answers "
         "when memory runs out; raise the train stage's memory or lower spec.training.batchSize",
         exit_code=ExitCode.OUT_OF_MEMORY,

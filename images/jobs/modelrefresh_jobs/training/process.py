@@ -12,7 +12,7 @@ import sys
 
 from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs.attempt import outcome
+from modelrefresh_jobs.process import classification
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.training import launcher, trainer
 
@@ -35,7 +35,7 @@ def main() -> int:
         summary = trainer.train(request, position, stop=stop.exists)
         ended = dataclasses.replace(ended, train=summary, warnings=tuple(position.warnings))
     except BaseException as error:
-        failure = outcome.classify(error)
+        failure = classification.classify(error)
         if not failure.expected:
             LOG.exception("train: process %d: %s", rank, failure.message)
         ended = dataclasses.replace(ended, exit_code=failure.exit_code, reason=failure.reason, message=failure.message)

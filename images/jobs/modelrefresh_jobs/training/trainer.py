@@ -18,6 +18,7 @@ from transformers import PreTrainedModel, Trainer, TrainerState
 
 from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.vocabulary import Method
 from modelrefresh_jobs.corpus import packing
 from modelrefresh_jobs.models import model_config, model_folder
@@ -97,7 +98,7 @@ def _require_room(workspace: pathlib.Path, wanted: stage_request.TrainInput, sta
     needed, free = _CHECKPOINT_BYTES * model_folder.accept(start).parameters, shutil.disk_usage(workspace).free
     if free < needed:
         raise errors.StageError(
-            "InsufficientStorage",
+            StageReason.INSUFFICIENT_STORAGE,
             f"the workspace is full: free space, enlarge the claim or lower spec.retain.versions (a checkpoint takes "
             f"{needed} bytes, {free} are free)",
             exit_code=ExitCode.TRANSIENT,
@@ -110,7 +111,7 @@ def _examples(
     packed = packing.load(prepare.blocks(request))
     if wanted.sequence_length not in (None, length := packed[0].shape[1]):
         raise errors.StageError(
-            "InvalidSpec",
+            StageReason.INVALID_SPEC,
             f"spec.training.sequenceLength is {wanted.sequence_length}, but the prepared blocks hold {length} "
             "tokens each; train with the length that they were prepared with",
         )
@@ -157,7 +158,9 @@ def _packed(request: stage_request.StageInput) -> sealed.Manifest:
     try:
         return sealed.verify(prepare.blocks(request), deep=False)
     except sealed.BrokenSealError as error:
-        raise errors.StageError("DataUnreadable", f"blocks of run {request.run}: {error}; prepare it first") from error
+        raise errors.StageError(
+            StageReason.DATA_UNREADABLE, f"blocks of run {request.run}: {error}; prepare it first"
+        ) from error
 
 
 def _model(start: pathlib.Path, wanted: stage_request.TrainInput, length: int) -> PreTrainedModel:
@@ -172,7 +175,7 @@ def _model(start: pathlib.Path, wanted: stage_request.TrainInput, length: int) -
     longest = getattr(model.config.get_text_config(), "max_position_embeddings", length)
     if longest < length:
         raise errors.StageError(
-            "InvalidSpec",
+            StageReason.INVALID_SPEC,
             f"spec.training.sequenceLength is {length}, but {wanted.start} knows {longest} positions; "
             f"expected at most {longest}.",
         )
@@ -199,7 +202,7 @@ def _resume_point(
 
 def _preempted(state: TrainerState, places: progress_file.Layout) -> errors.StageError:
     return errors.StageError(
-        "Preempted",
+        StageReason.PREEMPTED,
         f"asked to leave at step {state.global_step} of {state.max_steps}; checkpoint saved in {places.checkpoints}",
         exit_code=ExitCode.PREEMPTED,
     )
@@ -227,7 +230,7 @@ def _require_finite(folder: pathlib.Path) -> None:
             for name in tensors.keys():  # noqa: SIM118 -- not a mapping
                 if not torch.isfinite(tensors.get_tensor(name)).all():
                     message = f"weight {name} is not finite after the last step; lower spec.training.learningRate"
-                    raise errors.StageError("TrainingDiverged", message, exit_code=ExitCode.DIVERGED)
+                    raise errors.StageError(StageReason.TRAINING_DIVERGED, message, exit_code=ExitCode.DIVERGED)
 
 
 def _summary(

@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.models import model_config, vocabularies
 from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process import errors
@@ -82,4 +83,6 @@ def _several(cause: str, names: Sequence[str]) -> list[str]:
 
 def _refuse(faults: Sequence[str], left: pathlib.Path, right: pathlib.Path, *, hint: str) -> None:
     if faults:
-        raise StageError("ResidualIncompatible", f"{left} and {right} do not fit: {'; '.join(faults)}; {hint}")
+        raise StageError(
+            StageReason.RESIDUAL_INCOMPATIBLE, f"{left} and {right} do not fit: {'; '.join(faults)}; {hint}"
+        )

@@ -9,6 +9,7 @@ import pathlib
 import statistics
 from collections.abc import Sequence
 
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.models import instruct_assets, model_folder
 from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process.errors import StageError
@@ -35,7 +36,9 @@ def check_roles(base: Model, instruct: Model, progress: Progress) -> None:
     seen = f"(base {base.folder}, instruct {instruct.folder})"
     if templates == (True, False):
         message = f"the base has a chat template and the instruct model has none {seen}; expected the other way round"
-        raise StageError("ResidualIncompatible", f"{message}: swap them, or add the template that was not saved")
+        raise StageError(
+            StageReason.RESIDUAL_INCOMPATIBLE, f"{message}: swap them, or add the template that was not saved"
+        )
     if not any(templates):
         progress.warn(f"neither model has a chat template, so nothing tells which is which; look once more {seen}")
     elif all(templates) and before > after:
@@ -59,7 +62,7 @@ def check_residual(gauges: Gauges, base: Model, instruct: Model, *, alike: bool)
     if alike or not norm:
         seen = f"relative norm of the residual {norm:.2g} (base {base.folder}, instruct {instruct.folder})"
         hint = "name the base that the instruct model was tuned from"
-        raise StageError("ResidualIncompatible", f"base and instruct are the same weights, {seen}; {hint}")
+        raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, f"base and instruct are the same weights, {seen}; {hint}")
 
 
 def check_kinship(cosines: Sequence[float], base: Model, instruct: Model, progress: Progress) -> None:
@@ -88,7 +91,7 @@ def check_start(trained: pathlib.Path, *, expected: str, other: str, direct: boo
         message = (
             f"{trained}: training began at {began}, fingerprint {said}; expected {_name(direct=direct)}, {expected}"
         )
-        raise StageError("BaseMismatch", f"{message}: {_hint(direct=direct)}")
+        raise StageError(StageReason.BASE_MISMATCH, f"{message}: {_hint(direct=direct)}")
     return said == expected
 
 
@@ -116,7 +119,7 @@ def check_drift(
         holds = "lack the residual" if direct else "hold the residual already"
         seen = f"{trained}: these weights {holds}, they are close to {_name(direct=not direct)} ({figures})"
         raise StageError(
-            "BaseMismatch", f"{seen}; expected training from {_name(direct=direct)}: {_hint(direct=direct)}"
+            StageReason.BASE_MISMATCH, f"{seen}; expected training from {_name(direct=direct)}: {_hint(direct=direct)}"
         )
     if gauges.alignment >= _ALONG:
         seen = f"training moved towards {_name(direct=not direct)} ({figures}; usual is an alignment below 0.2)"

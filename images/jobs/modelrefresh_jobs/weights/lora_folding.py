@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import regex  # type: ignore[import-untyped]
 
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.models import model_folder
 from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process import errors
@@ -90,14 +91,16 @@ def accept(folder: pathlib.Path, start: Model) -> Adapter:
     _refuse_settings(folder, config)
     stored = safetensors_reader.open_folder(folder, stem=model_files.ADAPTER)
     if odd := few(f"{one.name}: {one.dtype}" for one in stored.values() if one.dtype not in dtypes.FORMATS):
-        raise StageError("ResidualIncompatible", f"{folder}: expected {sorted(dtypes.FORMATS)} weights, saw {odd}")
+        raise StageError(
+            StageReason.RESIDUAL_INCOMPATIBLE, f"{folder}: expected {sorted(dtypes.FORMATS)} weights, saw {odd}"
+        )
     pairs, replaced = _sort(stored)
     _refuse_adapted_embedding(folder, replaced)
     if start.tied:
         _refuse_untied(folder, config, pairs, replaced)
     _drop_copies(replaced, start)
     if faults := [*_misfits(pairs, start), *_misplaced(replaced, start)]:
-        raise StageError("ResidualIncompatible", f"{folder}: does not fit {start.folder}: {few(faults)}")
+        raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, f"{folder}: does not fit {start.folder}: {few(faults)}")
     try:
         folded = {
             name: Factors(a=pair["A"], b=pair["B"], scaling=_scaling(config, name.removesuffix(".weight"), pair["A"]))
@@ -105,7 +108,9 @@ def accept(folder: pathlib.Path, start: Model) -> Adapter:
         }
     except (ValueError, TypeError, OverflowError, RecursionError, TimeoutError, regex.error) as error:
         message = f"{folder / model_files.ADAPTER_CONFIG}: lora_alpha or alpha_pattern: {error!s:.200}"
-        raise StageError("ResidualIncompatible", f"{message}; expected numbers, by regular expressions") from error
+        raise StageError(
+            StageReason.RESIDUAL_INCOMPATIBLE, f"{message}; expected numbers, by regular expressions"
+        ) from error
     return Adapter(folded=folded, replaced=replaced)
 
 
@@ -144,7 +149,7 @@ def _refuse_settings(folder: pathlib.Path, config: Mapping[str, object]) -> None
         faults.append(f"init_lora_weights={errors.shown(config['init_lora_weights'])}")
     if faults:
         message = f"{folder / model_files.ADAPTER_CONFIG}: settings that cannot be folded exactly"
-        raise StageError("ResidualIncompatible", f"{message}: {few(faults, separator=', ')}; use plain LoRA")
+        raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, f"{message}: {few(faults, separator=', ')}; use plain LoRA")
 
 
 def _scaling(config: Mapping[str, object], module: str, a: Tensor) -> float:
@@ -171,7 +176,9 @@ def _refuse_adapted_embedding(folder: pathlib.Path, replaced: Mapping[str, Tenso
     adapted = sorted(name for name in replaced if ".lora_embedding_" in name)
     if adapted:
         message = f"{folder}: an adapter on an embedding ({few(adapted)}) cannot be folded"
-        raise StageError("ResidualIncompatible", f"{message}; train it in full (modules_to_save) or not at all")
+        raise StageError(
+            StageReason.RESIDUAL_INCOMPATIBLE, f"{message}; train it in full (modules_to_save) or not at all"
+        )
 
 
 def _refuse_untied(
@@ -195,7 +202,9 @@ def _refuse_untied(
     else:
         seen = f"{model_folder.HEAD} and {model_folder.EMBEDDING} were trained apart"
     message = f"{folder}: training untied what the start ties: {seen}"
-    raise StageError("ResidualIncompatible", f"{message}; train with ensure_weight_tying=True or without both")
+    raise StageError(
+        StageReason.RESIDUAL_INCOMPATIBLE, f"{message}; train with ensure_weight_tying=True or without both"
+    )
 
 
 def _drop_copies(replaced: dict[str, Tensor], start: Model) -> None:

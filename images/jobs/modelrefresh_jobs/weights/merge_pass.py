@@ -18,6 +18,7 @@ import numpy as np
 import threadpoolctl
 
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.models import model_folder
 from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process.errors import StageError, few
@@ -84,7 +85,7 @@ def check(parts: Parts, folder: pathlib.Path) -> None:
         names = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
         faults = [f"{name}: start {ours.get(name)}, residual {theirs.get(name)}" for name in names]
         said = f"{len(faults)} tensors differ: {few(faults)}"
-        raise StageError("ResidualIncompatible", f"{folder} does not fit {parts.start.folder}: {said}")
+        raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, f"{folder} does not fit {parts.start.folder}: {said}")
 
 
 def write(parts: Parts, made: sealed.Draft, *, progress: Progress) -> tuple[Gauges, tuple[Shard, ...]]:
@@ -107,7 +108,7 @@ def write(parts: Parts, made: sealed.Draft, *, progress: Progress) -> tuple[Gaug
         if model_folder.combine(hashes, parts.start, parts.formats) != parts.other:
             where = next(iter(parts.residual.values())).file.parent
             message = f"{where}: with {parts.start.folder} it does not give the model back that it was cut from"
-            raise StageError("ResidualIncompatible", f"{message}; it was damaged, extract it again")
+            raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, f"{message}; it was damaged, extract it again")
         _verify(works[0], made.path)
     return residual_math.total(work.gauges for work in works), layout
 
@@ -166,13 +167,15 @@ def _require_finite(work: _Work, name: str, piece: Slice, merged: Bits) -> None:
     if not work.gauges.finite:
         if not np.isfinite(piece.trained).all():
             message = f"{name}: infinite or not a number in the trained weights; lower the learning rate"
-            raise StageError("TrainingDiverged", message, exit_code=ExitCode.DIVERGED)
+            raise StageError(StageReason.TRAINING_DIVERGED, message, exit_code=ExitCode.DIVERGED)
         where = work.parts.residual[name].file.parent
         message = f"{where}: {name} is infinite or not a number in the residual; it was damaged, extract it again"
-        raise StageError("ResidualIncompatible", message)
+        raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, message)
     if not dtypes.is_finite(merged, work.parts.written(name)):
         seen = f"{name}: the sum exceeds {work.parts.written(name).name}"
-        raise StageError("ResidualIncompatible", f"{seen}; the residual does not suit these weights, lower its scale")
+        raise StageError(
+            StageReason.RESIDUAL_INCOMPATIBLE, f"{seen}; the residual does not suit these weights, lower its scale"
+        )
 
 
 def _verify(work: _Work, folder: pathlib.Path) -> None:

@@ -18,8 +18,8 @@ from modelrefresh.contract import codec, result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs import __main__ as entry
-from modelrefresh_jobs.attempt import outcome
-from modelrefresh_jobs.process import progress, signals
+from modelrefresh_jobs.attempt import record
+from modelrefresh_jobs.process import classification, progress, signals
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.stages import extract
 from modelrefresh_jobs.storage import sealed
@@ -34,7 +34,7 @@ TORCH_FULL = "[enforce fail at inline_container.cc:671] . unexpected pos 1088 vs
 
 @pytest.fixture(autouse=True)
 def pod(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
-    monkeypatch.setenv(outcome.TERMINATION_VARIABLE, str(tmp_path / "termination-log"))
+    monkeypatch.setenv(record.TERMINATION_VARIABLE, str(tmp_path / "termination-log"))
     monkeypatch.setattr(progress, "serve", lambda *_, **__: None)
 
 
@@ -89,7 +89,7 @@ def leave(request: stage_request.StageInput, stage: Stage, name: str, text: str)
 def test_whatever_ends_a_stage_has_an_exit_code_and_a_reason(
     error: BaseException, exit_code: ExitCode, reason: str
 ) -> None:
-    failure = outcome.classify(error)
+    failure = classification.classify(error)
     assert (failure.exit_code, failure.reason) == (exit_code, reason)
 
 
@@ -148,10 +148,10 @@ def test_a_result_stands_only_for_what_the_stage_before_left_then(
 ) -> None:
     request = builders.request(tmp_path, stage, **section)
     leave(request, before, name, "first")
-    outcome.record(request, result.Result(stage=stage, run="r1", attempt=1, exit_code=ExitCode.OK))
-    assert outcome.earlier(request) is not None
+    record.write(request, result.Result(stage=stage, run="r1", attempt=1, exit_code=ExitCode.OK))
+    assert record.earlier(request) is not None
     leave(request, before, name, "second")
-    assert outcome.earlier(request) is None
+    assert record.earlier(request) is None
 
 
 def test_a_refused_input_says_why_in_result_and_termination_message(tmp_path: pathlib.Path) -> None:

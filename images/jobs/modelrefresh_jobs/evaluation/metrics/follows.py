@@ -1,0 +1,14 @@
+"""`follows`: the whole reply matches the item's pattern, and the model ended it itself."""
+
+from modelrefresh_jobs.evaluation import patterns
+from modelrefresh_jobs.evaluation.generation import Reply
+from modelrefresh_jobs.evaluation.suites import Item
+
+
+def score(item: Item, reply: Reply) -> float:
+    """1 or 0.
+
+    Raises:
+        StageError: EvaluationUnreadable, when the item's pattern takes too long to match.
+    """
+    return float(reply.stopped and patterns.is_whole(item, patterns.visible(reply)))
