@@ -18,7 +18,7 @@ from modelrefresh_jobs.evaluation import suites
 from modelrefresh_jobs.models import model_folder, prompts
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.stages import extract, merge
-from modelrefresh_jobs.storage import sealed
+from modelrefresh_jobs.storage import run_folders, sealed
 from modelrefresh_jobs.tensors.safetensors_reader import Reader
 from modelrefresh_jobs.training import checkpointing, progress_file  # fmt: skip
 from modelrefresh_jobs.weights import lora_folding, trained_weights
@@ -204,7 +204,7 @@ def _left(root: pathlib.Path) -> list[Target]:
         Stage.TRAIN,
         train=stage_request.TrainInput(start="file:///b", method=Method.LORA, sequence_length=32),
     )
-    places = progress_file.layout(request)
+    places = run_folders.of(request)
     point = places.checkpoints / "checkpoint-5"
     point.mkdir(parents=True)
     (point / "trainer_state.json").write_text("{}")

@@ -15,7 +15,7 @@ from modelrefresh_jobs.evaluation import suites
 from modelrefresh_jobs.models import prompts
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.stages import evaluate, extract, prepare
-from modelrefresh_jobs.storage import sealed
+from modelrefresh_jobs.storage import run_folders, sealed
 from tests.jobs import builders, corpora
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
@@ -54,7 +54,7 @@ class Place:
         """Why prepare would not begin."""
         with pytest.raises(StageError) as caught:
             self.run(**changes)
-        assert not prepare.blocks(self.asked()).exists()
+        assert not run_folders.of(self.asked()).blocks.exists()
         return caught.value
 
     @property

@@ -14,7 +14,6 @@ from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.vocabulary import Method, Stage, Strategy
 from modelrefresh_jobs import __main__ as entry
 from modelrefresh_jobs.process import progress
-from modelrefresh_jobs.stages import merge
 from modelrefresh_jobs.storage import sealed
 from tests.jobs import builders, corpora
 
@@ -61,7 +60,7 @@ class Run:
 
     def trained(self) -> dict[str, torch.Tensor]:
         """What training left, as peft and transformers see it."""
-        folder = builders.workspace_of(self.root).stage("chat", "r1", Stage.TRAIN) / merge.TRAINED
+        folder = builders.workspace_of(self.root).stage("chat", "r1", Stage.TRAIN) / "model"
         if not (folder / "adapter_config.json").exists():
             return dict(transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64).state_dict())
         base = transformers.AutoModelForCausalLM.from_pretrained(self.pair.base, dtype=torch.float64)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelrefresh.contract import artifacts, stage_request
+from modelrefresh.contract import stage_request
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.vocabulary import Method
 from modelrefresh_jobs.corpus import tokenization
@@ -22,9 +22,8 @@ from modelrefresh_jobs.models import tokenizer as tokenizers
 from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process import errors
 from modelrefresh_jobs.process.errors import StageError
-from modelrefresh_jobs.stages import extract
-from modelrefresh_jobs.storage import sealed, sources
-from modelrefresh_jobs.weights import compatibility, merge_pass, trained_weights
+from modelrefresh_jobs.storage import run_folders, sealed, sources
+from modelrefresh_jobs.weights import compatibility, merge_pass, stored_residual, trained_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +45,7 @@ def check(request: stage_request.StageInput, wanted: stage_request.PrepareInput)
     items = suites.choose(loaded, wanted.max_items)
     start = model_folder.accept(sources.resolve(wanted.base, request))
     _check_start(start, wanted)
-    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
+    workspace = run_folders.of(request).workspace
     residual = None
     if wanted.residual:
         residual = sources.stored(
@@ -78,7 +77,7 @@ def version(request: stage_request.StageInput, name: str, *, deep: bool = False)
     Raises:
         StageError: ModelUnreadable, when it is missing or incomplete.
     """
-    below = artifacts.Workspace(root=pathlib.Path(request.workspace)).version
+    below = run_folders.of(request).workspace.version
     folder = sources.stored(name, request, below=below, reason=StageReason.MODEL_UNREADABLE)
     if folder != below(name):
         return folder
@@ -154,13 +153,13 @@ def _check_tensors(start: Model, built: Any) -> None:  # noqa: ANN401 -- transfo
 
 def _candidate(residual: pathlib.Path, start: Model, wanted: stage_request.PrepareInput) -> prompts.Manners:
     """How the model that merge will write is going to be asked."""
-    _verify(residual, below=(f"{instruct_assets.FOLDER}/", extract.CARD))
-    card, instruct = extract.read_card(residual), instruct_assets.read_configuration(residual)
+    _verify(residual, below=(f"{instruct_assets.FOLDER}/", stored_residual.DESCRIPTION))
+    card, instruct = stored_residual.read_description(residual), instruct_assets.read_configuration(residual)
     compatibility.check_served(start, instruct, residual)
     parts = merge_pass.Parts(
         start=start,
         trained=trained_weights.Full(model=start),
-        residual=extract.open_shards(residual),
+        residual=stored_residual.open_shards(residual),
         scale=None,
         other="",
         formats=card.formats(start, direct=wanted.base_fingerprint == card.instruct_fingerprint),

@@ -13,7 +13,8 @@ from typing import Annotated
 import pydantic
 
 from modelrefresh.api.model import Claim, Part
-from modelrefresh.api.spec_types import UNSEEN, Name, ObjectName, Quantity
+from modelrefresh.api.spec_types import Name, ObjectName, Quantity
+from modelrefresh.contract import uris
 from modelrefresh.contract.vocabulary import Stage
 
 _STAGES = [stage.value for stage in Stage]
@@ -44,7 +45,8 @@ _NOT_SYSTEM = Claim(
 
 Resources = Annotated[Mapping[str, Quantity], pydantic.Field(max_length=16)]
 LabelValue = Annotated[str, pydantic.Field(max_length=63)]
-SourcePrefix = Annotated[str, pydantic.Field(min_length=5, max_length=512, pattern=rf"^(pvc|hf)://[^ ${UNSEEN}]*$")]
+_PREFIX = rf"^({'|'.join(scheme.name for scheme in uris.SCHEMES)})://[^ ${uris.UNSEEN}]*$"
+SourcePrefix = Annotated[str, pydantic.Field(min_length=5, max_length=512, pattern=_PREFIX)]
 NamespaceName = Annotated[
     str, pydantic.Field(min_length=1, max_length=63, pattern=r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$")
 ]

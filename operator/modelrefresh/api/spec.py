@@ -15,7 +15,6 @@ from modelrefresh.api.model import Claim, Part, parse, whole
 from modelrefresh.api.profile import ProfileLimits, ProfileSpec, ProfileStage, Toleration
 from modelrefresh.api.sources import Source
 from modelrefresh.api.spec_types import (
-    UNSEEN,
     Epochs,
     LearningRate,
     Name,
@@ -25,7 +24,7 @@ from modelrefresh.api.spec_types import (
     TimeZone,
     WarmupRatio,
 )
-from modelrefresh.contract import limits
+from modelrefresh.contract import limits, uris
 from modelrefresh.contract.vocabulary import LearningRateSchedule, Method, Sampling, Strategy
 
 __all__ = [
@@ -76,7 +75,7 @@ class Replay(Source):
 class Data(Source):
     """New text to learn: jsonl, ndjson, json and text files (also .gz or .zst) and parquet files below the path."""
 
-    text_field: str = pydantic.Field(default="text", min_length=1, max_length=63, pattern=rf"^[^${UNSEEN}]+$")
+    text_field: str = pydantic.Field(default="text", min_length=1, max_length=63, pattern=rf"^[^${uris.UNSEEN}]+$")
     """Field of a record that holds the text; no $, which Kubernetes would expand on the way to the Job."""
     sampling: Sampling = Sampling.NEWEST
     """Which documents are learnt when maxTokens does not hold all: Newest by their dates first, or Uniform by seed."""

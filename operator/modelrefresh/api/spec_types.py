@@ -5,36 +5,18 @@ bounded, because the API server refuses rules over values without a bound.
 """
 
 import datetime
-import re
 import zoneinfo
-from typing import Annotated, Final
+from typing import Annotated
 
 import cronsim
 import pydantic
 from pydantic_core import PydanticCustomError
 
 from modelrefresh.api.model import between
-from modelrefresh.contract import limits
+from modelrefresh.contract import limits, uris
 
 Name = Annotated[str, pydantic.Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
-SUBDOMAIN: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
-"""Name of most Kubernetes objects (RFC 1123)."""
-ObjectName = Annotated[str, pydantic.Field(min_length=1, max_length=253, pattern=f"^{SUBDOMAIN}$")]
-
-UNSEEN: Final = (
-    r"\x{0}-\x{1f}\x{7f}-\x{a0}\x{ad}\x{61c}\x{180e}\x{2000}-\x{200f}\x{2028}-\x{202f}\x{205f}-\x{206f}\x{3000}"
-    r"\x{e000}-\x{f8ff}\x{feff}\x{fff9}-\x{fffb}\x{e0000}-\x{e0fff}"
-)
-r"""What a text of a tenant may not hold, inside of a character class: it is not seen, or moves what is.
-
-Spelled out and not as \s, of which Python, CEL and JSON schema each have another notion.
-"""
-
-
-def in_python(pattern: str) -> str:
-    """A pattern of RE2 (CEL, JSON schema) as one of Python's `re`, which spells code points otherwise."""
-    return re.sub(r"\\x\{([0-9a-f]+)\}", lambda found: f"\\U{int(found[1], 16):08x}", pattern)
-
+ObjectName = Annotated[str, pydantic.Field(min_length=1, max_length=253, pattern=f"^{uris.SUBDOMAIN}$")]
 
 _Number = Annotated[str, pydantic.Field(min_length=1, max_length=16)]
 LearningRate = Annotated[_Number, between(limits.LEARNING_RATE)]

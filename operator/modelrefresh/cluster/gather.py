@@ -21,6 +21,7 @@ from modelrefresh.api.profile import ProfileSpec
 from modelrefresh.api.spec import RefreshSpec, ResidualSpec
 from modelrefresh.api.status import RefreshStatus, ResidualStatus, VersionSpec
 from modelrefresh.cluster import children, deployments, hindrances
+from modelrefresh.contract import uris
 from modelrefresh.kube import kinds
 from modelrefresh.kube.kinds import Kind
 from modelrefresh.kube.port import Document, Port
@@ -61,8 +62,8 @@ async def refresh(port: Port, document: Document, *, now: datetime.datetime) -> 
     )
     rules = profile["profile"]
     workspace = rules.workspace_claim if rules else ""
-    uris = [spec.base.uri, spec.data.uri, *(suite.uri for suite in spec.evaluation.suites)]
-    uris += [spec.data.replay.uri] if spec.data.replay else []
+    named = [spec.base.uri, spec.data.uri, *(suite.uri for suite in spec.evaluation.suites)]
+    named += [spec.data.replay.uri] if spec.data.replay else []
     own = tuple(seen for item in versions if _belongs(item, meta) and (seen := _version(item)) is not None)
     # Lists of a whole namespace grow with it, so they are read only where something may go.
     crowded = len(own) > spec.retain.versions
@@ -79,7 +80,7 @@ async def refresh(port: Port, document: Document, *, now: datetime.datetime) -> 
         deployment=await _target(port, deployment, workspace=workspace) if deployment else None,
         rival=await _rival(port, meta, deployment) if deployment else None,
         # A stage at work has its claims, and its pod says so itself if not.
-        missing_claims=() if found else await _missing(port, meta, uris=uris, workspace=workspace),
+        missing_claims=() if found else await _missing(port, meta, named=named, workspace=workspace),
         **jobs,
     )
 
@@ -102,7 +103,7 @@ async def residual(port: Port, document: Document, *, now: datetime.datetime) ->
         missing_claims=await _missing(
             port,
             meta,
-            uris=[spec.base.uri, spec.instruct.uri],
+            named=[spec.base.uri, spec.instruct.uri],
             workspace=rules.workspace_claim if rules else "",
         ),
         **jobs,
@@ -168,9 +169,8 @@ async def _rival(port: Port, meta: Meta, deployment: Document) -> str | None:
     return name if target.get("name") == metadata["name"] else None
 
 
-async def _missing(port: Port, meta: Meta, *, uris: Iterable[str], workspace: str) -> tuple[str, ...]:
-    wanted = {uri.removeprefix("pvc://").split("/", 1)[0] for uri in uris if uri.startswith("pvc://")}
-    wanted |= {workspace} if workspace else set()
+async def _missing(port: Port, meta: Meta, *, named: Iterable[str], workspace: str) -> tuple[str, ...]:
+    wanted = {claim for claim in (workspace, *map(uris.claim_of, named)) if claim}
     found = await asyncio.gather(
         *(_get(port, kinds.CLAIM, namespace=meta.namespace, name=claim) for claim in sorted(wanted))
     )

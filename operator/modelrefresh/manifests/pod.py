@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from modelrefresh.api import names
 from modelrefresh.api.spec import ProfileSpec, ProfileStage
-from modelrefresh.contract import artifacts, stage_request
+from modelrefresh.contract import artifacts, stage_request, uris
 from modelrefresh.contract.stage_request import StageInput
 from modelrefresh.manifests import network
 from modelrefresh.plan.actions import StartStage
@@ -77,21 +77,21 @@ def template(start: StartStage, profile: ProfileSpec, *, labels: dict[str, str],
 
 def claims(request: StageInput) -> tuple[str, ...]:
     """Claims that the request's pvc:// URIs name, sorted."""
-    return tuple(sorted({uri.removeprefix("pvc://").split("/", 1)[0] for uri in uris(request) if uri[:6] == "pvc://"}))
+    return tuple(sorted({claim for claim in map(uris.claim_of, uris_of(request)) if claim}))
 
 
-def uris(record: object) -> Iterator[str]:
+def uris_of(record: object) -> Iterator[str]:
     """Every URI in a request, whatever section it stands in."""
     if isinstance(record, str) and "://" in record:
         yield record
     elif isinstance(record, tuple):
         for item in record:
-            yield from uris(item)
+            yield from uris_of(item)
     elif dataclasses.is_dataclass(record):
         for field in dataclasses.fields(record):
             if field.name == "allowed":  # prefixes, of which nothing is read
                 continue
-            yield from uris(getattr(record, field.name))
+            yield from uris_of(getattr(record, field.name))
 
 
 def _container(
@@ -159,7 +159,7 @@ def _writable(request: StageInput) -> tuple[str, ...]:
 
 def reads_hub(request: StageInput) -> bool:
     """Whether the stage fetches from the hub, or may have to."""
-    return any(uri.startswith("hf://") for uri in uris(request))
+    return any(uri.startswith(uris.HUB.prefix) for uri in uris_of(request))
 
 
 def _token_of(request: StageInput, profile: ProfileSpec) -> str | None:

@@ -61,7 +61,7 @@ def seal_trained(root: pathlib.Path, trained: pathlib.Path) -> None:
     with sealed.draft(stage, kind="trained", label="train") as made:
         for path in trained.iterdir():
             (made.path / path.name).write_bytes(path.read_bytes())
-        sealed.seal(made, target=stage / merge.TRAINED)
+        sealed.seal(made, target=stage / "model")
 
 
 @pytest.mark.parametrize(("arch", "dtype"), KINDS)
@@ -279,7 +279,7 @@ def test_a_bit_that_flipped_in_the_trained_weights_is_found(tmp_path: pathlib.Pa
     pair = builders.tiny_pair(tmp_path)
     digest = extracted(tmp_path / "ws", pair.base, pair.instruct).digest
     merge_into(tmp_path / "ws", pair.trained, asked(pair.base, digest))
-    stored = builders.workspace_of(tmp_path / "ws").stage("chat", "r1", Stage.TRAIN) / merge.TRAINED
+    stored = builders.workspace_of(tmp_path / "ws").stage("chat", "r1", Stage.TRAIN) / "model"
     flip_a_bit(stored / "model.safetensors")
     request = builders.request(tmp_path / "ws", Stage.MERGE, merge=asked(pair.base, digest))
     with pytest.raises(StageError, match=r"model\.safetensors has changed"):

@@ -15,7 +15,7 @@ from modelrefresh.contract.vocabulary import Sampling, Stage
 from modelrefresh_jobs.corpus import packing
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.stages import prepare
-from modelrefresh_jobs.storage import sealed
+from modelrefresh_jobs.storage import run_folders, sealed
 from tests.jobs import builders, corpora
 
 
@@ -38,7 +38,7 @@ def run(root: pathlib.Path, base: pathlib.Path, **changes: Any) -> result.Prepar
 
 
 def blocks(root: pathlib.Path, base: pathlib.Path) -> packing.Blocks:
-    return packing.load(prepare.blocks(asked(root, base)))
+    return packing.load(run_folders.of(asked(root, base)).blocks)
 
 
 def documents_in(packed: packing.Blocks) -> list[str]:
@@ -111,7 +111,7 @@ def test_equal_input_gives_equal_blocks(tmp_path: pathlib.Path, base: pathlib.Pa
         corpora.texts(tmp_path / name / "data" / "a.jsonl", corpora.sentences(30))
         replay = corpora.texts(tmp_path / name / "replay" / "a.jsonl", corpora.sentences(200, seed=3))
         run(tmp_path / name, base, replay=f"file://{replay}", replay_percent=20)
-        digests.append(sealed.read(prepare.blocks(asked(tmp_path / name, base))).digest)
+        digests.append(sealed.read(run_folders.of(asked(tmp_path / name, base)).blocks).digest)
     assert digests[0] == digests[1]
 
 
@@ -125,7 +125,7 @@ def test_data_in_another_order_is_reported_as_unchanged_and_not_packed(
     again = run(tmp_path / "again", base, data=f"file://{data}", unchanged_fingerprint=first.fingerprint)
     assert again.unchanged
     assert again.blocks == 0
-    assert not prepare.blocks(asked(tmp_path / "again", base)).exists()
+    assert not run_folders.of(asked(tmp_path / "again", base)).blocks.exists()
 
 
 def test_another_document_or_block_length_is_a_change(tmp_path: pathlib.Path, base: pathlib.Path) -> None:

@@ -21,8 +21,7 @@ from modelrefresh.contract.vocabulary import LearningRateSchedule, Method, Stage
 from modelrefresh_jobs.corpus import packing
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
-from modelrefresh_jobs.stages import prepare
-from modelrefresh_jobs.storage import sealed
+from modelrefresh_jobs.storage import run_folders, sealed
 from modelrefresh_jobs.training import progress_file, step_plan, trainer, trainer_arguments
 from tests.jobs import builders, corpora
 
@@ -63,7 +62,7 @@ class Run:
         }
         wanted = stage_request.TrainInput(start=builders.uri(self.base), sequence_length=32, **(settings | changes))
         self.request = builders.request(root, Stage.TRAIN, train=wanted)
-        self.layout = progress_file.layout(self.request)
+        self.layout = run_folders.of(self.request)
         self.progress = builders.quiet(Stage.TRAIN)
 
     def train(self, *, stop: Callable[[], bool] = lambda: False) -> result.TrainSummary:
@@ -78,7 +77,7 @@ class Run:
 
     def pack(self, *documents: tuple[int, ...]) -> None:
         """Replace the blocks by these documents, without the care that the prepare stage takes."""
-        target = prepare.blocks(self.request)
+        target = run_folders.of(self.request).blocks
         shutil.rmtree(target)
         with sealed.draft(target.parent, kind="blocks", label="blocks") as made:
             writer = packing.BlockWriter(made.path / "raw", sequence_length=32, padding_token=0)
@@ -104,7 +103,7 @@ def test_full_training_lowers_the_loss_and_seals_a_checkpoint_that_loads(tmp_pat
     run = Run(tmp_path, arch=arch, epochs=2)
     summary = run.train()
     assert summary.last_loss < summary.first_loss - 0.5
-    marks = packing.load(prepare.blocks(run.request))[1]
+    marks = packing.load(run_folders.of(run.request).blocks)[1]
     assert (summary.tokens, summary.passes) == (2 * int((marks != packing.PADDING).sum()), 2.0)
     assert sealed.verify(run.layout.model, deep=True).kind == "trained"
     model = transformers.AutoModelForCausalLM.from_pretrained(run.layout.model)
@@ -220,7 +219,7 @@ def test_a_checkpoint_of_other_settings_is_not_gone_on_from(tmp_path: pathlib.Pa
 def test_what_was_trained_says_from_which_blocks(tmp_path: pathlib.Path) -> None:
     run = Run(tmp_path)
     run.train()
-    assert sealed.read(run.layout.model).parents["blocks"] == sealed.read(prepare.blocks(run.request)).digest
+    assert sealed.read(run.layout.model).parents["blocks"] == sealed.read(run_folders.of(run.request).blocks).digest
 
 
 def test_a_setting_at_its_default_is_as_good_as_one_that_is_not_there() -> None:

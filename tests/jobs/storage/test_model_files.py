@@ -15,7 +15,8 @@ from modelrefresh.contract.vocabulary import Method, Stage
 from modelrefresh_jobs.models import instruct_assets, model_folder
 from modelrefresh_jobs.process import errors
 from modelrefresh_jobs.process.errors import StageError
-from modelrefresh_jobs.storage import model_files, sources
+from modelrefresh_jobs.storage import model_files
+from modelrefresh_jobs.storage.schemes import hf
 from modelrefresh_jobs.tensors import safetensors_reader
 from modelrefresh_jobs.training import trainer
 from modelrefresh_jobs.weights import trained_weights
@@ -229,4 +230,4 @@ def test_every_file_that_a_tokenizer_class_asks_for_travels(tmp_path: pathlib.Pa
 
 def test_the_hub_gives_every_file_that_would_travel() -> None:
     wanted = [pathlib.PurePath(name) for name in MANNERS]
-    assert all(any(path.match(pattern) for pattern in sources.WANTED) for path in wanted)
+    assert all(any(path.match(pattern) for pattern in hf.WANTED) for path in wanted)

@@ -17,9 +17,8 @@ from modelrefresh.contract.vocabulary import Method, Stage
 from modelrefresh_jobs.corpus import packing
 from modelrefresh_jobs.process import signals
 from modelrefresh_jobs.process.errors import StageError
-from modelrefresh_jobs.stages import prepare
-from modelrefresh_jobs.storage import sealed
-from modelrefresh_jobs.training import launcher, progress_file, trainer
+from modelrefresh_jobs.storage import run_folders, sealed
+from modelrefresh_jobs.training import launcher, trainer
 from tests.jobs import builders, corpora
 
 PATIENCE = 240
@@ -76,7 +75,7 @@ def ended(rank, reason, code):
 
 
 def wait_for_step(request: stage_request.StageInput, process: "subprocess.Popen[bytes]") -> None:
-    position = progress_file.layout(request).position
+    position = run_folders.of(request).position
     deadline = time.monotonic() + PATIENCE
     while not position.exists():
         assert process.poll() is None, "the stage ended before its first step"
@@ -91,7 +90,7 @@ def recorded(request: stage_request.StageInput) -> result.Result:
 
 
 def weights(request: stage_request.StageInput) -> dict[str, torch.Tensor]:
-    return load_file(progress_file.layout(request).model / "model.safetensors")
+    return load_file(run_folders.of(request).trained / "model.safetensors")
 
 
 def test_zero_2_on_two_processes_saves_on_sigterm_and_ends_like_a_plain_run(tmp_path: pathlib.Path) -> None:
@@ -108,9 +107,9 @@ def test_zero_2_on_two_processes_saves_on_sigterm_and_ends_like_a_plain_run(tmp_
     ended = recorded(request).train
     assert ended is not None
     assert (ended.resumed_step, ended.lost_steps) == (left.step, 0)
-    assert sealed.is_sealed(progress_file.layout(request).model)
+    assert sealed.is_sealed(run_folders.of(request).trained)
     # The last step is filled with an empty example, which is neither a pass nor a token.
-    marks = packing.load(prepare.blocks(request))[1]
+    marks = packing.load(run_folders.of(request).blocks)[1]
     assert len(marks) % 4 == 3
     assert (ended.passes, ended.tokens) == (1.0, int(packing.tokens(marks).sum()))
 
@@ -153,7 +152,7 @@ def test_a_signal_asks_for_a_checkpoint_once_there_is_a_step_to_save(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, *, stepped: bool, kept: str
 ) -> None:
     request = two_processes(tmp_path)
-    position = progress_file.layout(request).position
+    position = run_folders.of(request).position
     step = _STEP.format(position=str(position)) if stepped else ""
     pretend(monkeypatch, f"{step}started(0)\n{_WAIT}ended(0, 'Preempted', 12)")
     monkeypatch.setattr(signals, "requested", lambda: position.exists() or not stepped)

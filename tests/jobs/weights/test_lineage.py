@@ -18,7 +18,8 @@ from modelrefresh_jobs.process import progress
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.stages import extract, merge
-from modelrefresh_jobs.storage import sealed
+from modelrefresh_jobs.storage import run_folders, sealed
+from modelrefresh_jobs.weights import stored_residual
 from tests.jobs import builders, corpora
 
 
@@ -29,7 +30,7 @@ def pair(tmp_path: pathlib.Path) -> builders.Pair:
 
 def extracted(base: pathlib.Path, instruct: pathlib.Path, out: pathlib.Path) -> list[str]:
     said = Progress(stage="extract")
-    with sealed.draft(out.parent, kind=extract.KIND, label=out.name) as made:
+    with sealed.draft(out.parent, kind=stored_residual.KIND, label=out.name) as made:
         extract.store(model_folder.accept(base), model_folder.accept(instruct), made, progress=said, target=out)
     return said.warnings
 
@@ -254,7 +255,7 @@ def test_a_warning_is_in_the_result_and_in_the_log(
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 @pytest.mark.parametrize("method", list(Method))
 def test_the_train_stage_seals_the_fingerprint_of_its_start(tmp_path: pathlib.Path, method: Method) -> None:
-    from modelrefresh_jobs.training import progress_file, trainer  # noqa: PLC0415 -- torch and the Trainer, for this one
+    from modelrefresh_jobs.training import trainer  # noqa: PLC0415 -- torch and the Trainer, for this one
 
     base = builders.tiny_model(tmp_path / "base")
     corpora.prepared(tmp_path, base)
@@ -263,5 +264,5 @@ def test_the_train_stage_seals_the_fingerprint_of_its_start(tmp_path: pathlib.Pa
     )
     request = builders.request(tmp_path, Stage.TRAIN, train=wanted)
     summary = trainer.train(request, builders.quiet(Stage.TRAIN), stop=lambda: False)
-    manifest = sealed.read(progress_file.layout(request).model)
+    manifest = sealed.read(run_folders.of(request).trained)
     assert manifest.parents[sealed.START] == model_folder.fingerprint(base) == summary.start_fingerprint

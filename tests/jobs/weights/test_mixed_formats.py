@@ -21,6 +21,7 @@ from modelrefresh_jobs.models import model_folder
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.stages import extract, merge
 from modelrefresh_jobs.storage import sealed
+from modelrefresh_jobs.weights import stored_residual
 from tests.jobs import builders
 
 NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
@@ -76,7 +77,7 @@ class Mixed:
         """Extract."""
         progress, target = builders.quiet(Stage.EXTRACT), self.root / "residual"
         base, instruct = model_folder.accept(self.pair.base), model_folder.accept(self.pair.instruct)
-        with sealed.draft(self.root, kind=extract.KIND, label="residual") as made:
+        with sealed.draft(self.root, kind=stored_residual.KIND, label="residual") as made:
             extract.store(base, instruct, made, progress=progress, target=target)
         return target
 
@@ -195,17 +196,17 @@ def test_the_merged_config_names_the_instruct_models_format_or_that_of_most_weig
 
 def test_a_residual_of_equal_formats_is_stored_as_before(tmp_path: pathlib.Path) -> None:
     models = Mixed(tmp_path)
-    card = json.loads((models.residual() / extract.CARD).read_text())
+    card = json.loads((models.residual() / stored_residual.DESCRIPTION).read_text())
     assert sorted(card) == ["architecture", "base_fingerprint", "encoding", "instruct_fingerprint"]
 
 
 def test_a_residual_says_of_each_tensor_that_differs_what_both_models_have(tmp_path: pathlib.Path) -> None:
     models = Mixed(tmp_path)
     models.cast("base", {name: torch.float16 if "norm" in name else torch.float32 for name in read(models.pair.base)})
-    card = extract.read_card(models.residual())
+    card = stored_residual.read_description(models.residual())
     assert card.mixed is not None
     assert set(card.mixed) == {name for name in read(models.pair.base) if "norm" in name}
-    assert card.mixed["model.norm.weight"] == extract.Formats(base="F16", instruct="F32")
+    assert card.mixed["model.norm.weight"] == stored_residual.Formats(base="F16", instruct="F32")
 
 
 def test_a_bit_that_flipped_in_a_residual_of_mixed_formats_is_found(tmp_path: pathlib.Path) -> None:
@@ -221,13 +222,13 @@ def test_a_bit_that_flipped_in_a_residual_of_mixed_formats_is_found(tmp_path: pa
 
 def test_a_card_of_formats_that_nobody_knows_is_refused(tmp_path: pathlib.Path) -> None:
     models = Mixed(tmp_path)
-    with sealed.draft(tmp_path, kind=extract.KIND, label="odd") as made:
+    with sealed.draft(tmp_path, kind=stored_residual.KIND, label="odd") as made:
         shutil.copytree(
             models.residual(), made.path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("manifest.json")
         )
         builders.edit_json(
-            made.path / extract.CARD, mixed={"model.norm.weight": {"base": "F8_E4M3", "instruct": "F32"}}
+            made.path / stored_residual.DESCRIPTION, mixed={"model.norm.weight": {"base": "F8_E4M3", "instruct": "F32"}}
         )
         sealed.seal(made, target=tmp_path / "odd")
     with pytest.raises(StageError, match="F8_E4M3"):
-        extract.read_card(tmp_path / "odd")
+        stored_residual.read_description(tmp_path / "odd")

@@ -10,6 +10,7 @@ import logging
 import os
 import pathlib
 import socket
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +20,8 @@ from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs.process import classification
 from modelrefresh_jobs.process.classification import Failure
 from modelrefresh_jobs.process.progress import Progress
-from modelrefresh_jobs.storage import sealed
+from modelrefresh_jobs.storage import run_folders, sealed
+from modelrefresh_jobs.storage.run_folders import RunFolders
 
 LOG = logging.getLogger("modelrefresh.jobs")
 
@@ -34,9 +36,9 @@ Summary = (
     | result.EvaluateSummary
     | result.SweepSummary
 )
-_READS = {
-    Stage.TRAIN: (Stage.PREPARE, "blocks"),
-    Stage.MERGE: (Stage.TRAIN, "model"),
+_READS: Mapping[Stage, Callable[[RunFolders], pathlib.Path]] = {
+    Stage.TRAIN: lambda run: run.blocks,
+    Stage.MERGE: lambda run: run.trained,
 }
 """What a stage reads of its own run under a fixed name; all else that it reads is named by its content."""
 
@@ -114,16 +116,14 @@ def announce(ended: result.Result, *, nonce: str | None = None) -> None:
 
 
 def _folder(request: stage_request.StageInput) -> pathlib.Path:
-    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
-    return workspace.stage(request.owner, request.run, request.stage)
+    return run_folders.of(request).scratch(request.stage)
 
 
 def _identity(request: stage_request.StageInput) -> str:
     document = codec.to_document(request)
     del document["attempt"]
     if request.stage in _READS:
-        before, name = _READS[request.stage]
-        document["read"] = _digest(_folder(replace(request, stage=before)) / name)
+        document["read"] = _digest(_READS[request.stage](run_folders.of(request)))
     return json.dumps(document, sort_keys=True, indent=1)
 
 

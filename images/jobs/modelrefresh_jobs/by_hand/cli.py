@@ -20,6 +20,7 @@ from modelrefresh_jobs.attempt import record, stage_module
 from modelrefresh_jobs.by_hand import console, flags
 from modelrefresh_jobs.process import classification, progress, release
 from modelrefresh_jobs.process.errors import StageError
+from modelrefresh_jobs.storage import run_folders
 
 COMMANDS: Mapping[Stage, tuple[type, str]] = {
     Stage.EXTRACT: (
@@ -140,10 +141,8 @@ def _work(
     module = stage_module.module(asked.stage)
     record.begin(asked)
     if asked.stage is Stage.PREPARE:
-        from modelrefresh_jobs.stages import prepare
-
         # Blocks are made quickly, and old ones would be trained on if this attempt fails unseen.
-        shutil.rmtree(prepare.blocks(asked), ignore_errors=True)
+        shutil.rmtree(run_folders.of(asked).blocks, ignore_errors=True)
     summary = module.run(asked, position)
     return summary, module.artifact(asked, summary)
 

@@ -5,13 +5,14 @@ Knows which parts each of them takes and where they come from; the work is the s
 
 import pathlib
 
-from modelrefresh.contract import artifacts, codec, result, stage_request
+from modelrefresh.contract import codec, result, stage_request
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.models import model_folder
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.stages import extract, import_, merge
-from modelrefresh_jobs.storage import sealed, sources
+from modelrefresh_jobs.storage import run_folders, sealed, sources
+from modelrefresh_jobs.weights import stored_residual
 
 Summary = result.ExtractSummary | result.ImportSummary | result.MergeSummary
 
@@ -26,7 +27,7 @@ def write(request: stage_request.StageInput, out: pathlib.Path, progress: Progre
         raise StageError(StageReason.INPUT_INVALID, f"--out: {out} exists already; name a folder that does not")
     section = request.extract or request.import_ or request.merge
     parents = {name: str(value) for name, value in codec.to_document(section).items()}
-    kind = extract.KIND if request.extract else merge.KIND
+    kind = stored_residual.KIND if request.extract else merge.KIND
     with sealed.draft(out.parent, kind=kind, label=out.name, parents=parents) as made:
         if asked := request.extract:
             base, instruct = (
@@ -42,7 +43,7 @@ def write(request: stage_request.StageInput, out: pathlib.Path, progress: Progre
 def _ingredients(request: stage_request.StageInput, trained: str) -> merge.Ingredients:
     asked = request.merge
     assert asked is not None  # noqa: S101 -- the one section that is left
-    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
+    workspace = run_folders.of(request).workspace
     return merge.Ingredients(
         start=sources.resolve(asked.start, request),
         trained=sources.resolve(trained, request),

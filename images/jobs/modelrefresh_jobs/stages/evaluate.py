@@ -12,13 +12,13 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from modelrefresh.contract import artifacts, metrics, result, stage_request
-from modelrefresh.contract.vocabulary import Stage, Task
+from modelrefresh.contract import metrics, result, stage_request
+from modelrefresh.contract.vocabulary import Task
 from modelrefresh_jobs import preflight
 from modelrefresh_jobs.evaluation import generation, paired_difference, scoring, suites
 from modelrefresh_jobs.models import prompts
 from modelrefresh_jobs.process.progress import Progress
-from modelrefresh_jobs.storage import sealed
+from modelrefresh_jobs.storage import run_folders, sealed
 
 LOG = logging.getLogger("modelrefresh.jobs")
 
@@ -33,8 +33,7 @@ class _Answers:
 
 def artifact(request: stage_request.StageInput, _summary: result.EvaluateSummary) -> pathlib.Path | None:
     """The sealed per-item records."""
-    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
-    return workspace.stage(request.owner, request.run, Stage.EVALUATE) / "records"
+    return run_folders.of(request).records
 
 
 def run(request: stage_request.StageInput, progress: Progress) -> result.EvaluateSummary:

@@ -1,7 +1,7 @@
 """Stage `extract`: cut the instruction residual of a base and its instruct model.
 
 One pass reads both, fingerprints both and writes `residuals/<digest>/`: the residual's shards,
-the instruct model's donor files and a card that says from which base it was cut.
+the instruct model's donor files and a description that says from which base it was cut.
 """
 
 import hashlib
@@ -14,49 +14,20 @@ from dataclasses import dataclass, field
 import numpy as np
 import threadpoolctl
 
-from modelrefresh.contract import artifacts, codec, result, stage_request
+from modelrefresh.contract import codec, result, stage_request
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.models import instruct_assets, model_folder, prompts
 from modelrefresh_jobs.models.model_folder import Model
-from modelrefresh_jobs.process.errors import StageError, shown
+from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
-from modelrefresh_jobs.storage import sealed, sources
+from modelrefresh_jobs.storage import run_folders, sealed, sources
 from modelrefresh_jobs.tensors import dtypes, safetensors_reader, safetensors_writer
-from modelrefresh_jobs.tensors.dtypes import Format, Scratch, Values
-from modelrefresh_jobs.tensors.safetensors_reader import Reader, Tensor
+from modelrefresh_jobs.tensors.dtypes import Scratch, Values
+from modelrefresh_jobs.tensors.safetensors_reader import Reader
 from modelrefresh_jobs.tensors.safetensors_writer import Planned
-from modelrefresh_jobs.weights import compatibility, lineage, residual_math
+from modelrefresh_jobs.weights import compatibility, lineage, residual_math, stored_residual
 from modelrefresh_jobs.weights.residual_math import Forms, Gauges
-
-KIND = "residual"
-STEM = "residual"
-CARD = "residual.json"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Formats:
-    """Formats of one tensor, as safetensors spells them."""
-
-    base: str
-    instruct: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
-    """What a stored residual says of itself."""
-
-    architecture: str
-    base_fingerprint: str
-    instruct_fingerprint: str
-    encoding: str = "xor"
-    """How the shards hold it, see `residual`."""
-    mixed: Mapping[str, Formats] | None = None
-    """Tensors whose formats differ; for all others the base's format is the instruct model's."""
-
-    def formats(self, start: Model, *, direct: bool) -> dict[str, Format]:
-        """Formats of the model to which the residual leads from the start: the instruct model, with Direct the base."""
-        others = {name: one.base if direct else one.instruct for name, one in (self.mixed or {}).items()}
-        return {name: dtypes.FORMATS[others.get(name, tensor.dtype)] for name, tensor in start.tensors.items()}
+from modelrefresh_jobs.weights.stored_residual import Description, Formats
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,18 +52,17 @@ class _Pass:
 def run(request: stage_request.StageInput, progress: Progress) -> result.ExtractSummary:
     """Store the residual of the requested pair on the workspace."""
     assert request.extract is not None  # noqa: S101 -- env.parse guarantees it
-    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
     base = model_folder.accept(sources.resolve(request.extract.base, request))
     instruct = model_folder.accept(sources.resolve(request.extract.instruct, request))
     parents = {"base": request.extract.base, "instruct": request.extract.instruct}
-    label, parent = f"{request.owner}.{request.run}", workspace.residual("any").parent
-    with sealed.draft(parent, kind=KIND, label=label, attempt=request.attempt, parents=parents) as made:
+    label, parent = f"{request.owner}.{request.run}", run_folders.of(request).residuals
+    with sealed.draft(parent, kind=stored_residual.KIND, label=label, attempt=request.attempt, parents=parents) as made:
         return store(base, instruct, made, progress=progress)
 
 
 def artifact(request: stage_request.StageInput, summary: result.ExtractSummary) -> pathlib.Path:
     """The stored residual."""
-    return artifacts.Workspace(root=pathlib.Path(request.workspace)).residual(summary.digest)
+    return run_folders.of(request).workspace.residual(summary.digest)
 
 
 def store(
@@ -110,58 +80,33 @@ def store(
     planned = [
         Planned(name=one.name, dtype=forms[one.name].stored.bits_name, shape=one.shape) for one in base.tensors.values()
     ]
-    layout = safetensors_writer.plan(planned, stem=STEM)
+    layout = safetensors_writer.plan(planned, stem=stored_residual.STEM)
     with Reader() as reader, threadpoolctl.threadpool_limits(1, user_api="blas"):
         work = _Pass(base=base, instruct=instruct, forms=forms, reader=reader, progress=progress)
         for shard in layout:
             made.known[shard.file] = _write_shard(work, shard, made.path)
-        safetensors_writer.write_index(made.path, layout, stem=STEM)
+        safetensors_writer.write_index(made.path, layout, stem=stored_residual.STEM)
         _verify(work, made.path)
     lineage.check_residual(work.gauges, base, instruct, alike=work.alike)
     lineage.check_kinship(work.cosines, base, instruct, progress)
-    card = Card(
+    description = Description(
         architecture=base.architecture,
         base_fingerprint=model_folder.combine(work.base_hashes, base),
         instruct_fingerprint=model_folder.combine(work.instruct_hashes, instruct),
         mixed=_mixed(forms),
     )
-    (made.path / CARD).write_text(json.dumps(codec.to_document(card), indent=1, sort_keys=True) + "\n")
+    (made.path / stored_residual.DESCRIPTION).write_text(
+        json.dumps(codec.to_document(description), indent=1, sort_keys=True) + "\n"
+    )
     return result.ExtractSummary(
         digest=sealed.seal(made, target=target).digest,
-        base_fingerprint=card.base_fingerprint,
-        instruct_fingerprint=card.instruct_fingerprint,
-        architecture=card.architecture,
+        base_fingerprint=description.base_fingerprint,
+        instruct_fingerprint=description.instruct_fingerprint,
+        architecture=description.architecture,
         parameters=base.parameters,
         bytes=safetensors_writer.total(layout),
         relative_norm=work.gauges.relative_residual,
     )
-
-
-def read_card(folder: pathlib.Path) -> Card:
-    """The card of a stored residual.
-
-    Raises:
-        StageError: not a sealed residual, or of an encoding that this version does not know.
-    """
-    try:
-        sealed.verify(folder, deep=False)
-        card = codec.from_document(Card, json.loads((folder / CARD).read_text()))
-    except (sealed.BrokenSealError, OSError, ValueError, RecursionError) as error:
-        message = f"{folder}: not a whole residual: {error}; extract it again"
-        raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, message) from error
-    if card.encoding != "xor":
-        message = f"{folder}: encoding {shown(card.encoding)}; this version reads 'xor': extract it again"
-        raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, message)
-    named = {name for one in (card.mixed or {}).values() for name in (one.base, one.instruct)}
-    if odd := sorted(named - set(dtypes.FORMATS)):
-        message = f"{folder}: number formats {odd}; this version reads {sorted(dtypes.FORMATS)}: extract it again"
-        raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, message)
-    return card
-
-
-def open_shards(folder: pathlib.Path) -> Mapping[str, Tensor]:
-    """The stored residual's tensors."""
-    return safetensors_reader.open_folder(folder, stem=STEM)
 
 
 def _write_shard(work: _Pass, shard: safetensors_writer.Shard, folder: pathlib.Path) -> str:
@@ -214,7 +159,7 @@ def _mixed(forms: Mapping[str, Forms]) -> dict[str, Formats] | None:
 
 def _verify(work: _Pass, folder: pathlib.Path) -> None:
     # Read back what is on disk: the first and last slice of every tensor must give the instruct model again.
-    for name, stored in open_shards(folder).items():
+    for name, stored in stored_residual.open_shards(folder).items():
         for span in safetensors_reader.ends(stored):
             base, instruct = (work.reader.bits(model.tensors[name], *span) for model in (work.base, work.instruct))
             found = residual_math.restore(base, work.reader.bits(stored, *span), work.forms[name], work.scratch)

@@ -12,7 +12,7 @@ from modelrefresh_jobs.models import instruct_assets, model_config, model_folder
 from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process import guarded_files
 from modelrefresh_jobs.process.progress import Progress
-from modelrefresh_jobs.storage import model_files, sealed, sources
+from modelrefresh_jobs.storage import model_files, run_folders, sealed, sources
 from modelrefresh_jobs.tensors import safetensors_reader
 
 KIND = "version"
@@ -22,17 +22,16 @@ _BLOCK = 4 << 20
 def run(request: stage_request.StageInput, progress: Progress) -> result.ImportSummary:
     """Copy the requested model into the workspace."""
     assert request.import_ is not None  # noqa: S101 -- env.parse guarantees it
-    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
     model = model_folder.accept(sources.resolve(request.import_.instruct, request))
     parents = {"instruct": request.import_.instruct}
-    label, parent = f"{request.owner}.{request.run}.import", workspace.version("any").parent
+    label, parent = f"{request.owner}.{request.run}.import", run_folders.of(request).versions
     with sealed.draft(parent, kind=KIND, label=label, attempt=request.attempt, parents=parents) as made:
         return store(model, made, progress=progress)
 
 
 def artifact(request: stage_request.StageInput, summary: result.ImportSummary) -> pathlib.Path:
     """The registered version."""
-    return artifacts.Workspace(root=pathlib.Path(request.workspace)).version(summary.digest)
+    return run_folders.of(request).workspace.version(summary.digest)
 
 
 def store(

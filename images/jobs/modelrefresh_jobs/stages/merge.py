@@ -12,22 +12,19 @@ from dataclasses import dataclass
 
 from modelrefresh.contract import artifacts, codec, result, stage_request
 from modelrefresh.contract.reasons import StageReason
-from modelrefresh.contract.vocabulary import Stage, Strategy
+from modelrefresh.contract.vocabulary import Strategy
 from modelrefresh_jobs.models import instruct_assets, model_config, model_folder
 from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process import release
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
-from modelrefresh_jobs.stages import extract
-from modelrefresh_jobs.storage import sealed, sources
+from modelrefresh_jobs.storage import run_folders, sealed, sources
 from modelrefresh_jobs.tensors import dtypes, safetensors_writer
 from modelrefresh_jobs.tensors.safetensors_writer import Shard
-from modelrefresh_jobs.weights import compatibility, lineage, merge_pass, trained_weights
+from modelrefresh_jobs.weights import compatibility, lineage, merge_pass, stored_residual, trained_weights
 from modelrefresh_jobs.weights.merge_pass import Parts
 
 KIND = "version"
-TRAINED = "model"
-"""Sealed folder that `train` leaves in its stage's folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +61,11 @@ def run(request: stage_request.StageInput, progress: Progress) -> result.MergeSu
     """Merge what this run has trained."""
     asked = request.merge
     assert asked is not None  # noqa: S101 -- env.parse guarantees it
-    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
+    folders = run_folders.of(request)
     ingredients = Ingredients(
         start=sources.resolve(asked.start, request),
-        trained=workspace.stage(request.owner, request.run, Stage.TRAIN) / TRAINED,
-        residual=workspace.residual(asked.residual),
+        trained=folders.trained,
+        residual=folders.workspace.residual(asked.residual),
         strategy=asked.strategy,
         scale=asked.scale,
     )
@@ -79,14 +76,14 @@ def run(request: stage_request.StageInput, progress: Progress) -> result.MergeSu
             StageReason.MODEL_UNREADABLE, f"trained weights: {error}; run the train stage again"
         ) from error
     parents = {"start": asked.start, "residual": asked.residual, "trained": manifest.digest}
-    label, parent = f"{request.owner}.{request.run}.merge", workspace.version("any").parent
+    label, parent = f"{request.owner}.{request.run}.merge", folders.versions
     with sealed.draft(parent, kind=KIND, label=label, attempt=request.attempt, parents=parents) as made:
         return store(ingredients, made, progress=progress)
 
 
 def artifact(request: stage_request.StageInput, summary: result.MergeSummary) -> pathlib.Path:
     """The candidate."""
-    return artifacts.Workspace(root=pathlib.Path(request.workspace)).version(summary.digest)
+    return run_folders.of(request).workspace.version(summary.digest)
 
 
 def store(
@@ -94,7 +91,7 @@ def store(
 ) -> result.MergeSummary:
     """Write and seal the candidate, as `target` or under its digest."""
     start = model_folder.accept(ingredients.start)
-    card = extract.read_card(ingredients.residual)
+    card = stored_residual.read_description(ingredients.residual)
     direct = ingredients.strategy is Strategy.DIRECT
     known = _check_start(ingredients, card)
     compatibility.check_served(start, instruct_assets.read_configuration(ingredients.residual), ingredients.residual)
@@ -103,7 +100,7 @@ def store(
     parts = Parts(
         start=start,
         trained=trained_weights.accept(ingredients.trained, start),
-        residual=extract.open_shards(ingredients.residual),
+        residual=stored_residual.open_shards(ingredients.residual),
         scale=None if direct else ingredients.scale,
         other=other,
         formats=card.formats(start, direct=direct),
@@ -136,7 +133,7 @@ def store(
     )
 
 
-def _check_start(ingredients: Ingredients, card: extract.Card) -> str:
+def _check_start(ingredients: Ingredients, card: stored_residual.Description) -> str:
     known = model_folder.fingerprint(ingredients.start)
     direct = ingredients.strategy is Strategy.DIRECT
     expected = card.instruct_fingerprint if direct else card.base_fingerprint

@@ -13,9 +13,9 @@ import pathlib
 import shutil
 from dataclasses import dataclass, replace
 
-from modelrefresh.contract import artifacts, result, stage_request
+from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.reasons import StageReason
-from modelrefresh.contract.vocabulary import Sampling, Stage
+from modelrefresh.contract.vocabulary import Sampling
 from modelrefresh_jobs import advice, preflight
 from modelrefresh_jobs.corpus import (
     contamination,
@@ -31,7 +31,7 @@ from modelrefresh_jobs.corpus import (
 from modelrefresh_jobs.models import model_folder
 from modelrefresh_jobs.process import errors
 from modelrefresh_jobs.process.progress import Progress
-from modelrefresh_jobs.storage import sealed, sources
+from modelrefresh_jobs.storage import run_folders, sealed, sources
 
 LOG = logging.getLogger("modelrefresh.jobs")
 
@@ -68,15 +68,9 @@ class _Work:
         )
 
 
-def blocks(request: stage_request.StageInput) -> pathlib.Path:
-    """Where this run's packed blocks are."""
-    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
-    return workspace.stage(request.owner, request.run, Stage.PREPARE) / "blocks"
-
-
 def artifact(request: stage_request.StageInput, summary: result.PrepareSummary) -> pathlib.Path | None:
     """The sealed blocks; unchanged data leaves none."""
-    return None if summary.unchanged else blocks(request)
+    return None if summary.unchanged else run_folders.of(request).blocks
 
 
 def run(
@@ -174,7 +168,7 @@ def _no_data(wanted: stage_request.PrepareInput, fresh: _Reading) -> errors.Stag
 
 
 def _pack(work: _Work, summary: result.PrepareSummary) -> result.PrepareSummary:
-    target = blocks(work.request)
+    target = run_folders.of(work.request).blocks
     parents = {"base": work.wanted.base, "data": work.wanted.data, "fingerprint": summary.fingerprint}
     with sealed.draft(
         target.parent, kind="blocks", label="blocks", attempt=work.request.attempt, parents=parents

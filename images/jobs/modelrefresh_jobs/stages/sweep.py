@@ -13,6 +13,7 @@ from modelrefresh.contract import artifacts, result, stage_request
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
+from modelrefresh_jobs.storage import run_folders
 
 LOG = logging.getLogger("modelrefresh.jobs")
 _PLAIN = re.compile(r"[0-9a-z]{1,80}")
@@ -29,7 +30,7 @@ def run(request: stage_request.StageInput, progress: Progress) -> result.SweepSu
     strange = [name for name in (*asked.runs, *asked.versions) if not _PLAIN.fullmatch(name)]
     if strange:
         raise StageError(StageReason.INPUT_INVALID, f"sweep: {strange} are no run ids or digests; nothing was removed")
-    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
+    workspace = run_folders.of(request).workspace
     folders = [workspace.runs(request.owner) / name for name in asked.runs]
     folders += [workspace.version(name) for name in asked.versions]
     there = [folder for folder in folders if folder.is_dir() and _is_its_own(folder, workspace.root)]

@@ -10,12 +10,13 @@ import pathlib
 from modelrefresh.contract import result, stage_request
 from modelrefresh_jobs.process import signals
 from modelrefresh_jobs.process.progress import Progress
-from modelrefresh_jobs.training import launcher, progress_file
+from modelrefresh_jobs.storage import run_folders
+from modelrefresh_jobs.training import launcher
 
 
 def artifact(request: stage_request.StageInput, _summary: result.TrainSummary) -> pathlib.Path | None:
     """The sealed trained model or adapter."""
-    return progress_file.layout(request).model
+    return run_folders.of(request).trained
 
 
 def run(request: stage_request.StageInput, progress: Progress) -> result.TrainSummary:

@@ -19,6 +19,7 @@ from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.process import errors, signals
 from modelrefresh_jobs.process.progress import Progress
+from modelrefresh_jobs.storage import run_folders
 from modelrefresh_jobs.training import progress_file
 
 LOG = logging.getLogger("modelrefresh.jobs")
@@ -89,7 +90,7 @@ def _command(wanted: stage_request.TrainInput) -> list[str]:
 def _wait(
     process: "subprocess.Popen[bytes]", exchange: pathlib.Path, request: stage_request.StageInput, progress: Progress
 ) -> int:
-    position, alone = progress_file.layout(request).position, request.train is None or request.train.nodes == 1
+    position, alone = run_folders.of(request).position, request.train is None or request.train.nodes == 1
     first = before = progress_file.read(position)
     while True:
         code = process.poll()

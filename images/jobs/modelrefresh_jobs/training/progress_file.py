@@ -1,4 +1,4 @@
-"""Where a training run lives on the workspace, and how far it has come.
+"""How far a training run has come, and what it is made from.
 
 The position is a small JSON file that rank 0 keeps current: the process that started
 torchrun reads it for its progress, the next attempt to say how many steps were lost. What a
@@ -12,8 +12,7 @@ import pathlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from modelrefresh.contract import artifacts, codec, stage_request
-from modelrefresh.contract.vocabulary import Stage
+from modelrefresh.contract import codec, stage_request
 from modelrefresh_jobs.process.progress import Progress
 
 FIGURES = ("loss", "learning_rate", "tokens_per_second")
@@ -32,34 +31,6 @@ class Position:
     total: int
     figures: Mapping[str, float]
     made_from: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
-    """Folders of one training run."""
-
-    folder: pathlib.Path
-
-    @property
-    def model(self) -> pathlib.Path:
-        """The sealed outcome."""
-        return self.folder / "model"
-
-    @property
-    def checkpoints(self) -> pathlib.Path:
-        """Parent of the checkpoints."""
-        return self.folder / "checkpoints"
-
-    @property
-    def position(self) -> pathlib.Path:
-        """How far any attempt has come."""
-        return self.folder / "progress.json"
-
-
-def layout(request: stage_request.StageInput) -> Layout:
-    """Where this run's training lives."""
-    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
-    return Layout(folder=workspace.stage(request.owner, request.run, Stage.TRAIN))
 
 
 def made_from(wanted: stage_request.TrainInput, *, blocks: str) -> dict[str, str]:

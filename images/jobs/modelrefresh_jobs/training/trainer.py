@@ -24,8 +24,8 @@ from modelrefresh_jobs.corpus import packing
 from modelrefresh_jobs.models import model_config, model_folder
 from modelrefresh_jobs.process import errors, signals
 from modelrefresh_jobs.process.progress import Progress
-from modelrefresh_jobs.stages import prepare
-from modelrefresh_jobs.storage import sealed, sources
+from modelrefresh_jobs.storage import run_folders, sealed, sources
+from modelrefresh_jobs.storage.run_folders import RunFolders
 from modelrefresh_jobs.training import (
     callback,
     checkpointing,
@@ -56,7 +56,7 @@ def train(request: stage_request.StageInput, progress: Progress, *, stop: Callab
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     transformers.set_seed(wanted.seed)
-    places, start = progress_file.layout(request), sources.resolve(wanted.start, request)
+    places, start = run_folders.of(request), sources.resolve(wanted.start, request)
     _require_room(pathlib.Path(request.workspace), wanted, start)
     parents = progress_file.made_from(wanted, blocks=_packed(request).digest)
     examples, course = _examples(request, wanted)
@@ -108,7 +108,7 @@ def _require_room(workspace: pathlib.Path, wanted: stage_request.TrainInput, sta
 def _examples(
     request: stage_request.StageInput, wanted: stage_request.TrainInput
 ) -> tuple[dataset.Blocks, step_plan.Course]:
-    packed = packing.load(prepare.blocks(request))
+    packed = packing.load(run_folders.of(request).blocks)
     if wanted.sequence_length not in (None, length := packed[0].shape[1]):
         raise errors.StageError(
             StageReason.INVALID_SPEC,
@@ -131,7 +131,7 @@ def _trainer(
     # DeepSpeed reads these arguments while the model is loaded: under ZeRO-3 no process ever holds all of it.
     arguments = trainer_arguments.build(
         wanted,
-        output=progress_file.layout(request).checkpoints,
+        output=run_folders.of(request).checkpoints,
         course=course,
         parameters=model_folder.accept(start).parameters,
         gpu=torch.cuda.is_available(),
@@ -156,7 +156,7 @@ def _trainer(
 
 def _packed(request: stage_request.StageInput) -> sealed.Manifest:
     try:
-        return sealed.verify(prepare.blocks(request), deep=False)
+        return sealed.verify(run_folders.of(request).blocks, deep=False)
     except sealed.BrokenSealError as error:
         raise errors.StageError(
             StageReason.DATA_UNREADABLE, f"blocks of run {request.run}: {error}; prepare it first"
@@ -183,9 +183,7 @@ def _model(start: pathlib.Path, wanted: stage_request.TrainInput, length: int) -
     return model
 
 
-def _resume_point(
-    trainer: Trainer, places: progress_file.Layout, parents: Mapping[str, str]
-) -> tuple[pathlib.Path | None, int]:
+def _resume_point(trainer: Trainer, places: RunFolders, parents: Mapping[str, str]) -> tuple[pathlib.Path | None, int]:
     before = progress_file.read(places.position)
     reached = before.done if before and progress_file.fits(before.made_from, parents) else 0
     found = checkpointing.newest(places.checkpoints, parents=parents)
@@ -200,7 +198,7 @@ def _resume_point(
     return found, max(0, reached - at)
 
 
-def _preempted(state: TrainerState, places: progress_file.Layout) -> errors.StageError:
+def _preempted(state: TrainerState, places: RunFolders) -> errors.StageError:
     return errors.StageError(
         StageReason.PREEMPTED,
         f"asked to leave at step {state.global_step} of {state.max_steps}; checkpoint saved in {places.checkpoints}",
@@ -209,17 +207,19 @@ def _preempted(state: TrainerState, places: progress_file.Layout) -> errors.Stag
 
 
 def _seal_model(
-    trainer: Trainer, request: stage_request.StageInput, places: progress_file.Layout, parents: Mapping[str, str]
+    trainer: Trainer, request: stage_request.StageInput, places: RunFolders, parents: Mapping[str, str]
 ) -> None:
     first = trainer.is_world_process_zero()
     label = "model" if first else f"model-{trainer.args.process_index}"
-    with sealed.draft(places.folder, kind="trained", label=label, attempt=request.attempt, parents=parents) as made:
+    with sealed.draft(
+        places.trained.parent, kind="trained", label=label, attempt=request.attempt, parents=parents
+    ) as made:
         trainer.model.config.use_cache = True
         trainer.save_model(str(made.path))
         (made.path / "training_args.bin").unlink(missing_ok=True)
         if first:
             _require_finite(made.path)
-            sealed.seal(made, target=places.model)
+            sealed.seal(made, target=places.trained)
             shutil.rmtree(places.checkpoints, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
 

@@ -1,0 +1,73 @@
+"""`hf://ORG/NAME@COMMIT`: fetched into the workspace's cache; only what carries no code, only by commit."""
+
+import os
+import pathlib
+import re
+
+from modelrefresh.contract import artifacts
+from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.reasons import StageReason
+from modelrefresh.contract.stage_request import StageInput
+from modelrefresh_jobs.process import guarded_files
+from modelrefresh_jobs.process.errors import StageError
+from modelrefresh_jobs.storage import model_files
+
+_HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[^/@]+)")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+WANTED = (
+    *("*.safetensors", *(f"*{suffix}" for suffix in sorted(model_files.MANNERS)), model_files.VERSIONED),
+    *model_files.LICENCES,
+)
+"""What is fetched of a repository."""
+_UNWANTED = ("consolidated*", "original/*", "onnx/*")
+"""The same weights once more, in other layouts."""
+
+
+def find(uri: str, request: StageInput, reason: StageReason) -> pathlib.Path:
+    """The folder of the repository at that commit, in the workspace's cache.
+
+    Raises:
+        StageError: with `reason`, when the hub does not show it; SourceUnavailable, when it cannot be reached.
+    """
+    matched = _HUB.fullmatch(uri)
+    if matched is None or not _COMMIT.fullmatch(matched["revision"]):
+        seen = matched["revision"] if matched else "no revision"
+        raise StageError(
+            reason,
+            f"{uri}: expected hf://ORG/NAME@COMMIT with the 40 hexadecimal digits of a commit, saw {seen!r}; "
+            "branches and tags can move, take the commit from the repository's history",
+        )
+    home = artifacts.Workspace(root=pathlib.Path(request.workspace)).hub_cache()
+    # The hub reads HF_TOKEN_PATH and HF_HOME when it is imported; only this function imports it.
+    os.environ.setdefault("HF_HOME", str(home))
+    return _snapshot(uri, matched["repo"], matched["revision"], home=home, reason=reason)
+
+
+def _snapshot(uri: str, repo: str, revision: str, *, home: pathlib.Path, reason: StageReason) -> pathlib.Path:
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    complete = home / "complete" / f"{repo.replace('/', '--')}@{revision}"
+    try:
+        folder = huggingface_hub.snapshot_download(
+            repo,
+            revision=revision,
+            cache_dir=home / "hub",
+            allow_patterns=list(WANTED),
+            ignore_patterns=list(_UNWANTED),
+            local_files_only=complete.exists(),
+        )
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
+        hint = "check the name and commit, and the token in HF_TOKEN_PATH if the repository is gated or private"
+        raise StageError(reason, f"{uri}: the hub does not show it to us ({type(error).__name__}); {hint}") from error
+    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
+        message = f"{uri}: the hub cannot be reached ({error}); it is tried again, or copy the model to a volume"
+        raise StageError(StageReason.SOURCE_UNAVAILABLE, message, exit_code=ExitCode.TRANSIENT) from error
+    # Without the marker a snapshot may be half a download; with it the network is not needed again.
+    complete.parent.mkdir(parents=True, exist_ok=True)
+    complete.touch()
+    snapshot = pathlib.Path(folder)
+    if snapshot.exists():
+        # Its files are links to the blobs beside it; other stages write this cache too.
+        guarded_files.survey(snapshot, root=home, reason=reason, is_model=True)
+    return snapshot

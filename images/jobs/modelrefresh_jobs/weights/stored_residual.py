@@ -1,0 +1,76 @@
+"""A stored residual: the tensors of its shards, and what it says of itself.
+
+`residuals/<digest>/` holds the shards, the instruct model's files beside weights, and a description from which
+base it was cut. Knows no arithmetic (`residual_math`) and does not make residuals (the stage `extract` does).
+"""
+
+import json
+import pathlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from modelrefresh.contract import codec
+from modelrefresh.contract.reasons import StageReason
+from modelrefresh_jobs.models.model_folder import Model
+from modelrefresh_jobs.process.errors import StageError, shown
+from modelrefresh_jobs.storage import sealed
+from modelrefresh_jobs.tensors import dtypes, safetensors_reader
+from modelrefresh_jobs.tensors.dtypes import Format
+from modelrefresh_jobs.tensors.safetensors_reader import Tensor
+
+KIND = "residual"
+STEM = "residual"
+DESCRIPTION = "residual.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Formats:
+    """Formats of one tensor, as safetensors spells them."""
+
+    base: str
+    instruct: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """What a stored residual says of itself (residual.json)."""
+
+    architecture: str
+    base_fingerprint: str
+    instruct_fingerprint: str
+    encoding: str = "xor"
+    """How the shards hold it, see `residual`."""
+    mixed: Mapping[str, Formats] | None = None
+    """Tensors whose formats differ; for all others the base's format is the instruct model's."""
+
+    def formats(self, start: Model, *, direct: bool) -> dict[str, Format]:
+        """Formats of the model to which the residual leads from the start: the instruct model, with Direct the base."""
+        others = {name: one.base if direct else one.instruct for name, one in (self.mixed or {}).items()}
+        return {name: dtypes.FORMATS[others.get(name, tensor.dtype)] for name, tensor in start.tensors.items()}
+
+
+def read_description(folder: pathlib.Path) -> Description:
+    """What is said of a stored residual.
+
+    Raises:
+        StageError: not a sealed residual, or of an encoding that this version does not know.
+    """
+    try:
+        sealed.verify(folder, deep=False)
+        found = codec.from_document(Description, json.loads((folder / DESCRIPTION).read_text()))
+    except (sealed.BrokenSealError, OSError, ValueError, RecursionError) as error:
+        message = f"{folder}: not a whole residual: {error}; extract it again"
+        raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, message) from error
+    if found.encoding != "xor":
+        message = f"{folder}: encoding {shown(found.encoding)}; this version reads 'xor': extract it again"
+        raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, message)
+    named = {name for one in (found.mixed or {}).values() for name in (one.base, one.instruct)}
+    if odd := sorted(named - set(dtypes.FORMATS)):
+        message = f"{folder}: number formats {odd}; this version reads {sorted(dtypes.FORMATS)}: extract it again"
+        raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, message)
+    return found
+
+
+def open_shards(folder: pathlib.Path) -> Mapping[str, Tensor]:
+    """The stored residual's tensors."""
+    return safetensors_reader.open_folder(folder, stem=STEM)
