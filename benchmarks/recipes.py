@@ -144,7 +144,7 @@ class Bench:
             yield stage_request.SuiteInput(name=name, uri=_uri(self._root / "evals" / f"{name}.jsonl"), task=task)
 
     def _run(self, run: str, stage: Stage, **section: object) -> result.Result:
-        request = stage_request.StageInput(stage=stage, owner=_OWNER, run=run, workspace=str(self._root))
+        request = stage_request.StageRequest(stage=stage, owner=_OWNER, run=run, workspace=str(self._root))
         request = dataclasses.replace(request, **section)  # type: ignore[arg-type]
         variables = os.environ | {
             stage_request.INPUT_VARIABLE: stage_request.render(request),

@@ -14,7 +14,7 @@ from typing import Final
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan import decide
-from modelrefresh.plan.observed import JobSeen, JobState
+from modelrefresh.plan.observed import JobState, ObservedJob
 from modelrefresh.plan.stages import retries, stage_records
 
 _HEAD: Final = """# What the operator decides, and in which order
@@ -74,16 +74,16 @@ def _answers() -> str:
 
 
 def _answer(how: str, **seen: object) -> str:
-    job = JobSeen(name="", uid="", run="", stage=Stage.TRAIN, attempt=1, state=JobState.FAILED, **seen)  # type: ignore[arg-type]
+    job = ObservedJob(name="", uid="", run="", stage=Stage.TRAIN, attempt=1, state=JobState.FAILED, **seen)  # type: ignore[arg-type]
     answer = retries.classify(job)
     then = {
-        retries.Turn.AGAIN: "again, it counts",
-        retries.Turn.DISRUPTED: "again, it does not count",
-        retries.Turn.GIVE_UP: "given up",
-        retries.Turn.LATER: "again after a pause, it does not count",
-        retries.Turn.WAIT: "again with another profile",
+        retries.FailureAction.RETRY: "again, it counts",
+        retries.FailureAction.RETRY_UNCOUNTED: "again, it does not count",
+        retries.FailureAction.GIVE_UP: "given up",
+        retries.FailureAction.RETRY_LATER: "again after a pause, it does not count",
+        retries.FailureAction.AWAIT_PROFILE_CHANGE: "again with another profile",
     }
-    return f"| {how} | {then[answer.turn]} | {answer.reason} |"
+    return f"| {how} | {then[answer.action]} | {answer.reason} |"
 
 
 if __name__ == "__main__":

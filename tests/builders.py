@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from modelrefresh.api import model, names
-from modelrefresh.api.spec import ProfileSpec, RefreshSpec, ResidualSpec
+from modelrefresh.api.profile import ProfileSpec
+from modelrefresh.api.spec import RefreshSpec, ResidualSpec
 from modelrefresh.api.status import VersionSpec
 
 REMOVED: Final = object()

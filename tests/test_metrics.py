@@ -100,5 +100,5 @@ def test_a_date_that_is_none_ends_no_pass_and_is_no_metric() -> None:
 def test_a_run_has_its_start_while_it_is_open() -> None:
     a_pass(RefreshStatus(run=a_run(Stage.TRAIN)))
     assert value("modelrefresh_run_start_timestamp_seconds") == NOW.timestamp()
-    a_pass(RefreshStatus(run=a_run(Stage.TRAIN).but(outcome=Outcome.FAILED)))
+    a_pass(RefreshStatus(run=a_run(Stage.TRAIN).evolve(outcome=Outcome.FAILED)))
     assert value("modelrefresh_run_start_timestamp_seconds") is None

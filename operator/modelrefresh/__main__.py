@@ -23,7 +23,7 @@ from modelrefresh.kube.port import Document
 from modelrefresh.kube.rate_limit import Bucket
 from modelrefresh.kube.transport import Transport
 from modelrefresh.runtime import access, event_watcher, health
-from modelrefresh.runtime.lease import Elector, Terms
+from modelrefresh.runtime.lease import Elector, LeaseTerms
 from modelrefresh.runtime.queue import Key, WorkQueue
 from modelrefresh.runtime.resync import Resync
 from modelrefresh.runtime.watch_index import Routes
@@ -70,7 +70,7 @@ async def _run(chosen: settings.Settings) -> int:
         loop.add_signal_handler(name, stop.set)
     operator = await _assemble(chosen, ended=lambda: loop.call_soon_threadsafe(stop.set))
     started = time.monotonic()
-    signs = health.Signs(
+    signs = health.HealthChecks(
         resync_age=operator.resync.age,
         resync_limit=3 * chosen.resync_seconds + 60,
         watching=lambda: not operator.watcher.given_up(),
@@ -97,7 +97,7 @@ async def _assemble(chosen: settings.Settings, *, ended: event_watcher.Ended) ->
     quiet = Transport(configuration, in_flight=4, seconds=chosen.request_seconds)
     unfenced = Client(quiet, fence=lambda: chosen.request_seconds, bucket=Bucket(rate=1000, burst=1000))
     identity = f"{chosen.pod}_{uuid.uuid4()}"
-    elector = Elector(unfenced, Terms(namespace=chosen.own_namespace, name=chosen.lease, identity=identity))
+    elector = Elector(unfenced, LeaseTerms(namespace=chosen.own_namespace, name=chosen.lease, identity=identity))
     bucket = Bucket(rate=chosen.writes_per_second, burst=chosen.write_burst)
     port = Client(busy, fence=elector.fence, bucket=bucket)
     queue, known = WorkQueue(share=chosen.share), Routes()

@@ -21,8 +21,8 @@ from modelrefresh.kube.port import Document, Port
 from modelrefresh.manifests.network import Network
 from modelrefresh.plan import decide, extraction
 from modelrefresh.plan.actions import Plan, ResidualPlan
-from modelrefresh.plan.observed import Meta, ResidualObserved, Seen
-from modelrefresh.report import Happening
+from modelrefresh.plan.observed import Meta, ObservedExtraction, ObservedRefresh
+from modelrefresh.report import EventRecord
 from modelrefresh.runtime.queue import Key
 
 LOGGER = logging.getLogger(__name__)
@@ -34,10 +34,10 @@ P = TypeVar("P", Plan, ResidualPlan)
 class Pass(Generic[S, P]):
     """What a pass saw, and how what it decided is told; the same for both kinds."""
 
-    seen: Seen | ResidualObserved
+    seen: ObservedRefresh | ObservedExtraction
     before: S
     status: Callable[[P], S]
-    happenings: Callable[[S, S], Sequence[Happening]]
+    event_records: Callable[[S, S], Sequence[EventRecord]]
     gauge: Callable[[S], None]
     network: Network | None
     now: datetime.datetime
@@ -61,7 +61,7 @@ async def _refresh(port: Port, document: Document, *, network: Network | None, n
         seen=seen,
         before=seen.status,
         status=lambda plan: report.refresh(plan, seen, now),
-        happenings=report.happenings,
+        event_records=report.event_records,
         gauge=lambda after: gauges.refresh(seen.meta, seen.status, after),
         network=network,
         now=now,
@@ -75,7 +75,7 @@ async def _residual(port: Port, document: Document, *, network: Network | None, 
         seen=seen,
         before=seen.status,
         status=lambda plan: report.residual(plan, seen, now),
-        happenings=report.residual_happenings,
+        event_records=report.residual_event_records,
         gauge=lambda after: gauges.residual(seen.meta, after),
         network=network,
         now=now,
@@ -113,7 +113,7 @@ async def _carry_out(port: Port, document: Document, this: Pass[S, P], plan: P) 
         await _tell(port, document, this, told)
     finally:
         _measure(this, told)
-    return plan.wake_seconds
+    return plan.requeue_after_seconds
 
 
 def _measure(this: Pass[S, P], told: S) -> None:
@@ -132,11 +132,11 @@ async def _record(port: Port, document: Document, after: status.RefreshStatus | 
 
 
 async def _tell(port: Port, document: Document, this: Pass[S, P], after: S) -> None:
-    for happening in this.happenings(this.before, after):
+    for happening in this.event_records(this.before, after):
         await events.emit(port, _event(document["kind"], this.seen.meta, happening), now=this.now)
 
 
-def _event(kind: str, meta: Meta, happening: Happening) -> events.Event:
+def _event(kind: str, meta: Meta, happening: EventRecord) -> events.Event:
     return events.Event(
         kind=kind,
         namespace=meta.namespace,

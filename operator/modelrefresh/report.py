@@ -14,9 +14,9 @@ from modelrefresh.api.conditions import ConditionType, Reason
 from modelrefresh.api.run_status import Condition, Failure, Outcome, Run, StageRecord
 from modelrefresh.api.status import RefreshStatus, ResidualStatus, fit
 from modelrefresh.contract.vocabulary import Stage
-from modelrefresh.plan.actions import Plan, ResidualPlan, Word
+from modelrefresh.plan.actions import Plan, ResidualPlan, StatusSummary
 from modelrefresh.plan.judging import promotion
-from modelrefresh.plan.observed import Meta, ResidualObserved, Seen
+from modelrefresh.plan.observed import Meta, ObservedExtraction, ObservedRefresh
 from modelrefresh.plan.rollout import serving
 from modelrefresh.plan.stages import stage_records
 
@@ -27,7 +27,7 @@ _WARNINGS: Final = (Outcome.REJECTED, Outcome.FAILED, Outcome.ROLLED_BACK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Happening:
+class EventRecord:
     """Something worth an event."""
 
     reason: str
@@ -42,37 +42,37 @@ class _Fact:
     kind: ConditionType
     holds: bool | None
     """None: not known yet."""
-    word: Word
+    summary: StatusSummary
 
 
-def refresh(plan: Plan, seen: Seen, now: datetime.datetime) -> RefreshStatus:
+def refresh(plan: Plan, observed: ObservedRefresh, now: datetime.datetime) -> RefreshStatus:
     """The status to write: what the plan remembers, and what follows from it for readers."""
-    status, word = plan.status, plan.word
-    ready = status.live is not None and word.reason not in _NOT_READY
+    status, summary = plan.status, plan.summary
+    ready = status.live is not None and summary.reason not in _NOT_READY
     facts = [
-        _Fact(ConditionType.READY, ready, word),
-        *_progress(word, under_way=_is_under_way(status, word)),
-        _suspended(seen),
+        _Fact(ConditionType.READY, ready, summary),
+        *_progress(summary, under_way=_is_under_way(status, summary)),
+        _suspended(observed),
         _gates(status),
-        _rolled_out(status, word, seen),
+        _rolled_out(status, summary, observed),
     ]
     run = status.run
     if run is not None:
         current = stage_records.current(run) if run.outcome is None else None
-        run = run.but(stage=current.name if current else None, progress=current.progress if current else None)
+        run = run.evolve(stage=current.name if current else None, progress=current.progress if current else None)
     return fit(
-        status.but(
+        status.evolve(
             run=run,
-            observed_generation=seen.meta.generation,
-            phase=word.reason,
-            conditions=_merge(facts, seen.status.conditions, meta=seen.meta, now=now),
+            observed_generation=observed.meta.generation,
+            phase=summary.reason,
+            conditions=_merge(facts, observed.status.conditions, meta=observed.meta, now=now),
         )
     )
 
 
 def refused(plan: P, message: str) -> P:
     """The plan as it is told when the API server has refused what it wants to write."""
-    return dataclasses.replace(plan, word=Word(reason=Reason.WRITE_REFUSED, message=message, stalled=True))
+    return dataclasses.replace(plan, summary=StatusSummary(reason=Reason.WRITE_REFUSED, message=message, stalled=True))
 
 
 def refusal(before: RefreshStatus | ResidualStatus) -> str | None:
@@ -82,106 +82,106 @@ def refusal(before: RefreshStatus | ResidualStatus) -> str | None:
     return told.message if told and stands else None
 
 
-def residual(plan: ResidualPlan, seen: ResidualObserved, now: datetime.datetime) -> ResidualStatus:
+def residual(plan: ResidualPlan, observed: ObservedExtraction, now: datetime.datetime) -> ResidualStatus:
     """The same for an InstructionResidual."""
-    facts = [_Fact(ConditionType.READY, plan.status.digest is not None, plan.word), *_progress(plan.word)]
-    return plan.status.but(
-        observed_generation=seen.meta.generation,
-        phase=plan.word.reason,
-        conditions=_merge(facts, seen.status.conditions, meta=seen.meta, now=now),
+    facts = [_Fact(ConditionType.READY, plan.status.digest is not None, plan.summary), *_progress(plan.summary)]
+    return plan.status.evolve(
+        observed_generation=observed.meta.generation,
+        phase=plan.summary.reason,
+        conditions=_merge(facts, observed.status.conditions, meta=observed.meta, now=now),
     )
 
 
-def happenings(before: RefreshStatus, after: RefreshStatus) -> tuple[Happening, ...]:
+def event_records(before: RefreshStatus, after: RefreshStatus) -> tuple[EventRecord, ...]:
     """What changed between two statuses, in the words of their reasons."""
     return (
-        *_run_happenings(before.run, after.run),
+        *_run_event_records(before.run, after.run),
         *_failures(before, after),
         *_served(before, after),
         *_stalls(before, after),
     )
 
 
-def residual_happenings(before: ResidualStatus, after: ResidualStatus) -> tuple[Happening, ...]:
+def residual_event_records(before: ResidualStatus, after: ResidualStatus) -> tuple[EventRecord, ...]:
     """The same for an InstructionResidual."""
     found = [*_failures(before, after), *_stalls(before, after)]
     if after.digest is not None and before.digest is None:
-        found.append(Happening(reason=Reason.SUCCEEDED, message=f"stored as residuals/{after.digest}"))
+        found.append(EventRecord(reason=Reason.SUCCEEDED, message=f"stored as residuals/{after.digest}"))
         found += _warnings(after.extract) if after.extract else ()
     return tuple(found)
 
 
-def _run_happenings(before: Run | None, after: Run | None) -> Iterator[Happening]:
+def _run_event_records(before: Run | None, after: Run | None) -> Iterator[EventRecord]:
     if after is None:
         return
     if before is None or before.id != after.id:
         trigger = f"{after.trigger.kind} {after.trigger.detail}".rstrip()
-        yield Happening(reason="RunOpened", message=f"run {after.id} opened by {trigger}")
+        yield EventRecord(reason="RunOpened", message=f"run {after.id} opened by {trigger}")
         before = None
     for stage in after.stages:
         old = before.record(stage.name) if before else None
         if stage.state != "Succeeded" or (old and old.state == "Succeeded"):
             continue
-        yield Happening(
+        yield EventRecord(
             reason=Reason.STAGE_SUCCEEDED, message=f"{stage.name} of run {after.id}, attempt {stage.attempt}"
         )
         yield from _warnings(stage)
         if stage.name is Stage.EVALUATE and stage.evaluate:
             told = "; ".join(promotion.spell(item) for item in stage.evaluate.verdicts)
-            yield Happening(
+            yield EventRecord(
                 reason=promotion.reason(stage.evaluate), message=told, warning=not promotion.passed(stage.evaluate)
             )
     if after.outcome is not None and (before is None or before.outcome is None):
-        yield Happening(reason=after.outcome, message=after.message, warning=after.outcome in _WARNINGS)
+        yield EventRecord(reason=after.outcome, message=after.message, warning=after.outcome in _WARNINGS)
 
 
-def _warnings(stage: StageRecord) -> Iterator[Happening]:
+def _warnings(stage: StageRecord) -> Iterator[EventRecord]:
     for text in stage.warnings:
-        yield Happening(reason=Reason.STAGE_WARNING, message=f"{stage.name}: {text}", warning=True)
+        yield EventRecord(reason=Reason.STAGE_WARNING, message=f"{stage.name}: {text}", warning=True)
 
 
-def _failures(before: RefreshStatus | ResidualStatus, after: RefreshStatus | ResidualStatus) -> Iterator[Happening]:
+def _failures(before: RefreshStatus | ResidualStatus, after: RefreshStatus | ResidualStatus) -> Iterator[EventRecord]:
     failure: Failure | None = after.last_failure
     if failure is not None and failure != before.last_failure:
         text = f"{failure.stage} attempt {failure.attempt} of run {failure.run}: {failure.message}"
-        yield Happening(reason=failure.reason, message=text, warning=True)
+        yield EventRecord(reason=failure.reason, message=text, warning=True)
 
 
-def _served(before: RefreshStatus, after: RefreshStatus) -> Iterator[Happening]:
+def _served(before: RefreshStatus, after: RefreshStatus) -> Iterator[EventRecord]:
     if after.rollout is not None and before.rollout is None:
-        yield Happening(reason=Reason.ROLLING_OUT, message=f"rolling out {after.rollout.target.version}")
+        yield EventRecord(reason=Reason.ROLLING_OUT, message=f"rolling out {after.rollout.target.version}")
     if after.live is not None and (before.live is None or before.live.digest != after.live.digest):
         rolled_out = _find(after.conditions, ConditionType.ROLLED_OUT)
-        yield Happening(reason=Reason.SERVING, message=rolled_out.message if rolled_out else after.live.version)
+        yield EventRecord(reason=Reason.SERVING, message=rolled_out.message if rolled_out else after.live.version)
 
 
-def _stalls(before: RefreshStatus | ResidualStatus, after: RefreshStatus | ResidualStatus) -> Iterator[Happening]:
+def _stalls(before: RefreshStatus | ResidualStatus, after: RefreshStatus | ResidualStatus) -> Iterator[EventRecord]:
     """A new reason to be stalled; a failed run has its own events."""
     old, new = _find(before.conditions, ConditionType.STALLED), _find(after.conditions, ConditionType.STALLED)
     if new is None or new.status != "True" or new.reason == Reason.FAILED:
         return
     if old is None or (old.status, old.reason) != (new.status, new.reason):
-        yield Happening(reason=new.reason, message=new.message, warning=True)
+        yield EventRecord(reason=new.reason, message=new.message, warning=True)
 
 
-def _is_under_way(status: RefreshStatus, word: Word) -> bool:
+def _is_under_way(status: RefreshStatus, summary: StatusSummary) -> bool:
     """An open run or rollout is work, whatever is said of it, unless it waits for a person."""
-    if word.reason in (Reason.SUSPENDED, Reason.AWAITING_APPROVAL):
+    if summary.reason in (Reason.SUSPENDED, Reason.AWAITING_APPROVAL):
         return False
     return status.rollout is not None or (status.run is not None and status.run.outcome is None)
 
 
-def _progress(word: Word, *, under_way: bool = False) -> list[_Fact]:
+def _progress(summary: StatusSummary, *, under_way: bool = False) -> list[_Fact]:
     return [
-        _Fact(ConditionType.RECONCILING, (word.working or under_way) and not word.stalled, word),
-        _Fact(ConditionType.STALLED, word.stalled, word),
+        _Fact(ConditionType.RECONCILING, (summary.reconciling or under_way) and not summary.stalled, summary),
+        _Fact(ConditionType.STALLED, summary.stalled, summary),
     ]
 
 
-def _suspended(seen: Seen) -> _Fact:
-    held = seen.spec is not None and seen.spec.suspend
+def _suspended(observed: ObservedRefresh) -> _Fact:
+    held = observed.spec is not None and observed.spec.suspend
     reason = Reason.SUSPENDED if held else Reason.IDLE
-    return _Fact(ConditionType.SUSPENDED, held, Word(reason=reason, message=""))
+    return _Fact(ConditionType.SUSPENDED, held, StatusSummary(reason=reason, message=""))
 
 
 def _gates(status: RefreshStatus) -> _Fact:
@@ -191,26 +191,30 @@ def _gates(status: RefreshStatus) -> _Fact:
         known = _find(status.conditions, ConditionType.GATES_PASSED)
         if known is None or known.status == "Unknown":
             return _Fact(
-                ConditionType.GATES_PASSED, None, Word(reason=Reason.NO_VERDICT, message="no run was judged yet")
+                ConditionType.GATES_PASSED,
+                None,
+                StatusSummary(reason=Reason.NO_VERDICT, message="no run was judged yet"),
             )
         reason = Reason(known.reason) if known.reason in tuple(Reason) else Reason.NO_VERDICT
-        word = Word(reason=reason, message=known.message)
-        return _Fact(ConditionType.GATES_PASSED, known.status == "True", word)
+        summary = StatusSummary(reason=reason, message=known.message)
+        return _Fact(ConditionType.GATES_PASSED, known.status == "True", summary)
     told = "; ".join(promotion.spell(item) for item in measured.evaluate.verdicts)
-    word = Word(
+    summary = StatusSummary(
         reason=promotion.reason(measured.evaluate), message=f"run {status.run.id if status.run else ''}: {told}"
     )
-    return _Fact(ConditionType.GATES_PASSED, promotion.passed(measured.evaluate), word)
+    return _Fact(ConditionType.GATES_PASSED, promotion.passed(measured.evaluate), summary)
 
 
-def _rolled_out(status: RefreshStatus, word: Word, seen: Seen) -> _Fact:
-    if status.rollout is not None or (status.live is not None and word.reason in _NOT_READY):
-        return _Fact(ConditionType.ROLLED_OUT, False, word)
+def _rolled_out(status: RefreshStatus, summary: StatusSummary, observed: ObservedRefresh) -> _Fact:
+    if status.rollout is not None or (status.live is not None and summary.reason in _NOT_READY):
+        return _Fact(ConditionType.ROLLED_OUT, False, summary)
     if status.live is None:
-        return _Fact(ConditionType.ROLLED_OUT, False, Word(reason=Reason.PENDING, message="nothing was rolled out yet"))
-    empty = seen.deployment is not None and seen.deployment.replicas == 0
+        return _Fact(
+            ConditionType.ROLLED_OUT, False, StatusSummary(reason=Reason.PENDING, message="nothing was rolled out yet")
+        )
+    empty = observed.deployment is not None and observed.deployment.replicas == 0
     reason = Reason.TARGET_SCALED_TO_ZERO if empty else Reason.SERVING
-    served = Word(reason=reason, message=serving.told(status.live.version, seen.deployment))
+    served = StatusSummary(reason=reason, message=serving.told(status.live.version, observed.deployment))
     return _Fact(ConditionType.ROLLED_OUT, not empty, served)
 
 
@@ -229,8 +233,8 @@ def _condition(fact: _Fact, old: Condition | None, *, meta: Meta, now: datetime.
     return Condition(
         type=fact.kind,
         status=value,
-        reason=fact.word.reason,
-        message=fact.word.message,
+        reason=fact.summary.reason,
+        message=fact.summary.message,
         last_transition_time=old.last_transition_time if old and old.status == value else now,
         observed_generation=meta.generation,
     )

@@ -95,7 +95,7 @@ def refresh_status() -> RefreshStatus:
             inputs=DIGEST, spec_generation=10**6, outcome=Outcome.ROLLED_BACK, reason="ProgressDeadlineExceeded",
             message=LONG, stage=Stage.EVALUATE, progress="100%", stages=stages,
         ),
-        rollout=Rollout(target=version, start_time=NOW, seen=True, back=True),
+        rollout=Rollout(target=version, start_time=NOW, applied=True, is_rollback=True),
         live=version,
         previous=version,
         candidate=version,

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from modelrefresh import errors
 from modelrefresh.api import model, names
-from modelrefresh.api.spec import ProfileSpec, RefreshSpec, ResidualSpec
+from modelrefresh.api.profile import ProfileSpec
+from modelrefresh.api.spec import RefreshSpec, ResidualSpec
 from modelrefresh.contract.vocabulary import Method, Strategy
 from tests import builders
 from tests.api.refusals import REFUSALS, Refusal

@@ -15,7 +15,7 @@ from tests.api.fullest import DIGEST, LONG, NOW
 def _needed(full: RefreshStatus) -> object:
     assert full.run is not None
     told = {"ignored_examples": None, "overlap": ()}
-    prepared = [stage.prepare.but(**told) for stage in full.run.stages if stage.prepare]
+    prepared = [stage.prepare.evolve(**told) for stage in full.run.stages if stage.prepare]
     facts = [(stage.digest, prepared, stage.train, stage.merge) for stage in full.run.stages]
     scores = [stage.evaluate.scores for stage in full.run.stages if stage.evaluate]
     conditions = [(item.type, item.status, item.last_transition_time) for item in full.conditions]

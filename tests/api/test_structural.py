@@ -7,20 +7,20 @@ import pydantic
 import pytest
 
 from modelrefresh.api import structural
-from modelrefresh.api.model import Claim, ListMap, Part
+from modelrefresh.api.model import ApiModel, ListMap, ValidationRule
 from modelrefresh.api.structural import StructuralError
 
 Short = Annotated[str, pydantic.Field(max_length=9)]
-_KNOWN = Claim(cel="self != ''", holds=bool, message="is empty")
+_KNOWN = ValidationRule(cel="self != ''", holds=bool, message="is empty")
 
 
-class Inner(Part):
+class Inner(ApiModel):
     """What stands inside."""
 
     name: Short
 
 
-class Outer(Part):
+class Outer(ApiModel):
     """What stands outside."""
 
     inner: Inner = Inner(name="a")
@@ -32,7 +32,7 @@ class Outer(Part):
     known: Annotated[Short, _KNOWN] = "a"
 
 
-def _schema(kind: type[Part]) -> dict[str, Any]:
+def _schema(kind: type[ApiModel]) -> dict[str, Any]:
     return structural.convert(kind.model_json_schema(by_alias=True))
 
 
@@ -56,7 +56,7 @@ def test_empty_lists_and_maps_have_no_default() -> None:
 
 
 def test_nothing_inside_a_list_item_has_a_default() -> None:
-    class Holder(Part):
+    class Holder(ApiModel):
         outers: Annotated[tuple[Outer, ...], pydantic.Field(max_length=3)] = ()
 
     properties = _schema(Holder)["properties"]["outers"]["items"]["properties"]
@@ -83,19 +83,19 @@ def test_a_claim_becomes_a_rule() -> None:
 
 
 def test_rules_of_a_field_add_to_the_rules_of_its_type() -> None:
-    class Ruled(Part):
-        claims = (_KNOWN,)
+    class Ruled(ApiModel):
+        rules = (_KNOWN,)
         name: Short
 
-    class Holder(Part):
-        ruled: Annotated[Ruled, Claim(cel="true", holds=bool, message="second")]
+    class Holder(ApiModel):
+        ruled: Annotated[Ruled, ValidationRule(cel="true", holds=bool, message="second")]
 
     rules = _schema(Holder)["properties"]["ruled"]["x-kubernetes-validations"]
     assert [rule["message"] for rule in rules] == ["is empty", "second"]
 
 
-def _holding(annotation: Any, default: Any = ...) -> type[Part]:  # noqa: ANN401 -- any type a field may have
-    return pydantic.create_model("Holding", __base__=Part, field=(annotation, default))
+def _holding(annotation: Any, default: Any = ...) -> type[ApiModel]:  # noqa: ANN401 -- any type a field may have
+    return pydantic.create_model("Holding", __base__=ApiModel, field=(annotation, default))
 
 
 @pytest.mark.parametrize(
@@ -117,8 +117,8 @@ def test_what_has_no_bound_or_no_structural_form_is_refused(annotation: object, 
 
 
 def test_a_part_with_rules_cannot_default_to_an_empty_one() -> None:
-    class Ruled(Part):
-        claims = (_KNOWN,)
+    class Ruled(ApiModel):
+        rules = (_KNOWN,)
         name: Short = "a"
 
     with pytest.raises(StructuralError, match="state them one part up"):

@@ -288,7 +288,7 @@ def test_a_schedule_that_never_comes_is_refused() -> None:
 def test_silent_connections_to_the_operator_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "_ROUND_SECONDS", 0.05)
     monkeypatch.setattr(health, "_CONNECTIONS", 5)
-    signs = health.Signs(resync_age=lambda: 0.0, resync_limit=60, watching=lambda: True, uptime=lambda: 1.0)
+    signs = health.HealthChecks(resync_age=lambda: 0.0, resync_limit=60, watching=lambda: True, uptime=lambda: 1.0)
 
     async def hold(count: int) -> int:
         runner = await health.serve(signs, port=0)

@@ -51,10 +51,10 @@ def place(tmp_path: pathlib.Path, pristine: pathlib.Path) -> pathlib.Path:
     return tmp_path
 
 
-def asks(place: pathlib.Path, *allowed: str) -> stage_request.StageInput:
+def asks(place: pathlib.Path, *allowed: str) -> stage_request.StageRequest:
     """A request that may read below these prefixes."""
     asked = stage_request.ImportInput(instruct="pvc://models/public/chat")
-    return stage_request.StageInput(
+    return stage_request.StageRequest(
         stage=Stage.IMPORT, owner="chat", run="r1", workspace=str(place / "workspace"),
         sources=str(place / "sources"), allowed=allowed, import_=asked,
     )  # fmt: skip

@@ -188,7 +188,7 @@ def test_a_value_of_the_wrong_form_is_no_result(stage: Stage, section: str, chan
     place = World()
     honest = place.answers[stage]
 
-    def lie(request: stage_request.StageInput) -> result.Result:
+    def lie(request: stage_request.StageRequest) -> result.Result:
         said = honest(request)
         return dataclasses.replace(said, **{section: dataclasses.replace(getattr(said, section), **changes)})
 
@@ -270,7 +270,7 @@ def test_an_evaluation_that_lies_on_the_workspace_is_not_believed(
         candidate="a" * 64,
         suites=(stage_request.SuiteInput(name="s", uri="pvc://e/s.jsonl", task=Task.QUESTION_ANSWERING),),
     )
-    request = stage_request.StageInput(
+    request = stage_request.StageRequest(
         stage=Stage.EVALUATE, owner="chat", run="r1", workspace=str(tmp_path), sources=str(tmp_path), evaluate=asked
     )
     score = result.Score(suite="s", metric="exact_match", items=10, candidate=0.999)
@@ -345,7 +345,7 @@ def test_a_stage_that_cannot_read_its_request_is_waited_for() -> None:
     place = World()
     honest = place.answers[Stage.TRAIN]
 
-    def misunderstood(_: stage_request.StageInput) -> result.Result:
+    def misunderstood(_: stage_request.StageRequest) -> result.Result:
         return result.Result(
             stage=Stage.TRAIN,
             run="",

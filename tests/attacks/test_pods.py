@@ -23,11 +23,11 @@ def pod(stage: Stage, edits: dict[str, object] | None = None) -> dict[str, Any]:
     """The pod of a stage, with a hub token in the profile."""
     profile = builders.profile_spec({"spec.hubTokenSecret": "hub", "spec.hostUsers": False})
     run = a_run(Stage.EVALUATE)
-    records = [one.but(merge={"digest": "c" * 64}) if one.name is Stage.MERGE else one for one in run.stages]
-    seen = a_sight(edits, status=a_status(run=run.but(stages=tuple(records))), profile=profile)
-    work = prerequisites.work(seen)
-    record = run.record(stage) or run.stages[0].but(name=stage)
-    start = stage_records.start(work, seen.status.run, record.but(attempt=1))  # type: ignore[arg-type] -- it has one
+    records = [one.evolve(merge={"digest": "c" * 64}) if one.name is Stage.MERGE else one for one in run.stages]
+    observed = a_sight(edits, status=a_status(run=run.evolve(stages=tuple(records))), profile=profile)
+    work = prerequisites.ready(observed)
+    record = run.record(stage) or run.stages[0].evolve(name=stage)
+    start = stage_records.start(work, observed.status.run, record.evolve(attempt=1))  # type: ignore[arg-type] -- it has one
     made = job.build(start, profile, meta=a_meta(), kind=names.REFRESH, nonce="0" * 32)
     spec: dict[str, Any] = made["spec"]["template"]["spec"]
     return spec

@@ -26,9 +26,9 @@ BY = "whoever may write a ModelRefresh"
 
 def reason(edits: Mapping[str, object] | None = None, **change: Any) -> tuple[Reason, str]:  # noqa: ANN401 -- any field
     """What is said of a refresh with this profile."""
-    seen = a_sight(profile=builders.profile_spec(edits), **change)
-    word = decide.decide(seen, NOW).word
-    return word.reason, word.message
+    observed = a_sight(profile=builders.profile_spec(edits), **change)
+    summary = decide.decide(observed, NOW).summary
+    return summary.reason, summary.message
 
 
 @attack(19, does="a profile of another team", by=BY, ends="refused: ProfileNotForNamespace")
@@ -95,8 +95,8 @@ _PREFIXES = [
 )
 @pytest.mark.parametrize(("allowed", "uri"), _PREFIXES)
 def test_a_prefix_ends_at_a_boundary(allowed: list[str], uri: str) -> None:
-    seen = a_sight({"spec.data.uri": uri}, profile=builders.profile_spec({"spec.allowedSources": allowed}))
-    assert decide.decide(seen, NOW).word.reason is Reason.PROFILE_FORBIDS
+    observed = a_sight({"spec.data.uri": uri}, profile=builders.profile_spec({"spec.allowedSources": allowed}))
+    assert decide.decide(observed, NOW).summary.reason is Reason.PROFILE_FORBIDS
 
 
 @attack(
@@ -262,10 +262,10 @@ def test_of_two_that_come_at_once_one_gets_the_deployment() -> None:
     assert twin(place, "twin").phase == "TargetConflict"
     assert place.served() == before
     hold = holding.hold
-    seen = a_sight(deployment=a_deployment(holder="another"))
-    plan = hold(prerequisites.work(seen), NOW)
+    observed = a_sight(deployment=a_deployment(holder="another"))
+    plan = hold(prerequisites.ready(observed), NOW)
     assert plan is not None
-    assert [action.version for action in plan.actions] == [seen.deployment.version]  # type: ignore[union-attr] -- it is there
+    assert [action.version for action in plan.actions] == [observed.deployment.version]  # type: ignore[union-attr] -- it is there
 
 
 @attack(
@@ -295,7 +295,7 @@ def test_no_two_refreshes_have_children_of_one_name(length: int) -> None:
     ends="is used as it is",
 )
 def test_a_version_of_before_keeps_its_name() -> None:
-    seen = a_sight()
-    work = prerequisites.work(seen)
-    assert serving.name_of(work, seen.versions[0].digest) == seen.versions[0].name
+    observed = a_sight()
+    work = prerequisites.ready(observed)
+    assert serving.name_of(work, observed.versions[0].digest) == observed.versions[0].name
     assert serving.name_of(work, "9" * 64) == names.version_name(refresh="news", uid=a_meta().uid, digest="9" * 64)

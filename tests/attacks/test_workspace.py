@@ -83,9 +83,9 @@ def test_a_file_of_a_version_that_became_a_link_is_refused(tmp_path: pathlib.Pat
         sealed.verify(folder, deep=False)
 
 
-def swept(root: pathlib.Path, **what: tuple[str, ...]) -> stage_request.StageInput:
+def swept(root: pathlib.Path, **what: tuple[str, ...]) -> stage_request.StageRequest:
     """A sweep of these runs or versions."""
-    return stage_request.StageInput(
+    return stage_request.StageRequest(
         stage=Stage.SWEEP, owner="chat", run="retention", workspace=str(root), sweep=stage_request.SweepInput(**what)
     )
 

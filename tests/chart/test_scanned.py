@@ -31,7 +31,7 @@ def stage() -> list[dict[str, Any]]:
     """The Job of a stage and its policy, by the smallest profile."""
     seen = a_sight(status=a_status(run=a_run(Stage.TRAIN)))
     assert seen.status.run is not None
-    start = stage_records.start(prerequisites.work(seen), seen.status.run, seen.status.run.stages[1].but(attempt=1))
+    start = stage_records.start(prerequisites.ready(seen), seen.status.run, seen.status.run.stages[1].evolve(attempt=1))
     made = job.build(start, builders.profile_spec(), meta=a_meta(), kind=names.REFRESH, nonce="0" * 32)
     return [
         made,

@@ -12,9 +12,9 @@ from modelrefresh.cluster import stage_jobs
 from modelrefresh.contract import result
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.vocabulary import Stage
-from modelrefresh.plan.observed import JobSeen, JobState
+from modelrefresh.plan.observed import JobState, ObservedJob
 from modelrefresh.plan.stages import retries
-from modelrefresh.plan.stages.retries import Turn
+from modelrefresh.plan.stages.retries import FailureAction
 
 TIME = "2026-11-26T08:00:00Z"
 WORST_FIRST = [
@@ -67,7 +67,7 @@ def a_job(condition: str | None, message: str = "", *, nodes: int = 1) -> dict[s
     return {"metadata": metadata, "spec": {"completions": nodes}, "status": {"conditions": told}}
 
 
-def seen(job: dict[str, Any], *pods: dict[str, Any]) -> JobSeen:
+def seen(job: dict[str, Any], *pods: dict[str, Any]) -> ObservedJob:
     """What the operator makes of them."""
     (found,) = stage_jobs.read([job], list(pods))
     return found
@@ -103,13 +103,13 @@ def test_a_culprit_whose_pod_is_gone_speaks_through_the_job_s_condition() -> Non
     message = "Container stage for pod ns/t-1-abcde failed with exit code 11 matching FailJob rule at index 1"
     victim = pod(0, ended(12, said(ExitCode.PREEMPTED, "Preempted")))
     answer = retries.classify(seen(a_job("Failed", message, nodes=2), victim))
-    assert (answer.turn, answer.reason, answer.message) == (Turn.GIVE_UP, Reason.OUT_OF_MEMORY, message)
+    assert (answer.action, answer.reason, answer.message) == (FailureAction.GIVE_UP, Reason.OUT_OF_MEMORY, message)
 
 
 def test_a_disrupted_pod_that_is_gone_makes_its_peers_failure_a_disruption() -> None:
     message = "Pod ns/t-1-abcde has condition DisruptionTarget matching FailJob rule at index 0"
     victim = pod(0, ended(14, said(ExitCode.PEER_LOST, "PeerLost")))
-    assert retries.classify(seen(a_job("Failed", message, nodes=2), victim)).turn is Turn.DISRUPTED
+    assert retries.classify(seen(a_job("Failed", message, nodes=2), victim)).action is FailureAction.RETRY_UNCOUNTED
 
 
 @pytest.mark.parametrize(

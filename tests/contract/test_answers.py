@@ -41,7 +41,7 @@ def test_what_a_result_says_in_our_words_must_be_right(damage: dict[str, object]
 
 
 def test_a_request_with_words_of_a_newer_operator_is_refused() -> None:
-    request = stage_request.StageInput(stage=Stage.SWEEP, owner="news", run="r1", sweep=stage_request.SweepInput())
+    request = stage_request.StageRequest(stage=Stage.SWEEP, owner="news", run="r1", sweep=stage_request.SweepInput())
     document = json.loads(stage_request.render(request))
     document["sweep"]["of_tomorrow"] = True
     with pytest.raises(codec.CodecError, match=r"sweep: unknown keys \['of_tomorrow'\]"):
@@ -56,7 +56,7 @@ def _records(kind: type) -> Iterator[type]:
                 yield from _records(one)
 
 
-@pytest.mark.parametrize("kind", [stage_request.StageInput, Result])
+@pytest.mark.parametrize("kind", [stage_request.StageRequest, Result])
 def test_whatever_may_be_absent_is_left_out_on_the_wire_and_reads_back_as_none(kind: type) -> None:
     optional = [
         (record.__name__, field.name, field.default)

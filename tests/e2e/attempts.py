@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from modelrefresh.contract import codec, stage_request
-from modelrefresh.contract.stage_request import StageInput
+from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh.contract.vocabulary import Stage
 
 _INPUT: Final = f"{stage_request.INPUT_VARIABLE}="
@@ -42,7 +42,7 @@ def text(path: Path) -> str:
         return ""
 
 
-def _asked(path: Path) -> StageInput | None:
+def _asked(path: Path) -> StageRequest | None:
     variables = text(path).split("\0")
     try:
         return next(

@@ -329,7 +329,7 @@ def test_approval_by_action_serves_the_candidate() -> None:
     candidate = place.status().candidate
     assert candidate is not None
     place.edit(lambda item: item["metadata"].update(argo.act("approve", place.refresh())["metadata"]))
-    assert place.settle().live == candidate.but(since=place.status().live.since if place.status().live else None)
+    assert place.settle().live == candidate.evolve(since=place.status().live.since if place.status().live else None)
 
 
 def test_a_refresh_by_action_opens_a_run() -> None:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from examples.demo import manifests
-from modelrefresh.api import names, spec
+from modelrefresh.api import model, names, spec
 
 FOLDER = manifests.FOLDER / "argocd"
 
@@ -74,6 +74,6 @@ def test_no_application_replaces_objects_and_each_names_only_placeholders(name: 
 
 def test_the_team_s_specs_are_accepted() -> None:
     found = files("argocd", "team").values()
-    parsed = [spec.parse(spec.RefreshSpec, item["spec"]) for item in found if item["kind"] == names.REFRESH]
-    residuals = [spec.parse(spec.ResidualSpec, item["spec"]) for item in found if item["kind"] == names.RESIDUAL]
+    parsed = [model.parse(spec.RefreshSpec, item["spec"]) for item in found if item["kind"] == names.REFRESH]
+    residuals = [model.parse(spec.ResidualSpec, item["spec"]) for item in found if item["kind"] == names.RESIDUAL]
     assert (len(parsed), len(residuals)) == (1, 1)

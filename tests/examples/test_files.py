@@ -7,12 +7,12 @@ import pytest
 import yaml
 
 from examples.demo import manifests
-from modelrefresh.api import spec
+from modelrefresh.api import model, profile, spec
 
 KINDS = {
     "ModelRefresh": spec.RefreshSpec,
     "InstructionResidual": spec.ResidualSpec,
-    "RefreshProfile": spec.ProfileSpec,
+    "RefreshProfile": profile.ProfileSpec,
 }
 FILES = sorted(path.name for path in manifests.FOLDER.glob("[0-9][0-9]-*.yaml"))
 
@@ -24,7 +24,7 @@ def objects(name: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_spec_of_our_kinds_is_accepted(name: str) -> None:
-    parsed = [spec.parse(KINDS[item["kind"]], item["spec"]) for item in objects(name) if item["kind"] in KINDS]
+    parsed = [model.parse(KINDS[item["kind"]], item["spec"]) for item in objects(name) if item["kind"] in KINDS]
     others = [item["kind"] for item in objects(name) if item["kind"] not in KINDS]
     assert len(parsed) + len(others) == len(objects(name))
 

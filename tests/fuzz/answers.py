@@ -31,7 +31,7 @@ def targets(root: pathlib.Path) -> list[Target]:
         answer = result.Result(stage=stage, run="r1", attempt=1, exit_code=ExitCode.OK, warnings=("look",), **summary)
         (root / f"{stage}.json").write_text(result.render(answer))
     asked = stage_request.TrainInput(start="file:///base", method=Method.LORA, learning_rate=1e-4, sequence_length=32)
-    request = stage_request.StageInput(
+    request = stage_request.StageRequest(
         stage=Stage.TRAIN, owner="chat", run="r1", workspace="/w", sources="/s", train=asked
     )
     (root / "request.json").write_text(stage_request.render(request))
@@ -82,10 +82,10 @@ def _folded(path: pathlib.Path) -> None:
             "status": {"conditions": [condition]},
         }
         (seen,) = stage_jobs.read([job], [pod])
-        terms = stage_state.Terms(attempts=3, evaluation=builders.refresh_spec().evaluation, now=_NOW)
+        context = stage_state.AttemptContext(attempts=3, evaluation=builders.refresh_spec().evaluation, now=_NOW)
         before = StageRecord(name=stage, attempt=1, state=StageState.RUNNING)
-        after = stage_state.follow(before, seen, terms)
-        retries.due(after, failure=stage_state.failure(before, after, seen, terms), profile="p")
+        after = stage_state.follow(before, seen, context)
+        retries.due(after, failure=stage_state.failure(before, after, seen, context), profile="p")
         json.dumps(after.model_dump(mode="json", by_alias=True), ensure_ascii=False, allow_nan=False).encode()
 
 

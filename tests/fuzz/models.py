@@ -171,7 +171,7 @@ def _residual(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
         (plain / artifacts.MANIFEST).unlink()
         sealed.seal(sealed.Draft(path=plain, kind="residual", parents={}), target=plain)
         try:
-            ingredients = merge.Ingredients(
+            merge_sources = merge.MergeSources(
                 start=pair.base,
                 trained=pair.trained,
                 residual=plain,
@@ -179,7 +179,7 @@ def _residual(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
                 scale=1.0,
             )
             with sealed.draft(root / "merged", kind="version", label="m") as made:
-                merge.store(ingredients, made, progress=builders.quiet(Stage.MERGE), target=root / "merged" / "v")
+                merge.store(merge_sources, made, progress=builders.quiet(Stage.MERGE), target=root / "merged" / "v")
             shutil.rmtree(root / "merged" / "v")
         finally:
             (plain / artifacts.MANIFEST).write_bytes(manifest)
@@ -226,6 +226,8 @@ def _left(root: pathlib.Path) -> list[Target]:
 
     files = ("progress.json", "checkpoints/checkpoint-5/manifest.json", record.REQUEST, artifacts.RESULT)
     return [
-        Target(name="what an attempt left", folder=places.folder, files=files, use=resume, total=True, weight=3),
+        Target(
+            name="what an attempt left", folder=places.position.parent, files=files, use=resume, total=True, weight=3
+        ),
         Target(name="packed blocks", folder=blocks, files=arrays, use=pack, weight=2),
     ]

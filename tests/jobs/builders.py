@@ -160,9 +160,9 @@ def write_json(path: pathlib.Path, document: Mapping[str, object]) -> None:
     path.write_text(json.dumps(document))
 
 
-def request(workspace: pathlib.Path, stage: Stage, **section: object) -> stage_request.StageInput:
+def request(workspace: pathlib.Path, stage: Stage, **section: object) -> stage_request.StageRequest:
     """A stage's request in this workspace; the keyword is the stage's section."""
-    head = stage_request.StageInput(
+    head = stage_request.StageRequest(
         stage=stage, owner="chat", run="r1", workspace=str(workspace), sources=str(workspace / "src")
     )
     changes: dict[str, Any] = section

@@ -31,7 +31,7 @@ class Place:
     pair: builders.Pair
     residual: str
 
-    def asked(self, **changes: Any) -> stage_request.StageInput:  # noqa: ANN401 -- any field
+    def asked(self, **changes: Any) -> stage_request.StageRequest:  # noqa: ANN401 -- any field
         """The request, with changes."""
         settings: dict[str, Any] = {
             "base": builders.uri(self.pair.base),

@@ -8,7 +8,7 @@ import pytest
 
 from modelrefresh.api import names
 from modelrefresh.contract import stage_request
-from modelrefresh.contract.stage_request import StageInput
+from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh.contract.vocabulary import Stage, Task
 from modelrefresh.manifests import job, pod
 from modelrefresh.plan import prerequisites
@@ -28,8 +28,8 @@ def a_start(edits: dict[str, object] | None = None) -> StartStage:
     )
     run = seen.status.run
     assert run is not None
-    work = prerequisites.work(seen)
-    return stage_records.start(work, run, run.stages[1].but(attempt=1))
+    work = prerequisites.ready(seen)
+    return stage_records.start(work, run, run.stages[1].evolve(attempt=1))
 
 
 def a_job(edits: dict[str, object] | None = None, profile: dict[str, object] | None = None) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def test_equal_requests_give_equal_jobs() -> None:
 
 def test_every_uri_of_a_request_is_found_whatever_its_section() -> None:
     suites = (stage_request.SuiteInput(name="s", uri="pvc://evals/x", task=Task.QUESTION_ANSWERING),)
-    request = StageInput(
+    request = StageRequest(
         stage=Stage.EVALUATE,
         owner="o",
         run="r",

@@ -8,7 +8,15 @@ from modelrefresh.api.run_status import Run, StageRecord, StageState, Trigger, T
 from modelrefresh.api.status import RefreshStatus, VersionRef
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan import prerequisites
-from modelrefresh.plan.observed import DeploymentSeen, JobSeen, JobState, Meta, ResidualSeen, Seen, VersionSeen
+from modelrefresh.plan.observed import (
+    JobState,
+    Meta,
+    ObservedDeployment,
+    ObservedJob,
+    ObservedRefresh,
+    ObservedResidual,
+    ObservedVersion,
+)
 from modelrefresh.plan.stages import stage_records
 from tests import builders
 
@@ -24,9 +32,9 @@ def a_meta(**change: Any) -> Meta:  # noqa: ANN401 -- any field
     return dataclasses.replace(meta, **change)
 
 
-def a_deployment(**change: Any) -> DeploymentSeen:  # noqa: ANN401
+def a_deployment(**change: Any) -> ObservedDeployment:  # noqa: ANN401
     """A Deployment at rest that serves the stock model."""
-    deployment = DeploymentSeen(
+    deployment = ObservedDeployment(
         name="chat",
         uid="d1",
         containers=("server",),
@@ -42,9 +50,9 @@ def a_deployment(**change: Any) -> DeploymentSeen:  # noqa: ANN401
     return dataclasses.replace(deployment, models=change.get("models", told))
 
 
-def a_residual(**change: Any) -> ResidualSeen:  # noqa: ANN401
+def a_residual(**change: Any) -> ObservedResidual:  # noqa: ANN401
     """A stored residual of the right base."""
-    residual = ResidualSeen(
+    residual = ObservedResidual(
         name="instruct",
         ready=True,
         digest=RESIDUAL,
@@ -55,9 +63,9 @@ def a_residual(**change: Any) -> ResidualSeen:  # noqa: ANN401
     return dataclasses.replace(residual, **change)
 
 
-def a_version(digest: str = STOCK, **change: Any) -> VersionSeen:  # noqa: ANN401
+def a_version(digest: str = STOCK, **change: Any) -> ObservedVersion:  # noqa: ANN401
     """A version that passed."""
-    version = VersionSeen(
+    version = ObservedVersion(
         name=f"news-{digest[:8]}", uid=digest[:4], digest=digest, run="r0", passed=True, served=False, created=NOW
     )
     return dataclasses.replace(version, **change)
@@ -70,7 +78,7 @@ def a_ref(digest: str = STOCK) -> VersionRef:
 
 def a_status(**change: Any) -> RefreshStatus:  # noqa: ANN401
     """Version zero serves, no run was opened yet."""
-    return RefreshStatus(stock=a_ref(), live=a_ref()).but(**change)
+    return RefreshStatus(stock=a_ref(), live=a_ref()).evolve(**change)
 
 
 def a_run(stage: Stage | None = None, **change: Any) -> Run:  # noqa: ANN401
@@ -89,7 +97,7 @@ def a_run(stage: Stage | None = None, **change: Any) -> Run:  # noqa: ANN401
         spec_generation=1,
         stages=records,
     )
-    return run.but(**change)
+    return run.evolve(**change)
 
 
 def at_work(stage: Stage, **change: Any) -> RefreshStatus:  # noqa: ANN401
@@ -97,13 +105,13 @@ def at_work(stage: Stage, **change: Any) -> RefreshStatus:  # noqa: ANN401
     run = a_run(stage)
     current = run.record(stage)
     assert current is not None
-    running = current.but(**{"state": StageState.RUNNING, "attempt": 1, "gpus": 1, **change})
+    running = current.evolve(**{"state": StageState.RUNNING, "attempt": 1, "gpus": 1, **change})
     return a_status(run=stage_records.put(run, running))
 
 
-def a_job(stage: Stage = Stage.TRAIN, **change: Any) -> JobSeen:  # noqa: ANN401
+def a_job(stage: Stage = Stage.TRAIN, **change: Any) -> ObservedJob:  # noqa: ANN401
     """The running Job of a run's first attempt."""
-    job = JobSeen(
+    job = ObservedJob(
         name=f"news-r1-{stage}-1",
         uid="j1",
         run="r1",
@@ -116,9 +124,9 @@ def a_job(stage: Stage = Stage.TRAIN, **change: Any) -> JobSeen:  # noqa: ANN401
     return dataclasses.replace(job, **change)
 
 
-def a_sight(edits: dict[str, object] | None = None, **change: Any) -> Seen:  # noqa: ANN401
+def a_sight(edits: dict[str, object] | None = None, **change: Any) -> ObservedRefresh:  # noqa: ANN401
     """A refresh with all its prerequisites; `edits` change its spec."""
-    seen = Seen(
+    observed = ObservedRefresh(
         meta=a_meta(),
         spec=builders.refresh_spec(edits),
         status=a_status(),
@@ -128,7 +136,7 @@ def a_sight(edits: dict[str, object] | None = None, **change: Any) -> Seen:  # n
         versions=(a_version(served=True),),
         deployment=a_deployment(),
     )
-    return dataclasses.replace(seen, **change)
+    return dataclasses.replace(observed, **change)
 
 
 def inputs_of(edits: dict[str, object] | None = None) -> str:

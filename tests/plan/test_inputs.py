@@ -6,9 +6,11 @@ from typing import Annotated, Any, Final
 import pydantic
 import pytest
 
-from modelrefresh.api import spec
+from modelrefresh.api import model, spec
+from modelrefresh.api.evaluation import Evaluation, Gate, Suite
 from modelrefresh.api.model import parse
-from modelrefresh.api.spec import Data, Evaluation, Gate, RefreshSpec, Replay, Source, Suite, Training
+from modelrefresh.api.sources import Source
+from modelrefresh.api.spec import Data, RefreshSpec, Replay, Training
 from modelrefresh.plan import prerequisites
 from tests import builders
 
@@ -162,8 +164,8 @@ def test_no_default_that_a_run_works_on_ever_changes_its_value() -> None:
 
 def defaults(field: pydantic.fields.FieldInfo, path: str) -> Iterator[tuple[str, Any]]:
     """Paths and values of a field's default and of those below it."""
-    parts = [kind for kind in _kinds(field.annotation) if issubclass(kind, Source | spec.Part)]
-    if not field.is_required() and not isinstance(field.default, spec.Part):
+    parts = [kind for kind in _kinds(field.annotation) if issubclass(kind, Source | model.ApiModel)]
+    if not field.is_required() and not isinstance(field.default, model.ApiModel):
         yield path, field.default
     for part in parts:
         for name, inner in part.model_fields.items():
@@ -179,4 +181,4 @@ def _kinds(hint: Any) -> Iterator[type]:  # noqa: ANN401 -- type hints have no c
 
 def _camel(name: str) -> str:
     first, *rest = name.split("_")
-    return first + "".join(word.title() for word in rest)
+    return first + "".join(summary.title() for summary in rest)

@@ -48,8 +48,8 @@ def starts(plan: Plan) -> bool:
 )
 def test_what_is_missing_is_named_and_starts_nothing(change: dict[str, object], reason: Reason, said: str) -> None:
     plan = decide(a_sight(**change), NOW)
-    assert plan.word.reason is reason
-    assert said in plan.word.message
+    assert plan.summary.reason is reason
+    assert said in plan.summary.message
     assert not starts(plan)
 
 
@@ -76,18 +76,18 @@ def test_a_profile_forbids_by_field_value_and_limit(
     spec: dict[str, object], profile: dict[str, object], said: str
 ) -> None:
     plan = decide(a_sight(spec, profile=builders.profile_spec(profile)), NOW)
-    assert plan.word.reason is Reason.PROFILE_FORBIDS
-    assert said in plan.word.message
+    assert plan.summary.reason is Reason.PROFILE_FORBIDS
+    assert said in plan.summary.message
 
 
 def test_a_prerequisite_that_vanishes_leaves_a_running_job_alone() -> None:
     plan = decide(a_sight(status=at_work(Stage.TRAIN), jobs=(a_job(),), profile=None), NOW)
     assert not plan.actions
-    assert not plan.word.stalled
+    assert not plan.summary.stalled
 
 
 def test_a_missing_prerequisite_is_looked_for_again() -> None:
-    assert decide(a_sight(deployment=None), NOW).wake_seconds
+    assert decide(a_sight(deployment=None), NOW).requeue_after_seconds
 
 
 def test_first_sight_takes_hold_of_the_object_before_anything_else() -> None:
@@ -103,7 +103,7 @@ def test_deletion_stops_jobs_before_it_lets_the_object_go() -> None:
 def test_deletion_waits_for_pods_that_still_write() -> None:
     plan = decide(a_sight(meta=a_meta(deleting=True), pods=frozenset({("r1", Stage.TRAIN)})), NOW)
     assert not plan.actions
-    assert plan.wake_seconds
+    assert plan.requeue_after_seconds
 
 
 def test_deletion_ends_when_nothing_is_left() -> None:
@@ -111,13 +111,13 @@ def test_deletion_ends_when_nothing_is_left() -> None:
 
 
 def test_deletion_needs_no_readable_spec() -> None:
-    seen = a_sight(meta=a_meta(deleting=True), spec=None, faults=("broken",))
-    assert decide(seen, NOW).actions == (RemoveFinalizer(),)
+    observed = a_sight(meta=a_meta(deleting=True), spec=None, faults=("broken",))
+    assert decide(observed, NOW).actions == (RemoveFinalizer(),)
 
 
 def test_suspension_stops_the_job_and_sends_its_stage_back_to_wait() -> None:
-    seen = a_sight({"spec.suspend": True}, status=at_work(Stage.TRAIN), jobs=(a_job(),))
-    plan = decide(seen, NOW)
+    observed = a_sight({"spec.suspend": True}, status=at_work(Stage.TRAIN), jobs=(a_job(),))
+    plan = decide(observed, NOW)
     stage = plan.status.run.record(Stage.TRAIN) if plan.status.run else None
     assert plan.actions == (StopJob(name="news-r1-train-1", uid="j1"),)
     assert stage is not None
@@ -125,8 +125,8 @@ def test_suspension_stops_the_job_and_sends_its_stage_back_to_wait() -> None:
 
 
 def test_a_job_that_succeeded_while_being_suspended_is_not_lost() -> None:
-    seen = a_sight({"spec.suspend": True}, jobs=(a_job(state=JobState.SUCCEEDED),))
-    assert not decide(seen, NOW).actions
+    observed = a_sight({"spec.suspend": True}, jobs=(a_job(state=JobState.SUCCEEDED),))
+    assert not decide(observed, NOW).actions
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_job_that_succeeded_while_being_suspended_is_not_lost() -> None:
 )
 def test_a_change_that_does_not_matter_to_a_run_does_not_supersede_it(edits: dict[str, object]) -> None:
     plan = decide(a_sight(edits, status=at_work(Stage.TRAIN), jobs=(a_job(),)), NOW)
-    assert plan.word.reason is Reason.RUNNING
+    assert plan.summary.reason is Reason.RUNNING
     assert not plan.actions
 
 
@@ -155,30 +155,30 @@ def test_a_change_that_does_not_matter_to_a_run_does_not_supersede_it(edits: dic
 )
 def test_a_change_that_matters_to_a_run_supersedes_it(edits: dict[str, object]) -> None:
     plan = decide(a_sight(edits, status=at_work(Stage.TRAIN), jobs=(a_job(),)), NOW)
-    assert plan.word.reason is Reason.SUPERSEDED
+    assert plan.summary.reason is Reason.SUPERSEDED
     assert plan.actions == (StopJob(name="news-r1-train-1", uid="j1"),)
 
 
 @pytest.mark.parametrize("edits", [{"spec.suspend": True}, {"spec.training.seed": 7}], ids=["suspended", "superseded"])
 def test_gpu_time_of_an_attempt_that_was_stopped_is_counted(edits: dict[str, object]) -> None:
-    seen = a_sight(edits, status=at_work(Stage.TRAIN, gpus=4), jobs=(a_job(),))
-    plan = decide(seen, NOW + datetime.timedelta(seconds=100))
+    observed = a_sight(edits, status=at_work(Stage.TRAIN, gpus=4), jobs=(a_job(),))
+    plan = decide(observed, NOW + datetime.timedelta(seconds=100))
     trained = plan.status.run.record(Stage.TRAIN) if plan.status.run else None
     assert trained is not None
     assert trained.gpu_seconds == 400
 
 
 def test_gpu_time_of_a_superseded_run_stands_in_the_cost() -> None:
-    seen = a_sight({"spec.training.seed": 7}, status=at_work(Stage.TRAIN, gpus=4), jobs=(a_job(),))
-    cost = decide(seen, NOW + datetime.timedelta(seconds=100)).status.cost
+    observed = a_sight({"spec.training.seed": 7}, status=at_work(Stage.TRAIN, gpus=4), jobs=(a_job(),))
+    cost = decide(observed, NOW + datetime.timedelta(seconds=100)).status.cost
     assert cost is not None
     assert [(item.stage, item.gpu_seconds) for item in cost.stages] == [(Stage.TRAIN, 400)]
 
 
 def test_a_job_that_ended_before_it_was_stopped_keeps_its_end_until_it_can_be_recorded() -> None:
     job = a_job(state=JobState.SUCCEEDED, finished=NOW)
-    seen = a_sight({"spec.suspend": True}, status=at_work(Stage.TRAIN), jobs=(job,), profile=None)
-    assert decide(seen, NOW + datetime.timedelta(days=1)).status == seen.status
+    observed = a_sight({"spec.suspend": True}, status=at_work(Stage.TRAIN), jobs=(job,), profile=None)
+    assert decide(observed, NOW + datetime.timedelta(days=1)).status == observed.status
 
 
 LACKS: dict[str, dict[str, object]] = {
@@ -199,20 +199,20 @@ def test_all_that_is_missing_is_told_at_once(seed: int) -> None:
     change: dict[str, object] = {}
     for said in chosen:
         change |= LACKS[said]
-    word = decide(a_sight(**change), NOW).word
+    summary = decide(a_sight(**change), NOW).summary
     # The later of two changes of one thing counts, and an absent Deployment has no rival.
     expected = [said for said in chosen if all(change[key] == value for key, value in LACKS[said].items())]
     expected = [said for said in expected if not (said == '"elder"' and change.get("deployment", 1) is None)]
-    assert [said for said in expected if said not in word.message] == []
+    assert [said for said in expected if said not in summary.message] == []
 
 
 def test_what_leaves_open_what_serves_gives_the_reason() -> None:
-    assert decide(a_sight(profile=None, deployment=None), NOW).word.reason is Reason.TARGET_NOT_FOUND
+    assert decide(a_sight(profile=None, deployment=None), NOW).summary.reason is Reason.TARGET_NOT_FOUND
 
 
 def test_a_mount_is_not_missed_while_nobody_knows_of_which_claim() -> None:
-    word = decide(a_sight(profile=None, deployment=a_deployment(mounts={})), NOW).word
-    assert (word.reason, "mount" in word.message) == (Reason.PROFILE_NOT_FOUND, False)
+    summary = decide(a_sight(profile=None, deployment=a_deployment(mounts={})), NOW).summary
+    assert (summary.reason, "mount" in summary.message) == (Reason.PROFILE_NOT_FOUND, False)
 
 
 def test_a_residual_with_two_faults_tells_both() -> None:

@@ -8,7 +8,7 @@ import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
 from modelrefresh import metrics
-from modelrefresh.api import names, spec
+from modelrefresh.api import model, names, spec
 from modelrefresh.api.conditions import Reason
 from modelrefresh.runtime import access
 from tests.policy import checkout
@@ -62,7 +62,7 @@ def test_the_readmes_tree_is_true() -> None:
 
 def test_the_readmes_first_example_is_a_refresh_that_the_operator_understands() -> None:
     [example] = _blocks(_text("README.md"), "yaml")
-    parsed = spec.parse(spec.RefreshSpec, yaml.safe_load(example)["spec"])
+    parsed = model.parse(spec.RefreshSpec, yaml.safe_load(example)["spec"])
     assert parsed.rollout.deployment.name == "chat"
 
 

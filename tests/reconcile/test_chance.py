@@ -139,11 +139,11 @@ def _kept(place: World) -> None:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(happenings=HAPPENINGS)
-def test_whatever_happens_the_refresh_stays_sane_and_comes_to_rest(happenings: list[tuple[str, int]]) -> None:
+@given(event_records=HAPPENINGS)
+def test_whatever_happens_the_refresh_stays_sane_and_comes_to_rest(event_records: list[tuple[str, int]]) -> None:
     place = World({"spec.retain.runs": 1, "spec.retain.versions": 1})
     place.settle()
-    for name, number in happenings:
+    for name, number in event_records:
         EVENTS[name](place, number)
         place.survive(REFRESH)
         place.play()

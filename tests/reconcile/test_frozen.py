@@ -48,8 +48,8 @@ def no_node(place: World) -> None:
 
 def no_image(place: World) -> None:
     """The registry does not answer; the kubelet's two words for it alternate."""
-    word = "ErrImagePull" if place.passes % 2 else "ImagePullBackOff"
-    container = {"name": "server", "image": "server:1", "state": {"waiting": {"reason": word}}}
+    summary = "ErrImagePull" if place.passes % 2 else "ImagePullBackOff"
+    container = {"name": "server", "image": "server:1", "state": {"waiting": {"reason": summary}}}
     pod(place, containerStatuses=[container])
 
 

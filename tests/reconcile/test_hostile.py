@@ -149,12 +149,12 @@ def _asked(place: World, token: str) -> str:
     return run.id
 
 
-def _same_bytes(request: stage_request.StageInput) -> Result:
+def _same_bytes(request: stage_request.StageRequest) -> Result:
     summary = MergeSummary(digest="9" * 64, parameters=1, bytes=1, drift=0.1, residual_norm=0.1, alignment=0.0)
     return world.answer(request, merge=summary)
 
 
-def _of_another(request: stage_request.StageInput) -> Result:
+def _of_another(request: stage_request.StageRequest) -> Result:
     told = world.scoring(0.2)(request)
     assert told.evaluate is not None
     return dataclasses.replace(told, evaluate=dataclasses.replace(told.evaluate, candidate="8" * 64))

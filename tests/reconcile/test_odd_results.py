@@ -8,7 +8,7 @@ import pytest
 
 from modelrefresh.api.run_status import Outcome, StageRecord
 from modelrefresh.contract.result import Result
-from modelrefresh.contract.stage_request import StageInput
+from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.kube import kinds
 from tests import builders
@@ -163,10 +163,10 @@ def test_a_run_that_was_measured_against_what_no_longer_serves_is_measured_once_
     place.settle()
     stock = place.status().previous
     assert stock is not None
-    asked: list[StageInput] = []
+    asked: list[StageRequest] = []
     usual = place.answers[Stage.EVALUATE]
 
-    def evaluate(request: StageInput) -> Result:
+    def evaluate(request: StageRequest) -> Result:
         asked.append(request)
         if len(asked) == 1:
             place.choose(stock.digest)

@@ -29,7 +29,7 @@ NAMESPACE: Final = "team-a"
 REFRESH: Final = Key(kind=names.REFRESH, namespace=NAMESPACE, name="news")
 RESIDUAL: Final = Key(kind=names.RESIDUAL, namespace=NAMESPACE, name="instruct")
 STOCK: Final = "5" * 64
-Answer = Callable[[stage_request.StageInput], Result]
+Answer = Callable[[stage_request.StageRequest], Result]
 
 
 class World:
@@ -236,7 +236,7 @@ def _is_new(chat: dict[str, Any]) -> bool:
     return bool(stale or state.get("updatedReplicas", 0) < chat["spec"]["replicas"])
 
 
-def request_of(job: dict[str, Any]) -> stage_request.StageInput:
+def request_of(job: dict[str, Any]) -> stage_request.StageRequest:
     """What a Job was asked."""
     variables = job["spec"]["template"]["spec"]["containers"][0]["env"]
     return stage_request.parse(
@@ -250,7 +250,7 @@ def nonce_of(job: dict[str, Any]) -> str:
     return next(str(item["value"]) for item in variables if item["name"] == stage_request.NONCE_VARIABLE)
 
 
-def answer(request: stage_request.StageInput, **section: object) -> Result:
+def answer(request: stage_request.StageRequest, **section: object) -> Result:
     """A success of this stage."""
     base = Result(stage=request.stage, run=request.run, attempt=request.attempt, exit_code=ExitCode.OK)
     return dataclasses.replace(base, **section)  # type: ignore[arg-type]
@@ -259,7 +259,7 @@ def answer(request: stage_request.StageInput, **section: object) -> Result:
 def failing(exit_code: ExitCode, reason: str = "InternalError", message: str = "broken") -> Answer:
     """A stage that fails this way."""
 
-    def fail(request: stage_request.StageInput) -> Result:
+    def fail(request: stage_request.StageRequest) -> Result:
         return Result(
             stage=request.stage,
             run=request.run,
@@ -275,7 +275,7 @@ def failing(exit_code: ExitCode, reason: str = "InternalError", message: str = "
 def preparing(fingerprint: str, *, unchanged: bool = False) -> Answer:
     """Intake that finds this data."""
 
-    def prepare(request: stage_request.StageInput) -> Result:
+    def prepare(request: stage_request.StageRequest) -> Result:
         summary = result.PrepareSummary(
             fingerprint=fingerprint,
             unchanged=unchanged,
@@ -298,7 +298,7 @@ def warning(said: Answer, text: str) -> Answer:
 def scoring(difference: float, *, error: float = 0.001) -> Answer:
     """An evaluation whose candidate differs by this much in everything."""
 
-    def evaluate(request: stage_request.StageInput) -> Result:
+    def evaluate(request: stage_request.StageRequest) -> Result:
         assert request.evaluate is not None
         score = Score(
             suite="knowledge",
@@ -317,7 +317,7 @@ def scoring(difference: float, *, error: float = 0.001) -> Answer:
     return evaluate
 
 
-def _extract(request: stage_request.StageInput) -> Result:
+def _extract(request: stage_request.StageRequest) -> Result:
     summary = result.ExtractSummary(
         digest="e" * 64,
         base_fingerprint="b" * 64,
@@ -330,12 +330,12 @@ def _extract(request: stage_request.StageInput) -> Result:
     return answer(request, extract=summary)
 
 
-def _import(request: stage_request.StageInput) -> Result:
+def _import(request: stage_request.StageRequest) -> Result:
     summary = result.ImportSummary(digest=STOCK, architecture="LlamaForCausalLM", parameters=1000, bytes=4000)
     return answer(request, import_=summary)
 
 
-def _train(request: stage_request.StageInput) -> Result:
+def _train(request: stage_request.StageRequest) -> Result:
     summary = result.TrainSummary(
         steps=10,
         tokens=5000,
@@ -348,7 +348,7 @@ def _train(request: stage_request.StageInput) -> Result:
     return answer(request, train=summary)
 
 
-def _merge(request: stage_request.StageInput) -> Result:
+def _merge(request: stage_request.StageRequest) -> Result:
     digest = (request.run * 7)[:64]
     summary = result.MergeSummary(
         digest=digest, parameters=1000, bytes=4000, drift=0.1, residual_norm=0.1, alignment=0.01
@@ -356,7 +356,7 @@ def _merge(request: stage_request.StageInput) -> Result:
     return answer(request, merge=summary)
 
 
-def _sweep(request: stage_request.StageInput) -> Result:
+def _sweep(request: stage_request.StageRequest) -> Result:
     assert request.sweep is not None
     folders = len(request.sweep.runs) + len(request.sweep.versions)
     return answer(request, sweep=result.SweepSummary(folders=folders, bytes=1000 * folders))

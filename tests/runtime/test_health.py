@@ -9,16 +9,16 @@ from aiohttp import web
 from modelrefresh.cluster import progress
 from modelrefresh.kube.port import Document
 from modelrefresh.runtime import health
-from modelrefresh.runtime.health import Signs
+from modelrefresh.runtime.health import HealthChecks
 from tests.runtime import servers
 
 
-def signs(*, age: float | None = 1.0, watching: bool = True, uptime: float = 5.0) -> Signs:
+def signs(*, age: float | None = 1.0, watching: bool = True, uptime: float = 5.0) -> HealthChecks:
     """Signs of a process whose resync may be 100 s old."""
-    return Signs(resync_age=lambda: age, resync_limit=100.0, watching=lambda: watching, uptime=lambda: uptime)
+    return HealthChecks(resync_age=lambda: age, resync_limit=100.0, watching=lambda: watching, uptime=lambda: uptime)
 
 
-def page(given: Signs, path: str) -> tuple[int, str]:
+def page(given: HealthChecks, path: str) -> tuple[int, str]:
     """Status and text of one page."""
 
     async def scenario() -> tuple[int, str]:
@@ -57,7 +57,7 @@ def test_a_process_that_works_is_healthy() -> None:
         (signs(watching=False), "the event watcher has ended for good"),
     ],
 )
-def test_a_process_that_needs_a_restart_says_why(given: Signs, said: str) -> None:
+def test_a_process_that_needs_a_restart_says_why(given: HealthChecks, said: str) -> None:
     assert page(given, "/healthz") == (503, f"{said}\n")
 
 

@@ -7,14 +7,14 @@ import pytest
 from modelrefresh import errors
 from modelrefresh.kube import kinds
 from modelrefresh.kube.port import Document
-from modelrefresh.runtime.lease import Elector, Terms
+from modelrefresh.runtime.lease import Elector, LeaseTerms
 from tests.fakes.cluster import FakeCluster
 from tests.runtime.clocks import Clock
 
 
 def elector(cluster: FakeCluster, clock: Clock, identity: str = "one") -> Elector:
     """A replica that may take the Lease."""
-    terms = Terms(namespace="system", name="modelrefresh", identity=identity)
+    terms = LeaseTerms(namespace="system", name="modelrefresh", identity=identity)
     return Elector(cluster, terms, clock=clock, wall=clock.wall)
 
 

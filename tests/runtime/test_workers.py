@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from modelrefresh import errors
-from modelrefresh.runtime.lease import Elector, Terms
+from modelrefresh.runtime.lease import Elector, LeaseTerms
 from modelrefresh.runtime.queue import Key, WorkQueue
 from modelrefresh.runtime.workers import Workers
 from tests.fakes.cluster import FakeCluster
@@ -29,7 +29,7 @@ def outcome(one_pass: Callable[[Key], Awaitable[float | None]], clock: Clock, *,
 
 def leader(clock: Clock) -> Elector:
     """An elector; whether it leads is for its steps."""
-    return Elector(FakeCluster(), Terms(namespace="system", name="lease", identity="one"), clock=clock)
+    return Elector(FakeCluster(), LeaseTerms(namespace="system", name="lease", identity="one"), clock=clock)
 
 
 def failing(error: Exception) -> Callable[[Key], Awaitable[float | None]]:

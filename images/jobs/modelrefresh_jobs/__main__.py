@@ -56,7 +56,7 @@ def _misunderstood(stage: Stage, message: str, nonce: str | None) -> result.Resu
     return ended
 
 
-def attempt(request: stage_request.StageInput, *, nonce: str | None = None) -> result.Result:
+def attempt(request: stage_request.StageRequest, *, nonce: str | None = None) -> result.Result:
     """One attempt of one stage in a pod, from request to recorded result; never raises."""
     with guarded_files.guarding(pathlib.Path(request.workspace)):
         ended = _attempted(request)
@@ -64,7 +64,7 @@ def attempt(request: stage_request.StageInput, *, nonce: str | None = None) -> r
     return ended
 
 
-def _attempted(request: stage_request.StageInput) -> result.Result:
+def _attempted(request: stage_request.StageRequest) -> result.Result:
     position = Progress(stage=request.stage.value)
     try:
         ended = _finished(request)
@@ -81,7 +81,7 @@ def _attempted(request: stage_request.StageInput) -> result.Result:
     return ended
 
 
-def _finished(request: stage_request.StageInput) -> result.Result | None:
+def _finished(request: stage_request.StageRequest) -> result.Result | None:
     # What decides believes no file: whoever can write to the workspace would be the judge (docs/decisions/0024).
     found = None if request.stage is Stage.EVALUATE else record.earlier(request)
     if found is None:
@@ -94,7 +94,7 @@ def _finished(request: stage_request.StageInput) -> result.Result | None:
     return found
 
 
-def _try_to_record(request: stage_request.StageInput, ended: result.Result) -> None:
+def _try_to_record(request: stage_request.StageRequest, ended: result.Result) -> None:
     try:
         record.write(request, ended)
     except OSError as error:

@@ -35,7 +35,7 @@ class Ready:
     residual: pathlib.Path | None
 
 
-def check(request: stage_request.StageInput, wanted: stage_request.PrepareInput) -> Ready:
+def check(request: stage_request.StageRequest, wanted: stage_request.PrepareInput) -> Ready:
     """Prove all that costs seconds.
 
     Raises:
@@ -71,7 +71,7 @@ def check_bytes(ready: Ready) -> None:
         _verify(ready.residual, below=("",))
 
 
-def version(request: stage_request.StageInput, name: str, *, deep: bool = False) -> pathlib.Path:
+def version(request: stage_request.StageRequest, name: str, *, deep: bool = False) -> pathlib.Path:
     """The folder of a version that is to answer, with `deep` every byte proven; by hand any model's folder, as a URI.
 
     Raises:
@@ -88,7 +88,9 @@ def version(request: stage_request.StageInput, name: str, *, deep: bool = False)
     return folder
 
 
-def check_answers(manners: prompts.Manners, items: Mapping[str, Sequence[Item]], *, max_new_tokens: int | None) -> None:
+def check_answers(
+    prompt_format: prompts.PromptFormat, items: Mapping[str, Sequence[Item]], *, max_new_tokens: int | None
+) -> None:
     """Prove that a model can read every question and has room for its answer.
 
     Raises:
@@ -96,7 +98,7 @@ def check_answers(manners: prompts.Manners, items: Mapping[str, Sequence[Item]],
     """
     for name, chosen in items.items():
         questions = [item.question for item in chosen]
-        manners.require_fit(f"suite {name}", questions, max_new_tokens=max_new_tokens or 0)
+        prompt_format.require_fit(f"suite {name}", questions, max_new_tokens=max_new_tokens or 0)
 
 
 def _check_start(start: Model, wanted: stage_request.PrepareInput) -> None:
@@ -151,12 +153,12 @@ def _check_tensors(start: Model, built: Any) -> None:  # noqa: ANN401 -- transfo
         raise StageError(StageReason.MODEL_UNREADABLE, f"{message}; copy the whole checkpoint of one release")
 
 
-def _candidate(residual: pathlib.Path, start: Model, wanted: stage_request.PrepareInput) -> prompts.Manners:
+def _candidate(residual: pathlib.Path, start: Model, wanted: stage_request.PrepareInput) -> prompts.PromptFormat:
     """How the model that merge will write is going to be asked."""
     _verify(residual, below=(f"{instruct_assets.FOLDER}/", stored_residual.DESCRIPTION))
     card, instruct = stored_residual.read_description(residual), instruct_assets.read_configuration(residual)
     compatibility.check_served(start, instruct, residual)
-    parts = merge_pass.Parts(
+    parts = merge_pass.MergeInputs(
         start=start,
         trained=trained_weights.Full(model=start),
         residual=stored_residual.open_shards(residual),

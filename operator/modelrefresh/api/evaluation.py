@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import pydantic
 
-from modelrefresh.api.model import Claim, ListMap, Part, whole
+from modelrefresh.api.model import ApiModel, ListMap, ValidationRule, whole
 from modelrefresh.api.sources import Source
 from modelrefresh.api.spec_types import Confidence, Difference, Fraction, Name
 from modelrefresh.contract import limits, metrics
@@ -33,29 +33,29 @@ class Versus(enum.StrEnum):
     ABSOLUTE = "Absolute"
 
 
-class Gate(Part):
+class Gate(ApiModel):
     """One condition for promotion."""
 
-    claims = (
-        Claim(
+    rules = (
+        ValidationRule(
             cel="has(self.versus) && self.versus != 'Incumbent' || has(self.minDifference)",
             holds=lambda gate: gate.versus != Versus.INCUMBENT or gate.min_difference is not None,
             message='versus Incumbent needs minDifference, a decimal from -1 to 1 such as "-0.01"',
             path=".minDifference",
         ),
-        Claim(
+        ValidationRule(
             cel="has(self.versus) && self.versus != 'Incumbent' || !has(self.minScore)",
             holds=lambda gate: gate.versus != Versus.INCUMBENT or gate.min_score is None,
             message="minScore belongs to versus Absolute; leave it out, or use versus Absolute",
             path=".minScore",
         ),
-        Claim(
+        ValidationRule(
             cel="!has(self.versus) || self.versus != 'Absolute' || has(self.minScore)",
             holds=lambda gate: gate.versus != Versus.ABSOLUTE or gate.min_score is not None,
             message='versus Absolute needs minScore, a decimal from 0 to 1 such as "0.6"',
             path=".minScore",
         ),
-        Claim(
+        ValidationRule(
             cel="!has(self.versus) || self.versus != 'Absolute' || !has(self.minDifference)",
             holds=lambda gate: gate.versus != Versus.ABSOLUTE or gate.min_difference is None,
             message="minDifference belongs to versus Incumbent; leave it out, or use versus Incumbent",
@@ -114,11 +114,11 @@ _SAY_MISFIT: Final = _say_first(
 )
 
 
-class Evaluation(Part):
+class Evaluation(ApiModel):
     """What decides whether a candidate may serve."""
 
-    claims = (
-        Claim(
+    rules = (
+        ValidationRule(
             cel=f"self.gates.all(g, !({_IS_STRAY.replace('GATE', 'g')}))",
             holds=lambda evaluation: not any(_strays(evaluation)),
             message="a gate names a suite that is not one of the suites",
@@ -126,7 +126,7 @@ class Evaluation(Part):
             says=lambda evaluation: next(_strays(evaluation)),
             path=".gates",
         ),
-        Claim(
+        ValidationRule(
             cel=f"self.gates.all(g, !{_IS_MISFIT.replace('GATE', 'g')})",
             holds=lambda evaluation: not any(_misfits(evaluation)),
             message="a gate names a metric that the task of its suite does not yield",

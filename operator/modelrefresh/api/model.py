@@ -26,8 +26,8 @@ _SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """A rule over one value; usable on a type (`Annotated`) and on a part (`Part.claims`)."""
+class ValidationRule:
+    """A rule over one value; usable on a type (`Annotated`) and on a part (`ApiModel.claims`)."""
 
     cel: str
     holds: Callable[[Any], bool]
@@ -89,24 +89,24 @@ class ListMap:
         return {**handler(schema), **keys}
 
 
-class Part(pydantic.BaseModel):
+class ApiModel(pydantic.BaseModel):
     """Common form of all parts: immutable, camelCase outside, unknown fields refused."""
 
     model_config = pydantic.ConfigDict(
         frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, use_attribute_docstrings=True
     )
-    claims: ClassVar[tuple[Claim, ...]] = ()
+    rules: ClassVar[tuple[ValidationRule, ...]] = ()
 
     @pydantic.model_validator(mode="after")
     def _keep_claims(self) -> Self:
-        _raise_broken(self.claims, self)
+        _raise_broken(self.rules, self)
         return self
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         document = handler(schema)
-        if cls.claims:
-            handler.resolve_ref_schema(document)[VALIDATIONS] = [claim.rule() for claim in cls.claims]
+        if cls.rules:
+            handler.resolve_ref_schema(document)[VALIDATIONS] = [claim.rule() for claim in cls.rules]
         return document
 
 
@@ -116,11 +116,11 @@ def whole(limit: Range) -> Any:  # noqa: ANN401 -- as pydantic.Field, which mypy
     return pydantic.Field(default=default, ge=limit.least, le=limit.most)
 
 
-def between(limit: Range) -> Claim:
+def between(limit: Range) -> ValidationRule:
     """A decimal in a string, in this range."""
     number = r"-?[0-9]+(\.[0-9]+)?(e-?[0-9]{1,2})?"
     accepted = limit.accepted
-    return Claim(
+    return ValidationRule(
         cel=f"self.matches(r'^{number}$') && double(self) {'>' if limit.open_low else '>='} {float(limit.least)!r}"
         f" && double(self) {'<' if limit.open_high else '<='} {float(limit.most)!r}",
         holds=lambda text: bool(re.fullmatch(number, text)) and limit.holds(float(text)),
@@ -130,15 +130,15 @@ def between(limit: Range) -> Claim:
     )
 
 
-def _raise_broken(claims: tuple[Claim, ...], value: object) -> None:
-    pairs = ((claim.path or "", claim.fault(value)) for claim in claims)
+def _raise_broken(rules: tuple[ValidationRule, ...], value: object) -> None:
+    pairs = ((claim.path or "", claim.fault(value)) for claim in rules)
     broken = [(path, fault) for path, fault in pairs if fault]
     if broken:
         text = "; ".join(fault for _, fault in broken)
         raise PydanticCustomError(_CLAIM, "{text}", {"text": text, "broken": broken})
 
 
-S = TypeVar("S", bound=Part)
+S = TypeVar("S", bound=ApiModel)
 
 
 def parse(kind: type[S], document: object) -> S:

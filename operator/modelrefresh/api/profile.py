@@ -12,19 +12,19 @@ from typing import Annotated
 
 import pydantic
 
-from modelrefresh.api.model import Claim, Part
+from modelrefresh.api.model import ApiModel, ValidationRule
 from modelrefresh.api.spec_types import Name, ObjectName, Quantity
 from modelrefresh.contract import uris
 from modelrefresh.contract.vocabulary import Stage
 
 _STAGES = [stage.value for stage in Stage]
-_KNOWN_STAGES = Claim(
+_KNOWN_STAGES = ValidationRule(
     cel=f"self.all(stage, stage in {_STAGES})",
     holds=lambda stages: all(stage in _STAGES for stage in stages),
     message=f"a key is not a stage; stages are: {', '.join(_STAGES)}",
 )
 _PINNED = r"[^\s@]+@sha256:[0-9a-f]{64}"
-_BY_DIGEST = Claim(
+_BY_DIGEST = ValidationRule(
     cel=f"self.matches(r'^{_PINNED}$')",
     holds=lambda image: bool(re.fullmatch(_PINNED, image)),
     message="is not pinned; use NAME@sha256:DIGEST",
@@ -32,12 +32,12 @@ _BY_DIGEST = Claim(
     says=lambda image: f'"{image}" is not pinned; use NAME@sha256:DIGEST',
 )
 
-_SOME = Claim(
+_SOME = ValidationRule(
     cel="self.size() > 0",
     holds=bool,
     message="an empty selector would choose every namespace; name a label, or use namespaces",
 )
-_NOT_SYSTEM = Claim(
+_NOT_SYSTEM = ValidationRule(
     cel="!self.startsWith('system-')",
     holds=lambda name: not name.startswith("system-"),
     message="is a class of the cluster's own pods, which training must never displace; name one of yours",
@@ -68,17 +68,17 @@ class TaintEffect(enum.StrEnum):
     NO_EXECUTE = "NoExecute"
 
 
-class Toleration(Part):
+class Toleration(ApiModel):
     """A taint that pods of this stage accept, as in a pod's spec."""
 
-    claims = (
-        Claim(
+    rules = (
+        ValidationRule(
             cel="!has(self.operator) || self.operator != 'Exists' || !has(self.value)",
             holds=lambda toleration: toleration.operator != TolerationOperator.EXISTS or toleration.value is None,
             message="operator Exists takes no value; leave value out or use operator Equal",
             path=".value",
         ),
-        Claim(
+        ValidationRule(
             cel="has(self.key) || has(self.operator) && self.operator == 'Exists'",
             holds=lambda toleration: toleration.key is not None or toleration.operator == TolerationOperator.EXISTS,
             message="a toleration without key tolerates every taint and needs operator Exists",
@@ -97,7 +97,7 @@ class Toleration(Part):
     """How long a NoExecute taint is tolerated; for ever if absent."""
 
 
-class ProfileStage(Part):
+class ProfileStage(ApiModel):
     """Resources and placement of one stage's pods."""
 
     requests: Resources = pydantic.Field(default={})
@@ -112,14 +112,14 @@ class ProfileStage(Part):
     """activeDeadlineSeconds of one attempt."""
 
 
-class NamespaceSelector(Part):
+class NamespaceSelector(ApiModel):
     """Namespaces by their labels."""
 
     match_labels: Annotated[Mapping[str, LabelValue], pydantic.Field(max_length=16), _SOME]
     """Labels that the Namespace must have, all of them."""
 
 
-class ProfileLimits(Part):
+class ProfileLimits(ApiModel):
     """What tenants may ask for at most; a spec beyond it gets the reason ProfileForbids."""
 
     gpus_per_node: int = pydantic.Field(default=8, ge=0, le=16)
@@ -138,17 +138,17 @@ class ProfileLimits(Part):
     """Attempts of one stage that failed by their own fault; disruptions do not count."""
 
 
-class ProfileSpec(Part):
+class ProfileSpec(ApiModel):
     """Everything that can hurt, in the platform admin's hands."""
 
-    claims = (
-        Claim(
+    rules = (
+        ValidationRule(
             cel="has(self.namespaces) && self.namespaces.size() > 0 || has(self.namespaceSelector)",
             holds=lambda spec: bool(spec.namespaces) or spec.namespace_selector is not None,
             message='say who may use the profile: a list of names, "*" for all, or namespaceSelector',
             path=".namespaces",
         ),
-        Claim(
+        ValidationRule(
             cel="!has(self.namespaces) || self.namespaces.size() < 2 || !self.namespaces.exists(name, name == '*')",
             holds=lambda spec: len(spec.namespaces) < 2 or "*" not in spec.namespaces,  # noqa: PLR2004 -- two are more than one
             message='"*" means every namespace and stands alone',

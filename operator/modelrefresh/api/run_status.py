@@ -9,17 +9,28 @@ from typing import Annotated, Any, Self
 
 import pydantic
 
-from modelrefresh.api.model import ListMap, Part
-from modelrefresh.api.status_types import Account, Count, Digest, LongMessage, Measure, Message, Note, Time, Word, first
+from modelrefresh.api.model import ApiModel, ListMap
+from modelrefresh.api.status_types import (
+    Account,
+    Count,
+    Digest,
+    LongMessage,
+    Measure,
+    Message,
+    Note,
+    ShortText,
+    Time,
+    first,
+)
 from modelrefresh.contract.vocabulary import Stage
 
 
-class Record(Part):
+class Record(ApiModel):
     """Common form of what the operator writes."""
 
     model_config = pydantic.ConfigDict(extra="ignore")
 
-    def but(self, **changes: Any) -> Self:  # noqa: ANN401 -- any field's value
+    def evolve(self, **changes: Any) -> Self:  # noqa: ANN401 -- any field's value
         """A copy with these fields changed; bounds hold for the new values too."""
         return type(self).model_validate({**self.__dict__, **changes})
 
@@ -27,7 +38,7 @@ class Record(Part):
 class Condition(Record):
     """One observation in the form that Kubernetes tools read."""
 
-    type: Word
+    type: ShortText
     """Ready, Reconciling, Stalled, Suspended, GatesPassed or RolledOut."""
     status: Annotated[str, pydantic.Field(max_length=7, pattern="^(True|False|Unknown)$")]
     """True, False or Unknown."""
@@ -54,14 +65,12 @@ class StageState(enum.StrEnum):
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
-    SKIPPED = "Skipped"
-    """Not needed in this run."""
 
 
 class OverlapFacts(Record):
     """How much of one suite stands in the training text."""
 
-    suite: Word
+    suite: ShortText
     """Name of the suite."""
     share: Measure
     """Share of its items that are long enough to be told, from 0 to 1."""
@@ -81,7 +90,7 @@ class PrepareFacts(Record):
     tokens: Count = 0
     """Tokens in the blocks, without padding."""
     blocks: Count = 0
-    newest: Word | None = None
+    newest: ShortText | None = None
     """Date of the newest document that is learnt, where the records carry one."""
     unusable_dates: Count | None = None
     """Documents whose date cannot be read or lies in the future; they count as undated."""
@@ -126,9 +135,9 @@ class MergeFacts(Record):
 class ScoreFacts(Record):
     """One metric of one suite, candidate and incumbent on the same items."""
 
-    suite: Word
+    suite: ShortText
     """Name of the suite."""
-    metric: Word
+    metric: ShortText
     """Name of the metric."""
     items: Count
     """Items that both models were asked."""
@@ -149,11 +158,11 @@ class ScoreFacts(Record):
 class VerdictFacts(Record):
     """What one gate said."""
 
-    suite: Word
+    suite: ShortText
     """Name of the suite."""
-    metric: Word
+    metric: ShortText
     """Name of the metric."""
-    versus: Word
+    versus: ShortText
     """Incumbent or Absolute."""
     needed: Measure
     """What the gate asks for."""
@@ -163,7 +172,7 @@ class VerdictFacts(Record):
     """Lower bound of `seen` at the declared confidence."""
     high: Measure | None = None
     """Upper bound of `seen` at the declared confidence."""
-    verdict: Word
+    verdict: ShortText
     """Pass, Fail, Inconclusive or Error."""
     message: Note = ""
     """Why, where the gate did not pass."""
@@ -199,9 +208,9 @@ class StageRecord(Record):
     """Of all ended attempts."""
     start_time: Time | None = None
     end_time: Time | None = None
-    reason: Word | None = None
+    reason: ShortText | None = None
     message: Message = ""
-    progress: Word | None = None
+    progress: ShortText | None = None
     """Such as 41%."""
     digest: Digest | None = None
     """Of the artifact it made."""
@@ -253,7 +262,7 @@ class Trigger(Record):
 class Run(Record):
     """One pass through the stages."""
 
-    id: Word
+    id: ShortText
     trigger: Trigger
     start_time: Time
     end_time: Time | None = None
@@ -262,11 +271,11 @@ class Run(Record):
     spec_generation: Count = 0
     outcome: Outcome | None = None
     """Absent while the run is active."""
-    reason: Word | None = None
+    reason: ShortText | None = None
     message: Message = ""
     stage: Stage | None = None
     """The stage at work, for people."""
-    progress: Word | None = None
+    progress: ShortText | None = None
     """Of that stage, such as 41%."""
     stages: Annotated[tuple[StageRecord, ...], pydantic.Field(max_length=8), ListMap("name")] = ()
 
@@ -278,13 +287,13 @@ class Run(Record):
 class Failure(Record):
     """The last attempt that failed."""
 
-    run: Word
+    run: ShortText
     stage: Stage
     attempt: Count
-    reason: Word
+    reason: ShortText
     exit_code: int | None = None
     message: Account = ""
     """What the stage or Kubernetes said: the first line and the last ones, if long."""
     time: Time
-    profile: Word = ""
+    profile: ShortText = ""
     """Hash of the profile then; another one opens a new run."""

@@ -13,8 +13,9 @@ from typing import Any, Final
 import yaml
 
 from modelrefresh.api import names, structural
-from modelrefresh.api.model import Part
-from modelrefresh.api.spec import ProfileSpec, RefreshSpec, ResidualSpec
+from modelrefresh.api.model import ApiModel
+from modelrefresh.api.profile import ProfileSpec
+from modelrefresh.api.spec import RefreshSpec, ResidualSpec
 from modelrefresh.api.status import RefreshStatus, ResidualStatus, VersionSpec, VersionStatus
 
 _NUMBER_LIKE: Final = re.compile(r"[-+]?[0-9][0-9.]*(e[-+]?[0-9]+)?")
@@ -44,8 +45,8 @@ class Kind:
 
     name: str
     short: str
-    spec: type[Part]
-    status: type[Part] | None = None
+    spec: type[ApiModel]
+    status: type[ApiModel] | None = None
     description: str
     columns: tuple[Column, ...]
     selectable: tuple[str, ...] = ()

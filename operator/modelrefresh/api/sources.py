@@ -8,7 +8,7 @@ from typing import Annotated
 
 import pydantic
 
-from modelrefresh.api.model import Claim, Part
+from modelrefresh.api.model import ApiModel, ValidationRule
 from modelrefresh.contract import uris
 from modelrefresh.contract.uris import Scheme
 
@@ -16,7 +16,7 @@ _NO_S3 = ": s3:// is not supported yet; use pvc:// or hf://"
 _UNKNOWN = f" has no known scheme; use {' or '.join(scheme.example for scheme in uris.SCHEMES)}"
 _PREFIXES = tuple(scheme.prefix for scheme in uris.SCHEMES)
 
-_KNOWN_SCHEME = Claim(
+_KNOWN_SCHEME = ValidationRule(
     cel=" || ".join(f"self.startsWith('{prefix}')" for prefix in _PREFIXES),
     holds=lambda uri: uri.startswith(_PREFIXES),
     message=_UNKNOWN.strip(),
@@ -25,13 +25,13 @@ _KNOWN_SCHEME = Claim(
 )
 
 
-def _form(scheme: Scheme) -> Claim:
+def _form(scheme: Scheme) -> ValidationRule:
     """A URI of this scheme has its form."""
     terms = [f"self.matches(r'^{scheme.form}$')"]
     terms += [f"self.matches(r'^{scheme.begins}')"] if scheme.begins else []
     terms += [f"!self.matches(r'{scheme.never}')"] if scheme.never else []
     joined = " && ".join(terms)
-    return Claim(
+    return ValidationRule(
         cel=f"!self.startsWith('{scheme.prefix}') || {f'({joined})' if len(terms) > 1 else joined}",
         holds=lambda uri: not uri.startswith(scheme.prefix) or scheme.fits(uri),
         message=scheme.says,
@@ -43,7 +43,7 @@ def _form(scheme: Scheme) -> Claim:
 Uri = Annotated[str, pydantic.Field(min_length=7, max_length=512), _KNOWN_SCHEME, *map(_form, uris.SCHEMES)]
 
 
-class Source(Part):
+class Source(ApiModel):
     """A place to read from."""
 
     uri: Uri

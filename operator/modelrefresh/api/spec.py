@@ -10,9 +10,8 @@ from typing import Final
 
 import pydantic
 
-from modelrefresh.api.evaluation import Evaluation, Gate, Suite, Versus
-from modelrefresh.api.model import Claim, Part, parse, whole
-from modelrefresh.api.profile import ProfileLimits, ProfileSpec, ProfileStage, Toleration
+from modelrefresh.api.evaluation import Evaluation
+from modelrefresh.api.model import ApiModel, ValidationRule, whole
 from modelrefresh.api.sources import Source
 from modelrefresh.api.spec_types import (
     Epochs,
@@ -27,38 +26,11 @@ from modelrefresh.api.spec_types import (
 from modelrefresh.contract import limits, uris
 from modelrefresh.contract.vocabulary import LearningRateSchedule, Method, Sampling, Strategy
 
-__all__ = [
-    "Approval",
-    "Data",
-    "DeploymentTarget",
-    "Evaluation",
-    "Gate",
-    "LoraSettings",
-    "NamedRef",
-    "Part",
-    "ProfileLimits",
-    "ProfileSpec",
-    "ProfileStage",
-    "RefreshSpec",
-    "Replay",
-    "ResidualSettings",
-    "ResidualSpec",
-    "Retain",
-    "Rollout",
-    "Source",
-    "Suite",
-    "Toleration",
-    "Training",
-    "Triggers",
-    "Versus",
-    "parse",
-]
-
 _DEVICE_TOKENS: Final = 4_194_304
 """Tokens per device and step beyond which no accelerator holds the activations."""
 
 
-class NamedRef(Part):
+class NamedRef(ApiModel):
     """An object of this namespace by name."""
 
     name: ObjectName
@@ -83,7 +55,7 @@ class Data(Source):
     """General text mixed in against forgetting; none if absent."""
 
 
-class LoraSettings(Part):
+class LoraSettings(ApiModel):
     """Low-rank adapters on all linear layers."""
 
     rank: int = whole(limits.LORA_RANK)
@@ -94,7 +66,7 @@ class LoraSettings(Part):
     """Also train embeddings and head in full, at the adapters' rate, which is high for them: seldom wanted."""
 
 
-class Training(Part):
+class Training(ApiModel):
     """Continual pretraining."""
 
     strategy: Strategy = Strategy.RESIDUAL
@@ -131,7 +103,7 @@ class Training(Part):
     """Seed of shuffling and of training."""
 
 
-class ResidualSettings(Part):
+class ResidualSettings(ApiModel):
     """How the residual is added."""
 
     scale: Scale = str(limits.SCALE.default)
@@ -145,7 +117,7 @@ class Approval(enum.StrEnum):
     MANUAL = "Manual"
 
 
-class DeploymentTarget(Part):
+class DeploymentTarget(ApiModel):
     """The Deployment that serves."""
 
     name: ObjectName
@@ -154,7 +126,7 @@ class DeploymentTarget(Part):
     """Container whose MODELREFRESH_MODEL is set; the only one if absent."""
 
 
-class Rollout(Part):
+class Rollout(ApiModel):
     """Where a passed candidate goes."""
 
     deployment: DeploymentTarget
@@ -165,7 +137,7 @@ class Rollout(Part):
     """A rollout that is not available by then goes back to the previous version."""
 
 
-class Triggers(Part):
+class Triggers(ApiModel):
     """What opens runs besides a changed spec and the annotation modelrefresh.dev/refresh."""
 
     schedule: Schedule | None = None
@@ -174,7 +146,7 @@ class Triggers(Part):
     """IANA time zone of the schedule."""
 
 
-class Retain(Part):
+class Retain(ApiModel):
     """What is kept."""
 
     versions: int = pydantic.Field(default=3, ge=1, le=100)
@@ -183,24 +155,24 @@ class Retain(Part):
     """Finished runs whose Jobs and scratch are kept."""
 
 
-class RefreshSpec(Part):
+class RefreshSpec(ApiModel):
     """The loop: data in, better model served."""
 
-    claims = (
-        Claim(
+    rules = (
+        ValidationRule(
             cel="self.training.strategy != 'Direct' || self.residual.scale in ['1', '1.0']",
             holds=lambda spec: spec.training.strategy != Strategy.DIRECT or spec.residual.scale in ("1", "1.0"),
             message="training.strategy Direct adds no residual, so residual.scale would be ignored; leave it out",
             path=".residual.scale",
         ),
-        Claim(
+        ValidationRule(
             cel=f"self.training.batchSize * self.training.sequenceLength <= {_DEVICE_TOKENS}",
             holds=lambda spec: spec.training.batch_size * spec.training.sequence_length <= _DEVICE_TOKENS,
             message=f"batchSize times sequenceLength is more than {_DEVICE_TOKENS} tokens per device and step; lower "
             "batchSize and raise gradientAccumulation",
             path=".training.batchSize",
         ),
-        Claim(
+        ValidationRule(
             cel="self.training.maxTokens >= self.training.sequenceLength",
             holds=lambda spec: spec.training.max_tokens >= spec.training.sequence_length,
             message="maxTokens is less than sequenceLength, so that not one block fits; raise maxTokens",
@@ -231,17 +203,17 @@ class RefreshSpec(Part):
     """What is kept."""
 
 
-class ResidualSpec(Part):
+class ResidualSpec(ApiModel):
     """A base and instruct pair whose difference is stored; immutable, because many refreshes rely on it."""
 
-    claims = (
-        Claim(
+    rules = (
+        ValidationRule(
             cel="self == oldSelf",
             holds=lambda _: True,
             message="the spec of an InstructionResidual never changes; create a new InstructionResidual with another "
             "name and point residualRef at it",
         ),
-        Claim(
+        ValidationRule(
             cel="self.base.uri != self.instruct.uri",
             holds=lambda spec: spec.base.uri != spec.instruct.uri,
             message="instruct is the same as base, so the residual would be zero; name the instruct model of that base",

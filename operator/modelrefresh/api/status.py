@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 import pydantic
 
-from modelrefresh.api.model import Claim, ListMap
+from modelrefresh.api.model import ListMap, ValidationRule
 from modelrefresh.api.run_status import (
     Conditions,
     EvaluateFacts,
@@ -21,7 +21,7 @@ from modelrefresh.api.run_status import (
     StageRecord,
     TriggerKind,
 )
-from modelrefresh.api.status_types import Count, Digest, Label, Measure, Message, Note, Time, Word, excerpt, first
+from modelrefresh.api.status_types import Count, Digest, Label, Measure, Message, Note, ShortText, Time, excerpt, first
 from modelrefresh.contract.vocabulary import Stage
 
 SIZE_LIMIT = 16 * 1024
@@ -47,9 +47,9 @@ class Rollout(Record):
 
     target: VersionRef
     start_time: Time
-    seen: bool = False
+    applied: bool = pydantic.Field(default=False, alias="seen")
     """The Deployment's template has named the target; another digest after that is a person's doing."""
-    back: bool = False
+    is_rollback: bool = pydantic.Field(default=False, alias="back")
     """Going back to the live version."""
     hindered: bool = False
     """The Deployment or the cluster keeps it from being tried; its time counts from when that is over."""
@@ -59,7 +59,7 @@ class Sweep(Record):
     """The sweep under way, or the last one; it takes a few folders, the next one takes the rest."""
 
     stage: StageRecord
-    runs: Annotated[tuple[Word, ...], pydantic.Field(max_length=_SWEPT), first(_SWEPT)] = ()
+    runs: Annotated[tuple[ShortText, ...], pydantic.Field(max_length=_SWEPT), first(_SWEPT)] = ()
     """Runs whose scratch is removed."""
     versions: Annotated[tuple[Digest, ...], pydantic.Field(max_length=_SWEPT), first(_SWEPT)] = ()
     """Digests that are removed."""
@@ -72,14 +72,14 @@ class Sweep(Record):
 class HistoryEntry(Record):
     """One ended run."""
 
-    run: Word
+    run: ShortText
     outcome: Outcome
     version: Label | None = None
     """The candidate, if the run came so far."""
     trigger: TriggerKind
     start_time: Time
     end_time: Time
-    reason: Word
+    reason: ShortText
     message: Message = ""
 
 
@@ -103,7 +103,7 @@ class RefreshStatus(Record):
 
     observed_generation: Count = 0
     """Generation of the spec that this status speaks of."""
-    phase: Word | None = None
+    phase: ShortText | None = None
     """The Ready condition's reason, in one word, for people."""
     conditions: Conditions = ()
     run: Run | None = None
@@ -126,7 +126,7 @@ class RefreshStatus(Record):
     """Hash of what the last judged run worked on."""
     retries: Count = 0
     """Runs opened by themselves since the last one that did not fail."""
-    freshness: Word | None = None
+    freshness: ShortText | None = None
     """Date of the newest document that the live version has learned."""
     last_handled_refresh: Note | None = None
     """Last value of the annotation modelrefresh.dev/refresh that opened a run."""
@@ -144,7 +144,7 @@ class ResidualStatus(Record):
     """Where an InstructionResidual stands."""
 
     observed_generation: Count = 0
-    phase: Word | None = None
+    phase: ShortText | None = None
     conditions: Conditions = ()
     digest: Digest | None = None
     """Of the stored residual, residuals/DIGEST on the workspace."""
@@ -164,9 +164,9 @@ class ResidualStatus(Record):
 class Lineage(Record):
     """What a version was made of."""
 
-    strategy: Word
+    strategy: ShortText
     """Residual, Direct, or Stock for the imported instruct model."""
-    method: Word | None = None
+    method: ShortText | None = None
     """LoRA or Full."""
     base: Annotated[str, pydantic.Field(max_length=512)] | None = None
     """URI of the model that training started from."""
@@ -174,7 +174,7 @@ class Lineage(Record):
     """Name of the InstructionResidual."""
     residual_digest: Digest | None = None
     """Of that residual."""
-    scale: Word | None = None
+    scale: ShortText | None = None
     """Factor of the residual."""
     data: Annotated[str, pydantic.Field(max_length=512)] | None = None
     """URI of the text that was learned."""
@@ -191,8 +191,8 @@ class Lineage(Record):
 class VersionSpec(Record):
     """One sealed candidate: what it is, what it was made of, what was measured. Never changes."""
 
-    claims = (
-        Claim(
+    rules = (
+        ValidationRule(
             cel="self == oldSelf",
             holds=lambda _: True,
             message="a ModelVersion is sealed: its spec never changes; a new candidate is a new ModelVersion",
@@ -200,7 +200,7 @@ class VersionSpec(Record):
     )
     refresh: Label
     """The ModelRefresh that made it."""
-    run: Word
+    run: ShortText
     """The run that made it."""
     digest: Digest
     """Content digest, versions/DIGEST on the workspace."""
@@ -210,7 +210,7 @@ class VersionSpec(Record):
     """What it was made of."""
     evaluation: EvaluateFacts = EvaluateFacts()
     """What was measured and what the gates said of it."""
-    verdict: Word
+    verdict: ShortText
     """Passed, Rejected, or Stock for the imported instruct model."""
     summary: Note = ""
     """The measured differences in short, such as `new-knowledge +0.1200`."""
@@ -250,18 +250,18 @@ def render(record: Record) -> dict[str, Any]:
 def fit(status: RefreshStatus) -> RefreshStatus:
     """The status within `SIZE_LIMIT`: what only people read goes first, the oldest runs before all else."""
     while size(status) > SIZE_LIMIT and status.history:
-        status = status.but(history=status.history[:-1])
+        status = status.evolve(history=status.history[:-1])
     if size(status) > SIZE_LIMIT and status.last_failure:
-        failure = status.last_failure.but(message=excerpt(status.last_failure.message, _SHORT_ACCOUNT))
-        status = status.but(last_failure=failure)
+        failure = status.last_failure.evolve(message=excerpt(status.last_failure.message, _SHORT_ACCOUNT))
+        status = status.evolve(last_failure=failure)
     if size(status) > SIZE_LIMIT and status.run:
         stages = tuple(_without_remarks(stage) for stage in status.run.stages)
-        status = status.but(run=status.run.but(stages=stages))
+        status = status.evolve(run=status.run.evolve(stages=stages))
     if size(status) > SIZE_LIMIT and status.sweep:
-        status = status.but(sweep=status.sweep.but(stage=_without_remarks(status.sweep.stage)))
+        status = status.evolve(sweep=status.sweep.evolve(stage=_without_remarks(status.sweep.stage)))
     if size(status) > SIZE_LIMIT:
-        conditions = tuple(item.but(message=excerpt(item.message, _SHORT_MESSAGE)) for item in status.conditions)
-        status = status.but(conditions=conditions)
+        conditions = tuple(item.evolve(message=excerpt(item.message, _SHORT_MESSAGE)) for item in status.conditions)
+        status = status.evolve(conditions=conditions)
     return status
 
 
@@ -276,10 +276,10 @@ def _document(record: Record) -> dict[str, Any]:
 
 def _without_remarks(stage: StageRecord) -> StageRecord:
     """The stage without its words; numbers stay, and so does all that later stages need."""
-    stage = stage.but(message="", warnings=())
+    stage = stage.evolve(message="", warnings=())
     if stage.prepare:
-        stage = stage.but(prepare=stage.prepare.but(ignored_examples=None, overlap=()))
+        stage = stage.evolve(prepare=stage.prepare.evolve(ignored_examples=None, overlap=()))
     if stage.evaluate is None:
         return stage
-    verdicts = tuple(verdict.but(message="") for verdict in stage.evaluate.verdicts)
-    return stage.but(evaluate=stage.evaluate.but(verdicts=verdicts))
+    verdicts = tuple(verdict.evolve(message="") for verdict in stage.evaluate.verdicts)
+    return stage.evolve(evaluate=stage.evaluate.evolve(verdicts=verdicts))

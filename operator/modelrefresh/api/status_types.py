@@ -84,7 +84,7 @@ def _rfc3339(moment: datetime.datetime) -> str:
 Time = Annotated[
     datetime.datetime, pydantic.AfterValidator(_whole_seconds), pydantic.PlainSerializer(_rfc3339, when_used="json")
 ]
-Word = Annotated[str, head(64), pydantic.Field(max_length=64)]
+ShortText = Annotated[str, head(64), pydantic.Field(max_length=64)]
 Message = Annotated[str, _excerpt(256), pydantic.Field(max_length=256)]
 LongMessage = Annotated[str, _excerpt(768), pydantic.Field(max_length=768)]
 Note = Annotated[str, head(128), pydantic.Field(max_length=128)]

@@ -17,7 +17,7 @@ from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.kube import kinds
 from modelrefresh.kube.kinds import Kind
 from modelrefresh.kube.port import Document, Port
-from modelrefresh.plan.observed import JobSeen, JobState, Meta
+from modelrefresh.plan.observed import JobState, Meta, ObservedJob
 
 LOGGER = logging.getLogger(__name__)
 _PAGE: Final = 250
@@ -37,7 +37,7 @@ class Current:
     stage: Stage
     attempt: int
 
-    def is_of(self, job: JobSeen) -> bool:
+    def is_of(self, job: ObservedJob) -> bool:
         """Whether the Job is that attempt's."""
         return (job.run, job.stage, job.attempt) == (self.run, self.stage, self.attempt)
 
@@ -70,15 +70,15 @@ async def _own(port: Port, kind: Kind, meta: Meta) -> list[Document]:
 
 
 async def _told(
-    port: Port, seen: JobSeen, job: Document, pods: Sequence[Document], *, now: datetime.datetime
-) -> JobSeen:
+    port: Port, seen: ObservedJob, job: Document, pods: Sequence[Document], *, now: datetime.datetime
+) -> ObservedJob:
     """The Job with what hinders it and how far it is."""
     if (now - stage_jobs.created(job)).total_seconds() > _PATIENCE_SECONDS:
         [seen] = await hindrances.of_jobs(port, [seen], [job], pods)
     return await _ask(seen, pods) if seen.state is JobState.RUNNING else seen
 
 
-async def _ask(job: JobSeen, pods: Sequence[Document]) -> JobSeen:
+async def _ask(job: ObservedJob, pods: Sequence[Document]) -> ObservedJob:
     addresses = sorted(
         (pod["metadata"]["name"], pod.get("status", {}).get("podIP", "")) for pod in stage_jobs.pods_of(job.uid, pods)
     )

@@ -1,4 +1,4 @@
-"""The target Deployment, as the API shows it, to `DeploymentSeen`.
+"""The target Deployment, as the API shows it, to `ObservedDeployment`.
 
 "Settled" is what `kubectl rollout status` waits for: the controller has seen the newest
 template, every replica is of it and available, and none of the old ones is left.
@@ -10,18 +10,18 @@ from typing import Any, Final
 
 from modelrefresh.api import names
 from modelrefresh.cluster import hindrances
-from modelrefresh.plan.observed import DeploymentSeen
+from modelrefresh.plan.observed import ObservedDeployment
 
 Document = Mapping[str, Any]
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
-def read(document: Document, *, workspace: str, pods: Sequence[Document] = ()) -> DeploymentSeen:
+def read(document: Document, *, workspace: str, pods: Sequence[Document] = ()) -> ObservedDeployment:
     """The Deployment; `workspace` is the claim whose mounts matter, `pods` are those of its newest template."""
     spec, template = document["spec"], document["spec"]["template"]
     containers = template["spec"].get("containers") or []
     waits = _waits(document)
-    return DeploymentSeen(
+    return ObservedDeployment(
         name=document["metadata"]["name"],
         uid=document["metadata"]["uid"],
         containers=tuple(container["name"] for container in containers),

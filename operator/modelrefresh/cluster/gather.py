@@ -16,7 +16,7 @@ import pydantic
 from modelrefresh import errors
 from modelrefresh.api import names, status
 from modelrefresh.api.conditions import ConditionType
-from modelrefresh.api.model import Part, parse
+from modelrefresh.api.model import ApiModel, parse
 from modelrefresh.api.profile import ProfileSpec
 from modelrefresh.api.spec import RefreshSpec, ResidualSpec
 from modelrefresh.api.status import RefreshStatus, ResidualStatus, VersionSpec
@@ -27,17 +27,17 @@ from modelrefresh.kube.kinds import Kind
 from modelrefresh.kube.port import Document, Port
 from modelrefresh.plan import extraction, retention
 from modelrefresh.plan.observed import (
-    DeploymentSeen,
     Meta,
-    ResidualObserved,
-    ResidualSeen,
-    Seen,
-    VersionSeen,
+    ObservedDeployment,
+    ObservedExtraction,
+    ObservedRefresh,
+    ObservedResidual,
+    ObservedVersion,
 )
 from modelrefresh.plan.stages import stage_records
 
 LOGGER = logging.getLogger(__name__)
-S = TypeVar("S", bound=Part)
+S = TypeVar("S", bound=ApiModel)
 _NAMING = 2000
 """Versions, and Deployments, of a namespace that may name a digest."""
 _PODS = 250
@@ -47,13 +47,13 @@ _VERSIONS = 1100
 _PASSED = ("Passed", "Stock")
 
 
-async def refresh(port: Port, document: Document, *, now: datetime.datetime) -> Seen:
+async def refresh(port: Port, document: Document, *, now: datetime.datetime) -> ObservedRefresh:
     """A ModelRefresh and everything around it."""
     meta, (spec, faults), before = _meta(document), _spec(RefreshSpec, document), _status(RefreshStatus, document)
     found = stage_records.at_work(before)
     jobs = await children.of(port, meta, _current(before), now=now)
     if spec is None:
-        return Seen(meta=meta, spec=None, faults=faults, status=before, **jobs)
+        return ObservedRefresh(meta=meta, spec=None, faults=faults, status=before, **jobs)
     profile, residual, deployment, versions = await asyncio.gather(
         _profile(port, spec.profile, meta),
         _get(port, kinds.INSTRUCTION_RESIDUAL, namespace=meta.namespace, name=spec.residual_ref.name),
@@ -67,7 +67,7 @@ async def refresh(port: Port, document: Document, *, now: datetime.datetime) -> 
     own = tuple(seen for item in versions if _belongs(item, meta) and (seen := _version(item)) is not None)
     # Lists of a whole namespace grow with it, so they are read only where something may go.
     crowded = len(own) > spec.retain.versions
-    return Seen(
+    return ObservedRefresh(
         meta=meta,
         spec=spec,
         status=before,
@@ -85,17 +85,17 @@ async def refresh(port: Port, document: Document, *, now: datetime.datetime) -> 
     )
 
 
-async def residual(port: Port, document: Document, *, now: datetime.datetime) -> ResidualObserved:
+async def residual(port: Port, document: Document, *, now: datetime.datetime) -> ObservedExtraction:
     """An InstructionResidual and everything around it."""
     meta, (spec, faults), before = _meta(document), _spec(ResidualSpec, document), _status(ResidualStatus, document)
     stage, run = before.extract, extraction.run_of(meta)
     current = children.Current(run=run, stage=stage.name, attempt=stage.attempt) if stage and stage.at_work else None
     jobs = await children.of(port, meta, current, now=now)
     if spec is None:
-        return ResidualObserved(meta=meta, spec=None, faults=faults, status=before, **jobs)
+        return ObservedExtraction(meta=meta, spec=None, faults=faults, status=before, **jobs)
     profile = await _profile(port, spec.profile, meta)
     rules = profile["profile"]
-    return ResidualObserved(
+    return ObservedExtraction(
         meta=meta,
         spec=spec,
         status=before,
@@ -120,7 +120,7 @@ def _current(status: RefreshStatus) -> children.Current | None:
     return None
 
 
-async def _target(port: Port, document: Document, *, workspace: str) -> DeploymentSeen:
+async def _target(port: Port, document: Document, *, workspace: str) -> ObservedDeployment:
     """The target Deployment; while it is not at rest with the pods of its newest template."""
     metadata, newest, pods = document["metadata"], deployments.newest(document), list[Document]()
     if newest is not None:
@@ -246,13 +246,13 @@ def _flat(value: object, path: str = "") -> Iterable[tuple[str, str]]:
         yield path, repr(value)
 
 
-def _residual(document: Document | None) -> ResidualSeen | None:
+def _residual(document: Document | None) -> ObservedResidual | None:
     if document is None:
         return None
     spec, state = document.get("spec") or {}, document.get("status") or {}
     conditions: Sequence[Document] = state.get("conditions") or ()
     ready: Document = next((item for item in conditions if item.get("type") == ConditionType.READY), {})
-    return ResidualSeen(
+    return ObservedResidual(
         name=document["metadata"]["name"],
         ready=ready.get("status") == "True" and bool(state.get("digest")),
         digest=state.get("digest"),
@@ -264,7 +264,7 @@ def _residual(document: Document | None) -> ResidualSeen | None:
     )
 
 
-def _version(document: Document) -> VersionSeen | None:
+def _version(document: Document) -> ObservedVersion | None:
     """The version, or None for one that nobody of ours wrote: it must not stop the pass over its refresh."""
     try:
         spec = status.read(VersionSpec, document.get("spec"))
@@ -272,7 +272,7 @@ def _version(document: Document) -> VersionSeen | None:
         LOGGER.warning("ModelVersion %s cannot be read and is left alone: %s", document["metadata"]["name"], error)
         return None
     served = (document.get("status") or {}).get("served") or {}
-    return VersionSeen(
+    return ObservedVersion(
         name=document["metadata"]["name"],
         uid=document["metadata"]["uid"],
         digest=spec.digest,

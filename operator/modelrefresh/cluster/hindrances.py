@@ -17,7 +17,7 @@ from modelrefresh.api.conditions import Reason
 from modelrefresh.cluster import endings, stage_jobs
 from modelrefresh.kube import kinds
 from modelrefresh.kube.port import Document, Port
-from modelrefresh.plan.observed import Hindrance, JobSeen, JobState
+from modelrefresh.plan.observed import Hindrance, JobState, ObservedJob
 
 LOGGER = logging.getLogger(__name__)
 _POD_NAME: Final = re.compile(r'\bpods? "[^"]*"')
@@ -29,8 +29,8 @@ _SILENT: Final = "no event says why; look at the Job controller"
 
 
 async def of_jobs(
-    port: Port, seen: Sequence[JobSeen], jobs: Sequence[Document], pods: Sequence[Document]
-) -> list[JobSeen]:
+    port: Port, seen: Sequence[ObservedJob], jobs: Sequence[Document], pods: Sequence[Document]
+) -> list[ObservedJob]:
     """All of `seen`; those of `jobs` that have not ended with what keeps their pods from being made or started."""
     documents = {job["metadata"]["uid"]: job for job in jobs}
     return [

@@ -18,14 +18,14 @@ from modelrefresh.kube.port import Document, Port
 from modelrefresh.manifests import job, pod, serving, version
 from modelrefresh.manifests.network import Network, policies
 from modelrefresh.plan import actions
-from modelrefresh.plan.observed import Meta, ResidualObserved, Seen
+from modelrefresh.plan.observed import Meta, ObservedExtraction, ObservedRefresh
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """What every action of a pass is performed upon."""
 
-    seen: Seen | ResidualObserved
+    seen: ObservedRefresh | ObservedExtraction
     document: Document
     """The freshest state of the observed object."""
     network: Network | None = None
@@ -59,7 +59,7 @@ async def _of_version(
     meta = scene.seen.meta
     match action:
         case actions.SealVersion():
-            assert isinstance(scene.seen, Seen)  # noqa: S101 -- only a refresh has versions
+            assert isinstance(scene.seen, ObservedRefresh)  # noqa: S101 -- only a refresh has versions
             await _create(port, kinds.MODEL_VERSION, version.build(action, scene.seen), owner=meta.uid)
         case actions.MarkServed(name=name, deployment=deployment):
             await _mark(port, name, deployment, meta=meta, now=scene.now)

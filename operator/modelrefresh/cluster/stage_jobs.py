@@ -1,4 +1,4 @@
-"""Jobs and their pods, as the API shows them, to `JobSeen`.
+"""Jobs and their pods, as the API shows them, to `ObservedJob`.
 
 A pod says more than its Job while it exists (why it waits, the termination message, OOM);
 the Job's failure condition says what survives the pod: exit code or disruption, written
@@ -17,7 +17,7 @@ from modelrefresh.cluster.endings import Ending
 from modelrefresh.contract import stage_request
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.kube import kinds
-from modelrefresh.plan.observed import JobSeen, JobState, Meta
+from modelrefresh.plan.observed import JobState, Meta, ObservedJob
 
 Document = Mapping[str, Any]
 
@@ -45,7 +45,7 @@ def is_ours(document: Document, meta: Meta) -> bool:
     return controller.get("kind") == kinds.JOB.kind and controller.get("name") in _names(document, meta)
 
 
-def read(jobs: Sequence[Document], pods: Sequence[dict[str, Any]]) -> tuple[JobSeen, ...]:
+def read(jobs: Sequence[Document], pods: Sequence[dict[str, Any]]) -> tuple[ObservedJob, ...]:
     """One record per Job of ours, oldest first."""
     ordered = sorted(
         jobs,
@@ -85,7 +85,7 @@ def _is_attempt(document: Document) -> bool:
     )
 
 
-def _job(job: Document, pods: Sequence[Document]) -> JobSeen:
+def _job(job: Document, pods: Sequence[Document]) -> ObservedJob:
     labels, status = job["metadata"]["labels"], job.get("status", {})
     failed = endings.condition(job, "Failed") or endings.condition(job, "FailureTarget")
     said = failed.get("message", "") if failed else ""
@@ -94,7 +94,7 @@ def _job(job: Document, pods: Sequence[Document]) -> JobSeen:
     end = _speaker(endings.of(pods, said=said), state, nonce)
     # A failure needs no proof: whoever forges one loses a run of their own, and an older image carries no nonce.
     answer = end.answer if end.exit_code or _is_bound(end, nonce) else None
-    return JobSeen(
+    return ObservedJob(
         name=job["metadata"]["name"],
         uid=job["metadata"]["uid"],
         run=labels[names.LABEL_RUN],
@@ -229,7 +229,7 @@ def _started(pod: Document) -> datetime.datetime | None:
     return time_of((state.get("running") or state.get("terminated") or {}).get("startedAt"))
 
 
-def at(job: JobSeen, percent: float, *, step: int) -> JobSeen:
+def at(job: ObservedJob, percent: float, *, step: int) -> ObservedJob:
     """The Job with its progress, rounded down to whole steps; what is no share of a hundred is none."""
     if not 0 <= percent <= 100:  # noqa: PLR2004 -- per cent; not a number is refused too
         return job

@@ -51,7 +51,7 @@ class Workspace:
         return self.root / HUB_CACHE
 
 
-def writable(request: stage_request.StageInput) -> tuple[str, ...]:
+def writable(request: stage_request.StageRequest) -> tuple[str, ...]:
     """Folders below the workspace in which a stage writes; all else of it a stage only reads.
 
     Its own scratch, and what it publishes. The cache of downloads is shared by all stages that read from the hub.

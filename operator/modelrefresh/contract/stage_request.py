@@ -1,6 +1,6 @@
 """What the operator asks of a Job: one JSON document in one environment variable.
 
-`StageInput` is the whole request; exactly one of its stage sections is present, the one
+`StageRequest` is the whole request; exactly one of its stage sections is present, the one
 named by `stage`. Locations are URIs: `pvc://CLAIM/PATH` is mounted read-only at
 `SOURCES/CLAIM/PATH`, `hf://ORG/NAME@REVISION` is fetched into the workspace's cache,
 `file:///PATH` is for people who run a stage by hand.
@@ -14,7 +14,7 @@ from modelrefresh.contract import codec, limits
 from modelrefresh.contract.vocabulary import LearningRateSchedule, Method, Sampling, Stage, Strategy, Task
 
 INPUT_VARIABLE = "MODELREFRESH_INPUT"
-"""Environment variable that carries the `StageInput` document."""
+"""Environment variable that carries the `StageRequest` document."""
 WORKSPACE = "/workspace"
 """Where the namespace's workspace claim is mounted, writable."""
 SOURCES = "/sources"
@@ -185,7 +185,7 @@ class SweepInput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageInput:
+class StageRequest:
     """One request to one attempt of one stage."""
 
     stage: Stage
@@ -206,12 +206,12 @@ class StageInput:
     sweep: SweepInput | None = None
 
 
-def render(request: StageInput) -> str:
+def render(request: StageRequest) -> str:
     """The request as the value of `INPUT_VARIABLE`; equal requests give equal text."""
     return json.dumps(codec.to_document(request), sort_keys=True, separators=(",", ":"))
 
 
-def parse(text: str) -> StageInput:
+def parse(text: str) -> StageRequest:
     """The request behind the value of `INPUT_VARIABLE`.
 
     Raises:
@@ -221,7 +221,7 @@ def parse(text: str) -> StageInput:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise codec.CodecError(f"{INPUT_VARIABLE}: not JSON: {error}") from error
-    request = codec.from_document(StageInput, document)
+    request = codec.from_document(StageRequest, document)
     section = "import_" if request.stage is Stage.IMPORT else request.stage.value
     if getattr(request, section) is None:
         raise codec.CodecError(f"{INPUT_VARIABLE}: stage is {request.stage} but section {section!r} is missing")

@@ -8,7 +8,7 @@ code or disruption into the Job's own condition, so that they survive the pod (K
 from typing import Any, Final
 
 from modelrefresh.api import names
-from modelrefresh.api.spec import ProfileSpec
+from modelrefresh.api.profile import ProfileSpec
 from modelrefresh.manifests import labels, pod
 from modelrefresh.plan.actions import StartStage
 from modelrefresh.plan.observed import Meta

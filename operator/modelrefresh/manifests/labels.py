@@ -3,11 +3,11 @@
 from typing import Any
 
 from modelrefresh.api import names
-from modelrefresh.contract.stage_request import StageInput
+from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh.plan.observed import Meta
 
 
-def of_stage(meta: Meta, request: StageInput, *, kind: str) -> dict[str, str]:
+def of_stage(meta: Meta, request: StageRequest, *, kind: str) -> dict[str, str]:
     """Labels of one attempt's Job, pods and Service."""
     return of_child(meta, kind=kind) | {
         names.LABEL_RUN: request.run,

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from modelrefresh.api import names
-from modelrefresh.api.spec import ProfileSpec, ProfileStage
+from modelrefresh.api.profile import ProfileSpec, ProfileStage
 from modelrefresh.contract import artifacts, stage_request, uris
-from modelrefresh.contract.stage_request import StageInput
+from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh.manifests import network
 from modelrefresh.plan.actions import StartStage
 
@@ -75,7 +75,7 @@ def template(start: StartStage, profile: ProfileSpec, *, labels: dict[str, str],
     return {"metadata": {"labels": marks}, "spec": spec | _placement(profile, stage) | _naming(start, place)}
 
 
-def claims(request: StageInput) -> tuple[str, ...]:
+def claims(request: StageRequest) -> tuple[str, ...]:
     """Claims that the request's pvc:// URIs name, sorted."""
     return tuple(sorted({claim for claim in map(uris.claim_of, uris_of(request)) if claim}))
 
@@ -153,21 +153,21 @@ def _resources(start: StartStage, profile: ProfileSpec) -> dict[str, Any]:
     return {"requests": requests | dict(stage.requests) | gpus, "limits": limits | dict(stage.limits) | gpus}
 
 
-def _writable(request: StageInput) -> tuple[str, ...]:
+def _writable(request: StageRequest) -> tuple[str, ...]:
     return (*artifacts.writable(request), *((artifacts.HUB_CACHE,) if reads_hub(request) else ()))
 
 
-def reads_hub(request: StageInput) -> bool:
+def reads_hub(request: StageRequest) -> bool:
     """Whether the stage fetches from the hub, or may have to."""
     return any(uri.startswith(uris.HUB.prefix) for uri in uris_of(request))
 
 
-def _token_of(request: StageInput, profile: ProfileSpec) -> str | None:
+def _token_of(request: StageRequest, profile: ProfileSpec) -> str | None:
     """The Secret that this stage needs: none where nothing is fetched."""
     return profile.hub_token_secret if reads_hub(request) else None
 
 
-def _volumes(request: StageInput, profile: ProfileSpec) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def _volumes(request: StageRequest, profile: ProfileSpec) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """(volume, mount) pairs; one claim that is workspace and source at once is one volume with two mounts."""
     workspace = _claim(_WORKSPACE, profile.workspace_claim)
     whole = {"name": _WORKSPACE, "mountPath": request.workspace, "readOnly": True}

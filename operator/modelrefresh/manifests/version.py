@@ -4,18 +4,18 @@ import datetime
 from typing import Any
 
 from modelrefresh.api import names, status
+from modelrefresh.api.profile import ProfileSpec
 from modelrefresh.api.run_status import EvaluateFacts
-from modelrefresh.api.spec import ProfileSpec
 from modelrefresh.api.status import Lineage, Served, VersionSpec, VersionStatus
 from modelrefresh.contract import artifacts
 from modelrefresh.contract.vocabulary import Stage, Strategy
 from modelrefresh.manifests import labels
 from modelrefresh.plan.actions import SealVersion
 from modelrefresh.plan.judging import promotion
-from modelrefresh.plan.observed import Seen
+from modelrefresh.plan.observed import ObservedRefresh
 
 
-def build(seal: SealVersion, seen: Seen) -> dict[str, Any]:
+def build(seal: SealVersion, seen: ObservedRefresh) -> dict[str, Any]:
     """The ModelVersion, owned by its refresh."""
     return {
         "apiVersion": names.API_VERSION,
@@ -35,7 +35,7 @@ def served(deployment: str | None, *, now: datetime.datetime) -> dict[str, Any]:
     return status.render(VersionStatus(served=Served(deployment=deployment, since=now) if deployment else None))
 
 
-def _spec(seal: SealVersion, seen: Seen) -> VersionSpec:
+def _spec(seal: SealVersion, seen: ObservedRefresh) -> VersionSpec:
     evaluated = seal.run.record(Stage.EVALUATE)
     facts = (evaluated.evaluate if evaluated else None) or EvaluateFacts()
     judged = "Passed" if promotion.passed(facts) else "Rejected"
@@ -51,11 +51,11 @@ def _spec(seal: SealVersion, seen: Seen) -> VersionSpec:
     )
 
 
-def _stock(seen: Seen) -> Lineage:
+def _stock(seen: ObservedRefresh) -> Lineage:
     return Lineage(strategy="Stock", base=seen.residual.instruct if seen.residual else None, image=_image(seen.profile))
 
 
-def _lineage(seal: SealVersion, seen: Seen) -> Lineage:
+def _lineage(seal: SealVersion, seen: ObservedRefresh) -> Lineage:
     assert seen.spec is not None  # noqa: S101 -- a run is concluded only for a readable spec
     prepared, trained = seal.run.record(Stage.PREPARE), seal.run.record(Stage.TRAIN)
     return Lineage(

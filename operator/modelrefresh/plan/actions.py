@@ -10,7 +10,7 @@ from typing import TypeAlias
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.run_status import Run
 from modelrefresh.api.status import RefreshStatus, ResidualStatus
-from modelrefresh.contract.stage_request import StageInput
+from modelrefresh.contract.stage_request import StageRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class RemoveFinalizer:
 class StartStage:
     """Create the Job of one attempt, and the headless Service of several nodes."""
 
-    request: StageInput
+    request: StageRequest
     profile: str
     """Hash of the profile it is made with."""
     gpus: int = 0
@@ -102,12 +102,12 @@ Action: TypeAlias = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Word:
+class StatusSummary:
     """The one thing to say about an object now."""
 
     reason: Reason
     message: str
-    working: bool = False
+    reconciling: bool = False
     """Something is going on (Reconciling)."""
     stalled: bool = False
     """Nothing goes on until a person acts."""
@@ -118,9 +118,9 @@ class Plan:
     """What follows from one look at a ModelRefresh: the record to write first, then the actions."""
 
     status: RefreshStatus
-    word: Word
+    summary: StatusSummary
     actions: Sequence[Action] = ()
-    wake_seconds: float | None = None
+    requeue_after_seconds: float | None = None
     """Look again after this long even if nothing happens; None: only events and resync."""
 
 
@@ -129,6 +129,6 @@ class ResidualPlan:
     """The same for an InstructionResidual."""
 
     status: ResidualStatus
-    word: Word
+    summary: StatusSummary
     actions: Sequence[Action] = ()
-    wake_seconds: float | None = None
+    requeue_after_seconds: float | None = None

@@ -12,15 +12,15 @@ from typing import Final, TypeAlias
 from modelrefresh.plan import prerequisites, retention
 from modelrefresh.plan.actions import Plan
 from modelrefresh.plan.judging import promotion
-from modelrefresh.plan.observed import Seen, Work
+from modelrefresh.plan.observed import ObservedRefresh, ReadyRefresh
 from modelrefresh.plan.rollout import holding, rollout
 from modelrefresh.plan.runs import opening
 from modelrefresh.plan.stages import stage_state, stage_steps
 
-Gate: TypeAlias = Callable[[Seen, datetime.datetime], Plan | None]
-Rule: TypeAlias = Callable[[Work, datetime.datetime], Plan | None]
+Precondition: TypeAlias = Callable[[ObservedRefresh, datetime.datetime], Plan | None]
+Rule: TypeAlias = Callable[[ReadyRefresh, datetime.datetime], Plan | None]
 
-BEFORE: Final[tuple[Gate, ...]] = (
+BEFORE: Final[tuple[Precondition, ...]] = (
     prerequisites.clean_up,  # going away beats everything
     prerequisites.keep,  # nothing may vanish before its Jobs have
     prerequisites.refuse_bad_spec,  # a spec we cannot read is said once, not retried
@@ -31,11 +31,11 @@ BEFORE: Final[tuple[Gate, ...]] = (
 
 RULES: Final[tuple[Rule, ...]] = (
     holding.hold,  # one Deployment, one refresh
-    rollout.follow_hand,  # a person's choice of version is right
+    rollout.adopt_user_choice,  # a person's choice of version is right
     rollout.mark,  # the versions say which one serves
     opening.supersede,  # the spec says something else now
     opening.clear,  # never two runs at work
-    rollout.yield_variable,  # two writers of one variable would never end
+    rollout.report_conflict,  # two writers of one variable would never end
     stage_steps.give_up,  # a stage has failed for good
     stage_steps.register_stock,  # version zero exists
     rollout.install,  # and serves before anything is trained
@@ -50,17 +50,19 @@ RULES: Final[tuple[Rule, ...]] = (
 )
 
 
-def decide(seen: Seen, now: datetime.datetime) -> Plan:
+def decide(observed: ObservedRefresh, now: datetime.datetime) -> Plan:
     """Answer with the first rule that has something to say."""
-    if seen.spec is not None and seen.profile is not None:
+    if observed.spec is not None and observed.profile is not None:
         # Without both nobody can say what an ended attempt means; its Job keeps the answer until they are back.
-        terms = stage_state.Terms(attempts=seen.profile.limits.attempts, evaluation=seen.spec.evaluation, now=now)
-        seen = dataclasses.replace(seen, status=stage_state.absorb(seen.status, seen.jobs, terms))
-    for gate in BEFORE:
-        if (plan := gate(seen, now)) is not None:
+        context = stage_state.AttemptContext(
+            attempts=observed.profile.limits.attempts, evaluation=observed.spec.evaluation, now=now
+        )
+        observed = dataclasses.replace(observed, status=stage_state.absorb(observed.status, observed.jobs, context))
+    for precondition in BEFORE:
+        if (plan := precondition(observed, now)) is not None:
             return plan
-    work = prerequisites.work(seen)
+    ready = prerequisites.ready(observed)
     for rule in RULES:
-        if (plan := rule(work, now)) is not None:
+        if (plan := rule(ready, now)) is not None:
             return plan
     raise AssertionError("runs.idle always answers")

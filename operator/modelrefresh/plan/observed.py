@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.spec import ProfileSpec, RefreshSpec, ResidualSpec
+from modelrefresh.api.profile import ProfileSpec
+from modelrefresh.api.spec import RefreshSpec, ResidualSpec
 from modelrefresh.api.status import RefreshStatus, ResidualStatus
 from modelrefresh.contract.result import Result
 from modelrefresh.contract.vocabulary import Stage
@@ -38,7 +39,7 @@ class Hindrance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobSeen:
+class ObservedJob:
     """One attempt of one stage, as Job and pods tell it."""
 
     name: str
@@ -72,7 +73,7 @@ class JobSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResidualSeen:
+class ObservedResidual:
     """The InstructionResidual that a refresh refers to."""
 
     name: str
@@ -88,7 +89,7 @@ class ResidualSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VersionSeen:
+class ObservedVersion:
     """One ModelVersion of this refresh."""
 
     name: str
@@ -105,7 +106,7 @@ class VersionSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeploymentSeen:
+class ObservedDeployment:
     """The target Deployment, as far as a rollout cares."""
 
     name: str
@@ -159,7 +160,7 @@ class Meta:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class ObservedRefresh:
     """One ModelRefresh and everything around it."""
 
     meta: Meta
@@ -174,14 +175,14 @@ class Seen:
     profile_hash: str = ""
     namespace_labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Of the object's Namespace, where the profile asks for some."""
-    residual: ResidualSeen | None = None
-    jobs: tuple[JobSeen, ...] = ()
+    residual: ObservedResidual | None = None
+    jobs: tuple[ObservedJob, ...] = ()
     pods: frozenset[tuple[str, Stage]] = frozenset()
     """(run, stage) of pods that may still write: neither Succeeded nor Failed."""
-    versions: tuple[VersionSeen, ...] = ()
+    versions: tuple[ObservedVersion, ...] = ()
     foreign_digests: frozenset[str] = frozenset()
     """Digests named by ModelVersions of other refreshes of this namespace, or by any Deployment that was served."""
-    deployment: DeploymentSeen | None = None
+    deployment: ObservedDeployment | None = None
     rival: str | None = None
     """Another ModelRefresh that holds the target Deployment."""
     missing_claims: tuple[str, ...] = ()
@@ -194,29 +195,29 @@ class Serving:
     meta: Meta
     spec: RefreshSpec
     status: RefreshStatus
-    deployment: DeploymentSeen
+    deployment: ObservedDeployment
     container: str
     """Container of the Deployment that is pointed at a version."""
-    versions: tuple[VersionSeen, ...]
+    versions: tuple[ObservedVersion, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Work(Serving):
+class ReadyRefresh(Serving):
     """The same with everything that a stage needs: no prerequisite is missing."""
 
     profile: ProfileSpec
     profile_hash: str
-    residual: ResidualSeen
+    residual: ObservedResidual
     residual_digest: str
     inputs: str
     """Hash of what a run works on."""
-    jobs: tuple[JobSeen, ...]
+    jobs: tuple[ObservedJob, ...]
     pods: frozenset[tuple[str, Stage]]
     foreign_digests: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResidualObserved:
+class ObservedExtraction:
     """One InstructionResidual and everything around it."""
 
     meta: Meta
@@ -229,6 +230,6 @@ class ResidualObserved:
     profile_hash: str = ""
     namespace_labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Of the object's Namespace, where the profile asks for some."""
-    jobs: tuple[JobSeen, ...] = ()
+    jobs: tuple[ObservedJob, ...] = ()
     pods: frozenset[tuple[str, Stage]] = frozenset()
     missing_claims: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
 """Whether there is anything to work on: deletion, unusable specs, suspension, what is missing.
 
 The rules here come before everything else and answer with one word for the user; what
-they let pass becomes `Work`, in which no prerequisite is absent.
+they let pass becomes `ReadyRefresh`, in which no prerequisite is absent.
 """
 
 import dataclasses
@@ -16,8 +16,8 @@ from modelrefresh.api.conditions import Reason
 from modelrefresh.api.run_status import StageState
 from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.plan import profiles
-from modelrefresh.plan.actions import Action, AddFinalizer, Plan, RemoveFinalizer, StopJob, Word
-from modelrefresh.plan.observed import JobSeen, JobState, Seen, Serving, Work
+from modelrefresh.plan.actions import Action, AddFinalizer, Plan, RemoveFinalizer, StatusSummary, StopJob
+from modelrefresh.plan.observed import JobState, ObservedJob, ObservedRefresh, ReadyRefresh, Serving
 from modelrefresh.plan.profiles import Lack
 from modelrefresh.plan.rollout import holding
 from modelrefresh.plan.stages import stage_records, stage_state
@@ -28,62 +28,73 @@ _LOOK_AGAIN_SECONDS = 30.0
 """How often a missing prerequisite is looked for; most of them cause no event of ours."""
 
 
-def clean_up(seen: Seen, _: datetime.datetime) -> Plan | None:
+def clean_up(observed: ObservedRefresh, _: datetime.datetime) -> Plan | None:
     """Deletion: Jobs first, then the finalizer; what serves is left as it is."""
-    if not seen.meta.deleting:
+    if not observed.meta.deleting:
         return None
-    word = Word(reason=Reason.DELETING, message="stopping Jobs; the Deployment is left as it is", working=True)
-    if seen.jobs or seen.pods:
-        return Plan(status=seen.status, word=word, actions=stop(seen.jobs, finished=True), wake_seconds=5.0)
-    actions: tuple[Action, ...] = (RemoveFinalizer(),) if seen.meta.finalizer else ()
-    return Plan(status=seen.status, word=word, actions=actions)
+    summary = StatusSummary(
+        reason=Reason.DELETING, message="stopping Jobs; the Deployment is left as it is", reconciling=True
+    )
+    if observed.jobs or observed.pods:
+        return Plan(
+            status=observed.status,
+            summary=summary,
+            actions=stop(observed.jobs, finished=True),
+            requeue_after_seconds=5.0,
+        )
+    actions: tuple[Action, ...] = (RemoveFinalizer(),) if observed.meta.finalizer else ()
+    return Plan(status=observed.status, summary=summary, actions=actions)
 
 
-def keep(seen: Seen, _: datetime.datetime) -> Plan | None:
+def keep(observed: ObservedRefresh, _: datetime.datetime) -> Plan | None:
     """First sight: hold the object until its Jobs can be cleaned up."""
-    if seen.meta.finalizer:
+    if observed.meta.finalizer:
         return None
-    word = Word(reason=Reason.PENDING, message="seen for the first time", working=True)
-    return Plan(status=seen.status, word=word, actions=(AddFinalizer(),), wake_seconds=0.0)
+    summary = StatusSummary(reason=Reason.PENDING, message="seen for the first time", reconciling=True)
+    return Plan(status=observed.status, summary=summary, actions=(AddFinalizer(),), requeue_after_seconds=0.0)
 
 
-def refuse_bad_spec(seen: Seen, _: datetime.datetime) -> Plan | None:
+def refuse_bad_spec(observed: ObservedRefresh, _: datetime.datetime) -> Plan | None:
     """A spec that cannot be understood is said once; the next change of it wakes us."""
-    if seen.spec is not None:
+    if observed.spec is not None:
         return None
-    return _blocked(seen, Reason.INVALID_SPEC, "; ".join(seen.faults))
+    return _blocked(observed, Reason.INVALID_SPEC, "; ".join(observed.faults))
 
 
-def hold_if_suspended(seen: Seen, now: datetime.datetime) -> Plan | None:
+def hold_if_suspended(observed: ObservedRefresh, now: datetime.datetime) -> Plan | None:
     """Suspended: running Jobs are stopped with a checkpoint; the attempt does not count."""
-    if seen.spec is None or not seen.spec.suspend:
+    if observed.spec is None or not observed.spec.suspend:
         return None
-    word = Word(reason=Reason.SUSPENDED, message="spec.suspend is true; set it to false to go on")
-    return without_work(Plan(status=seen.status, word=word), seen.jobs, now)
+    summary = StatusSummary(reason=Reason.SUSPENDED, message="spec.suspend is true; set it to false to go on")
+    return without_work(Plan(status=observed.status, summary=summary), observed.jobs, now)
 
 
-def without_work(plan: Plan, jobs: Iterable[JobSeen], now: datetime.datetime) -> Plan:
+def without_work(plan: Plan, jobs: Iterable[ObservedJob], now: datetime.datetime) -> Plan:
     """The plan of a suspended refresh: what else it does, and no Job at work."""
-    seen = tuple(jobs)
-    status = stage_state.pause(plan.status, seen, reason=Reason.SUSPENDED, now=now)
-    return dataclasses.replace(plan, status=status, actions=(*plan.actions, *stop(seen)))
+    observed = tuple(jobs)
+    status = stage_state.pause(plan.status, observed, reason=Reason.SUSPENDED, now=now)
+    return dataclasses.replace(plan, status=status, actions=(*plan.actions, *stop(observed)))
 
 
-def require(seen: Seen, _: datetime.datetime) -> Plan | None:
+def require(observed: ObservedRefresh, _: datetime.datetime) -> Plan | None:
     """Everything that a run needs must be there; all that is not is told at once, under the first one's reason.
 
     The Deployment comes first: only its lack leaves open what serves.
     """
-    spec = seen.spec
+    spec = observed.spec
     assert spec is not None  # noqa: S101 -- refuse_bad_spec came before
-    lacks = [*_target(seen, spec), *_profile(seen, spec), *claims(seen.missing_claims, seen.meta.namespace)]
-    lacks += _residual(seen, spec)
+    lacks = [
+        *_target(observed, spec),
+        *_profile(observed, spec),
+        *claims(observed.missing_claims, observed.meta.namespace),
+    ]
+    lacks += _residual(observed, spec)
     if not lacks:
         return None
     if [lack.reason for lack in lacks] == [Reason.RESIDUAL_NOT_READY]:
-        word = Word(reason=Reason.RESIDUAL_NOT_READY, message=lacks[0].text, working=True)
-        return Plan(status=seen.status, word=word, wake_seconds=_LOOK_AGAIN_SECONDS)
-    return _blocked(seen, lacks[0].reason, tell(lacks))
+        summary = StatusSummary(reason=Reason.RESIDUAL_NOT_READY, message=lacks[0].text, reconciling=True)
+        return Plan(status=observed.status, summary=summary, requeue_after_seconds=_LOOK_AGAIN_SECONDS)
+    return _blocked(observed, lacks[0].reason, tell(lacks))
 
 
 def tell(lacks: Sequence[Lack]) -> str:
@@ -103,42 +114,42 @@ def claims(missing: Sequence[str], namespace: str) -> Iterator[Lack]:
         yield Lack(reason=Reason.CLAIM_NOT_FOUND, text=text)
 
 
-def _profile(seen: Seen, spec: RefreshSpec) -> Iterator[Lack]:
+def _profile(observed: ObservedRefresh, spec: RefreshSpec) -> Iterator[Lack]:
     sources = [spec.base, spec.data, *([spec.data.replay] if spec.data.replay else []), *spec.evaluation.suites]
     uris = [source.uri for source in sources]
     # The import of the stock model, and with Direct the training, read the residual's other model by this profile.
-    uris += [seen.residual.instruct] if seen.residual and seen.residual.instruct else []
-    lacks = list(profiles.lacks(spec.profile, seen, uris=uris))
+    uris += [observed.residual.instruct] if observed.residual and observed.residual.instruct else []
+    lacks = list(profiles.lacks(spec.profile, observed, uris=uris))
     yield from lacks
-    faults = "; ".join(profiles.over_limits(spec, seen.profile)) if seen.profile and not lacks else ""
+    faults = "; ".join(profiles.over_limits(spec, observed.profile)) if observed.profile and not lacks else ""
     if faults:
         yield Lack(reason=Reason.PROFILE_FORBIDS, text=f'RefreshProfile "{spec.profile}": {faults}')
 
 
-def _target(seen: Seen, spec: RefreshSpec) -> Iterator[Lack]:
+def _target(observed: ObservedRefresh, spec: RefreshSpec) -> Iterator[Lack]:
     """The Deployment must exist, be ours alone, and mount the workspace in the named container."""
-    target, deployment = spec.rollout.deployment, seen.deployment
+    target, deployment = spec.rollout.deployment, observed.deployment
     if deployment is None:
         text = (
-            f'Deployment "{target.name}" is not in namespace {seen.meta.namespace}; create it or correct '
+            f'Deployment "{target.name}" is not in namespace {observed.meta.namespace}; create it or correct '
             "spec.rollout.deployment.name"
         )
         yield Lack(reason=Reason.TARGET_NOT_FOUND, text=text)
         return
-    if not holding.is_allowed(seen.meta, deployment):
-        says = f"kubectl annotate deployment {target.name} --namespace={seen.meta.namespace}"
+    if not holding.is_allowed(observed.meta, deployment):
+        says = f"kubectl annotate deployment {target.name} --namespace={observed.meta.namespace}"
         text = (
-            f'Deployment "{target.name}" does not allow ModelRefresh "{seen.meta.name}" to change it; its owner can: '
-            f"{says} {names.ANNOTATION_ALLOW}={seen.meta.name}"
+            f'Deployment "{target.name}" does not allow ModelRefresh "{observed.meta.name}" to change it; '
+            f"its owner can: {says} {names.ANNOTATION_ALLOW}={observed.meta.name}"
         )
         yield Lack(reason=Reason.TARGET_NOT_ALLOWED, text=text)
-    if seen.rival is not None:
+    if observed.rival is not None:
         text = (
-            f'Deployment "{target.name}" is already rolled by ModelRefresh "{seen.rival}"; '
+            f'Deployment "{target.name}" is already rolled by ModelRefresh "{observed.rival}"; '
             "one Deployment takes its model from one ModelRefresh"
         )
         yield Lack(reason=Reason.TARGET_CONFLICT, text=text)
-    container = _container(seen)
+    container = _container(observed)
     if container is None or container not in deployment.containers:
         text = (
             f'spec.rollout.deployment.container: saw {target.container!r}, Deployment "{target.name}" has the '
@@ -146,20 +157,20 @@ def _target(seen: Seen, spec: RefreshSpec) -> Iterator[Lack]:
         )
         yield Lack(reason=Reason.TARGET_NOT_FOUND, text=text)
     # Without the profile nobody knows which claim that would be.
-    elif container not in deployment.mounts and seen.profile is not None:
+    elif container not in deployment.mounts and observed.profile is not None:
         text = (
             f'container "{container}" of Deployment "{target.name}" does not mount the workspace claim '
-            f'"{seen.profile.workspace_claim}" as a whole; mount it read-only so that the server can read versions'
+            f'"{observed.profile.workspace_claim}" as a whole; mount it read-only so that the server can read versions'
         )
         yield Lack(reason=Reason.TARGET_NOT_FOUND, text=text)
 
 
-def _residual(seen: Seen, spec: RefreshSpec) -> Iterator[Lack]:
+def _residual(observed: ObservedRefresh, spec: RefreshSpec) -> Iterator[Lack]:
     """The residual must exist, be stored, and be cut from the base that will be trained."""
-    wanted, residual = spec.residual_ref.name, seen.residual
+    wanted, residual = spec.residual_ref.name, observed.residual
     if residual is None:
         text = (
-            f'InstructionResidual "{wanted}" is not in namespace {seen.meta.namespace}; create it or correct '
+            f'InstructionResidual "{wanted}" is not in namespace {observed.meta.namespace}; create it or correct '
             "spec.residualRef.name"
         )
         yield Lack(reason=Reason.RESIDUAL_NOT_FOUND, text=text)
@@ -175,47 +186,47 @@ def _residual(seen: Seen, spec: RefreshSpec) -> Iterator[Lack]:
         yield Lack(reason=Reason.RESIDUAL_NOT_READY, text=text)
 
 
-def serving(seen: Seen) -> Serving | None:
+def serving(observed: ObservedRefresh) -> Serving | None:
     """The refresh with its Deployment; None where the target is not as it must be."""
-    container = _container(seen) if seen.spec else None
-    if seen.spec is None or seen.deployment is None or seen.rival is not None or container is None:
+    container = _container(observed) if observed.spec else None
+    if observed.spec is None or observed.deployment is None or observed.rival is not None or container is None:
         return None
-    if not holding.is_allowed(seen.meta, seen.deployment):
+    if not holding.is_allowed(observed.meta, observed.deployment):
         return None
-    if container not in seen.deployment.mounts:
+    if container not in observed.deployment.mounts:
         return None
     return Serving(
-        meta=seen.meta,
-        spec=seen.spec,
-        status=seen.status,
-        deployment=seen.deployment,
+        meta=observed.meta,
+        spec=observed.spec,
+        status=observed.status,
+        deployment=observed.deployment,
         container=container,
-        versions=seen.versions,
+        versions=observed.versions,
     )
 
 
-def work(seen: Seen) -> Work:
+def ready(observed: ObservedRefresh) -> ReadyRefresh:
     """The refresh with all its prerequisites; the rules above have let it pass."""
-    at = serving(seen)
+    at = serving(observed)
     assert at is not None  # noqa: S101
-    assert seen.profile is not None  # noqa: S101
-    assert seen.residual is not None  # noqa: S101
-    assert seen.residual.digest is not None  # noqa: S101
-    return Work(
+    assert observed.profile is not None  # noqa: S101
+    assert observed.residual is not None  # noqa: S101
+    assert observed.residual.digest is not None  # noqa: S101
+    return ReadyRefresh(
         meta=at.meta,
         spec=at.spec,
         status=at.status,
         deployment=at.deployment,
         container=at.container,
         versions=at.versions,
-        profile=seen.profile,
-        profile_hash=seen.profile_hash,
-        residual=seen.residual,
-        residual_digest=seen.residual.digest,
-        inputs=inputs(at.spec, residual=seen.residual.digest),
-        jobs=seen.jobs,
-        pods=seen.pods,
-        foreign_digests=seen.foreign_digests,
+        profile=observed.profile,
+        profile_hash=observed.profile_hash,
+        residual=observed.residual,
+        residual_digest=observed.residual.digest,
+        inputs=inputs(at.spec, residual=observed.residual.digest),
+        jobs=observed.jobs,
+        pods=observed.pods,
+        foreign_digests=observed.foreign_digests,
     )
 
 
@@ -233,7 +244,7 @@ def inputs(spec: RefreshSpec, *, residual: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def stop(jobs: Iterable[JobSeen], *, finished: bool = False) -> tuple[Action, ...]:
+def stop(jobs: Iterable[ObservedJob], *, finished: bool = False) -> tuple[Action, ...]:
     """Delete Jobs that may still work, with `finished` the others too; what is too much waits for the next pass."""
     open_states = (JobState.QUEUED, JobState.RUNNING)
     stops = (
@@ -244,17 +255,17 @@ def stop(jobs: Iterable[JobSeen], *, finished: bool = False) -> tuple[Action, ..
     return tuple(itertools.islice(stops, _STOPS))
 
 
-def _container(seen: Seen) -> str | None:
-    assert seen.spec is not None  # noqa: S101
-    named = seen.spec.rollout.deployment.container
-    if named is not None or seen.deployment is None:
+def _container(observed: ObservedRefresh) -> str | None:
+    assert observed.spec is not None  # noqa: S101
+    named = observed.spec.rollout.deployment.container
+    if named is not None or observed.deployment is None:
         return named
-    return seen.deployment.containers[0] if len(seen.deployment.containers) == 1 else None
+    return observed.deployment.containers[0] if len(observed.deployment.containers) == 1 else None
 
 
-def _blocked(seen: Seen, reason: Reason, message: str) -> Plan:
+def _blocked(observed: ObservedRefresh, reason: Reason, message: str) -> Plan:
     """Nothing new starts until a person acts; Jobs that run go on."""
-    found = stage_records.at_work(seen.status)
+    found = stage_records.at_work(observed.status)
     at_work = found is not None and found[1].state is StageState.RUNNING
-    word = Word(reason=reason, message=message, stalled=not at_work, working=at_work)
-    return Plan(status=seen.status, word=word, wake_seconds=_LOOK_AGAIN_SECONDS)
+    summary = StatusSummary(reason=reason, message=message, stalled=not at_work, reconciling=at_work)
+    return Plan(status=observed.status, summary=summary, requeue_after_seconds=_LOOK_AGAIN_SECONDS)

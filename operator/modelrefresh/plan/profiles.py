@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.spec import ProfileSpec, RefreshSpec
+from modelrefresh.api.profile import ProfileSpec
+from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.contract import allowed
-from modelrefresh.plan.observed import ResidualObserved, Seen
+from modelrefresh.plan.observed import ObservedExtraction, ObservedRefresh
 
 _MODELS: Final = 2
 """Candidate and incumbent answer the same questions."""
@@ -22,17 +23,17 @@ class Lack:
     text: str
 
 
-def lacks(name: str, seen: Seen | ResidualObserved, *, uris: Iterable[str]) -> Iterator[Lack]:
+def lacks(name: str, observed: ObservedRefresh | ObservedExtraction, *, uris: Iterable[str]) -> Iterator[Lack]:
     """The profile must exist, be for this namespace, and allow these sources."""
-    found, team = seen.profile, "ask the platform team"
-    if found is None and seen.profile_faults:
-        text = f'RefreshProfile "{name}" cannot be used, {team}: {"; ".join(seen.profile_faults)}'
+    found, team = observed.profile, "ask the platform team"
+    if found is None and observed.profile_faults:
+        text = f'RefreshProfile "{name}" cannot be used, {team}: {"; ".join(observed.profile_faults)}'
         yield Lack(reason=Reason.PROFILE_NOT_USABLE, text=text)
     elif found is None:
         text = f'RefreshProfile "{name}" does not exist; {team} for it or name another one in spec.profile'
         yield Lack(reason=Reason.PROFILE_NOT_FOUND, text=text)
-    elif not _is_for(found, seen):
-        text = f'RefreshProfile "{name}" is not for namespace {seen.meta.namespace}; {team}, or name another one'
+    elif not _is_for(found, observed):
+        text = f'RefreshProfile "{name}" is not for namespace {observed.meta.namespace}; {team}, or name another one'
         yield Lack(reason=Reason.PROFILE_NOT_FOR_NAMESPACE, text=text)
     elif refused := [uri for uri in uris if allowed.widest(found.allowed_sources, uri) is None]:
         sources, saw = ", ".join(found.allowed_sources), ", ".join(refused)
@@ -40,11 +41,11 @@ def lacks(name: str, seen: Seen | ResidualObserved, *, uris: Iterable[str]) -> I
         yield Lack(reason=Reason.PROFILE_FORBIDS, text=text)
 
 
-def _is_for(found: ProfileSpec, seen: Seen | ResidualObserved) -> bool:
+def _is_for(found: ProfileSpec, observed: ObservedRefresh | ObservedExtraction) -> bool:
     """Whether the profile's owner lets this namespace use it."""
     wanted = found.namespace_selector.match_labels.items() if found.namespace_selector else ()
-    chosen = bool(wanted) and set(wanted) <= set(seen.namespace_labels.items())
-    return chosen or bool({"*", seen.meta.namespace} & set(found.namespaces))
+    chosen = bool(wanted) and set(wanted) <= set(observed.namespace_labels.items())
+    return chosen or bool({"*", observed.meta.namespace} & set(found.namespaces))
 
 
 def over_limits(spec: RefreshSpec, profile: ProfileSpec) -> Iterable[str]:

@@ -12,11 +12,11 @@ from modelrefresh.api.conditions import Reason
 from modelrefresh.api.run_status import StageRecord, StageState
 from modelrefresh.api.status import RefreshStatus, Sweep
 from modelrefresh.contract import stage_request
-from modelrefresh.contract.stage_request import StageInput
+from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan import prerequisites
-from modelrefresh.plan.actions import Action, DropVersion, Plan, StartStage, Word
-from modelrefresh.plan.observed import JobSeen, JobState, VersionSeen, Work
+from modelrefresh.plan.actions import Action, DropVersion, Plan, StartStage, StatusSummary
+from modelrefresh.plan.observed import JobState, ObservedJob, ObservedVersion, ReadyRefresh
 from modelrefresh.plan.stages import stage_records, stage_state
 
 RUN: Final = "retention"
@@ -30,121 +30,126 @@ _ATTEMPT_SECONDS: Final = 3600
 """A sweep that failed is tried again after this time."""
 
 
-def sweep(work: Work, now: datetime.datetime) -> Plan | None:
+def sweep(ready: ReadyRefresh, now: datetime.datetime) -> Plan | None:
     """Go on with the sweep under way, or begin one if something may go."""
-    under_way = work.status.sweep
-    job = stage_state.find(work.jobs, run=RUN, stage=under_way.stage) if under_way else None
+    under_way = ready.status.sweep
+    job = stage_state.find(ready.jobs, run=RUN, stage=under_way.stage) if under_way else None
     # A sweep whose Job is gone, as after a suspension, is not made again: its list may name what serves by now.
     if under_way is not None and job is not None and under_way.stage.at_work:
-        return _follow(work, under_way, job, now)
-    runs, versions = _old_runs(work)[:_AT_ONCE], _old_versions(work)[:_AT_ONCE]
+        return _follow(ready, under_way, job, now)
+    runs, versions = _old_runs(ready)[:_AT_ONCE], _old_versions(ready)[:_AT_ONCE]
     if not runs and not versions:
         return None
     if under_way is not None and under_way.stage.state is StageState.FAILED and under_way.stage.end_time is not None:
         wait = _ATTEMPT_SECONDS - (now - under_way.stage.end_time).total_seconds()
         if wait > 0:
             return None
-    return _begin(work, runs, versions)
+    return _begin(ready, runs, versions)
 
 
-def is_wanted(work: Work) -> bool:
+def is_wanted(ready: ReadyRefresh) -> bool:
     """The open run has found no room: what may go must go now, or nothing will go on."""
-    run = work.status.run
+    run = ready.status.run
     stage = stage_records.current(run) if run and run.outcome is None else None
     full = Reason.INSUFFICIENT_STORAGE
     return stage is not None and stage.state is StageState.WAITING and stage.reason == full
 
 
-def make_room(work: Work, now: datetime.datetime) -> Plan | None:
+def make_room(ready: ReadyRefresh, now: datetime.datetime) -> Plan | None:
     """A stage has found no room: sweep before its next attempt."""
-    return sweep(work, now) if is_wanted(work) else None
+    return sweep(ready, now) if is_wanted(ready) else None
 
 
-def _begin(work: Work, runs: tuple[str, ...], versions: tuple[VersionSeen, ...]) -> Plan:
-    shared = {item.digest for item in work.versions if item not in versions} | work.foreign_digests
+def _begin(ready: ReadyRefresh, runs: tuple[str, ...], versions: tuple[ObservedVersion, ...]) -> Plan:
+    shared = {item.digest for item in ready.versions if item not in versions} | ready.foreign_digests
     digests = tuple(sorted({item.digest for item in versions} - shared))
-    number = work.status.sweep.stage.attempt + 1 if work.status.sweep else 1
+    number = ready.status.sweep.stage.attempt + 1 if ready.status.sweep else 1
     stage = StageRecord(name=Stage.SWEEP, state=StageState.QUEUED, attempt=number)
-    total = work.status.sweep.total_bytes if work.status.sweep else 0
+    total = ready.status.sweep.total_bytes if ready.status.sweep else 0
     begun = Sweep(stage=stage, runs=runs, versions=digests, total_bytes=total)
-    word = Word(
-        reason=Reason.RETAINED, message=f"removing {len(runs)} old runs, {len(versions)} versions", working=True
+    summary = StatusSummary(
+        reason=Reason.RETAINED, message=f"removing {len(runs)} old runs, {len(versions)} versions", reconciling=True
     )
     return Plan(
-        status=work.status.but(sweep=begun), word=word, actions=(_start(work, begun),), wake_seconds=_LOOK_SECONDS
+        status=ready.status.evolve(sweep=begun),
+        summary=summary,
+        actions=(_start(ready, begun),),
+        requeue_after_seconds=_LOOK_SECONDS,
     )
 
 
-def _follow(work: Work, begun: Sweep, job: JobSeen, now: datetime.datetime) -> Plan:
+def _follow(ready: ReadyRefresh, begun: Sweep, job: ObservedJob, now: datetime.datetime) -> Plan:
     if job.state in (JobState.QUEUED, JobState.RUNNING):
-        return _await(work, job)
+        return _await(ready, job)
     told = job.result.sweep if job.state is JobState.SUCCEEDED and job.result is not None else None
     if told is not None and 0 <= told.bytes <= _MOST_BYTES:
-        return _finish(work, begun, told.bytes, now)
-    return _fail(work, begun, job, now)
+        return _finish(ready, begun, told.bytes, now)
+    return _fail(ready, begun, job, now)
 
 
-def _await(work: Work, job: JobSeen) -> Plan:
-    word = Word(reason=Reason.RETAINED, message="removing what retention no longer keeps", working=True)
-    if job.state is JobState.QUEUED and job.profile != work.profile_hash:
+def _await(ready: ReadyRefresh, job: ObservedJob) -> Plan:
+    summary = StatusSummary(reason=Reason.RETAINED, message="removing what retention no longer keeps", reconciling=True)
+    if job.state is JobState.QUEUED and job.profile != ready.profile_hash:
         # It may wait for what the old profile named; the next sweep is made with the new one.
-        return Plan(status=work.status, word=word, actions=prerequisites.stop([job]), wake_seconds=1.0)
+        return Plan(status=ready.status, summary=summary, actions=prerequisites.stop([job]), requeue_after_seconds=1.0)
     hindered = job.hindrance
     if hindered is not None:
-        text = f"{word.message}: {hindered.message}"
-        reason = hindered.reason if hindered.stalled else word.reason
-        word = Word(reason=reason, message=text, working=True, stalled=hindered.stalled)
-    return Plan(status=work.status, word=word, wake_seconds=_LOOK_SECONDS)
+        text = f"{summary.message}: {hindered.message}"
+        reason = hindered.reason if hindered.stalled else summary.reason
+        summary = StatusSummary(reason=reason, message=text, reconciling=True, stalled=hindered.stalled)
+    return Plan(status=ready.status, summary=summary, requeue_after_seconds=_LOOK_SECONDS)
 
 
-def _finish(work: Work, begun: Sweep, freed: int, now: datetime.datetime) -> Plan:
+def _finish(ready: ReadyRefresh, begun: Sweep, freed: int, now: datetime.datetime) -> Plan:
     """The folders are gone: delete what named them. Repeated until the objects are gone too."""
-    actions = _drops(work, begun)
+    actions = _drops(ready, begun)
     if actions:
-        word = Word(reason=Reason.RETAINED, message="deleting what named the removed folders", working=True)
-        return Plan(status=work.status, word=word, actions=actions, wake_seconds=1.0)
-    ended = begun.but(
-        stage=begun.stage.but(state=StageState.SUCCEEDED, end_time=now, reason=Reason.RETAINED),
+        summary = StatusSummary(
+            reason=Reason.RETAINED, message="deleting what named the removed folders", reconciling=True
+        )
+        return Plan(status=ready.status, summary=summary, actions=actions, requeue_after_seconds=1.0)
+    ended = begun.evolve(
+        stage=begun.stage.evolve(state=StageState.SUCCEEDED, end_time=now, reason=Reason.RETAINED),
         freed_bytes=freed,
         total_bytes=begun.total_bytes + freed,
     )
-    word = Word(reason=Reason.RETAINED, message=f"freed {freed} bytes", working=True)
-    return Plan(status=work.status.but(sweep=ended), word=word, wake_seconds=0.0)
+    summary = StatusSummary(reason=Reason.RETAINED, message=f"freed {freed} bytes", reconciling=True)
+    return Plan(status=ready.status.evolve(sweep=ended), summary=summary, requeue_after_seconds=0.0)
 
 
-def _fail(work: Work, begun: Sweep, job: JobSeen, now: datetime.datetime) -> Plan:
+def _fail(ready: ReadyRefresh, begun: Sweep, job: ObservedJob, now: datetime.datetime) -> Plan:
     text = job.result.message if job.result else job.message
-    ended = begun.stage.but(state=StageState.FAILED, end_time=now, reason=Reason.FAILED, message=text)
-    word = Word(reason=Reason.RETAINED, message=f"the sweep failed: {text}", working=True)
-    return Plan(status=work.status.but(sweep=begun.but(stage=ended)), word=word, wake_seconds=0.0)
+    ended = begun.stage.evolve(state=StageState.FAILED, end_time=now, reason=Reason.FAILED, message=text)
+    summary = StatusSummary(reason=Reason.RETAINED, message=f"the sweep failed: {text}", reconciling=True)
+    return Plan(status=ready.status.evolve(sweep=begun.evolve(stage=ended)), summary=summary, requeue_after_seconds=0.0)
 
 
-def _drops(work: Work, begun: Sweep) -> tuple[Action, ...]:
+def _drops(ready: ReadyRefresh, begun: Sweep) -> tuple[Action, ...]:
     done = begun.stage.attempt
-    gone = [job for job in work.jobs if job.run in begun.runs or (job.run == RUN and job.attempt < done)]
+    gone = [job for job in ready.jobs if job.run in begun.runs or (job.run == RUN and job.attempt < done)]
     old = prerequisites.stop(gone, finished=True)
     versions = tuple(
         DropVersion(name=item.name, uid=item.uid)
-        for item in _old_versions(work)
-        if item.digest in begun.versions or item.digest in work.foreign_digests
+        for item in _old_versions(ready)
+        if item.digest in begun.versions or item.digest in ready.foreign_digests
     )
     return (*old, *versions)
 
 
-def _old_runs(work: Work) -> tuple[str, ...]:
+def _old_runs(ready: ReadyRefresh) -> tuple[str, ...]:
     """Runs that still have Jobs, beyond the newest `spec.retain.runs`."""
-    status = work.status
-    kept = {line.run for line in status.history[: work.spec.retain.runs]} | {RUN}
+    status = ready.status
+    kept = {line.run for line in status.history[: ready.spec.retain.runs]} | {RUN}
     kept |= {status.run.id} if status.run else set()
-    return tuple(sorted({job.run for job in work.jobs if job.run not in kept and not job.deleting}))
+    return tuple(sorted({job.run for job in ready.jobs if job.run not in kept and not job.deleting}))
 
 
-def _old_versions(work: Work) -> tuple[VersionSeen, ...]:
+def _old_versions(ready: ReadyRefresh) -> tuple[ObservedVersion, ...]:
     """Versions that nothing needs, beyond the newest `spec.retain.versions`."""
-    needed = _needed(work.status)
-    free = [item for item in work.versions if item.digest not in needed and item.digest != work.deployment.digest]
+    needed = _needed(ready.status)
+    free = [item for item in ready.versions if item.digest not in needed and item.digest != ready.deployment.digest]
     newest = sorted(free, key=lambda item: (item.created, item.name), reverse=True)
-    return tuple(newest[work.spec.retain.versions :])
+    return tuple(newest[ready.spec.retain.versions :])
 
 
 def _needed(status: RefreshStatus) -> set[str]:
@@ -153,12 +158,12 @@ def _needed(status: RefreshStatus) -> set[str]:
     return {place.digest for place in places if place is not None}
 
 
-def _start(work: Work, begun: Sweep) -> StartStage:
-    request = StageInput(
+def _start(ready: ReadyRefresh, begun: Sweep) -> StartStage:
+    request = StageRequest(
         stage=Stage.SWEEP,
-        owner=work.meta.name,
+        owner=ready.meta.name,
         run=RUN,
         attempt=begun.stage.attempt,
         sweep=stage_request.SweepInput(runs=begun.runs, versions=begun.versions),
     )
-    return StartStage(request=request, profile=work.profile_hash)
+    return StartStage(request=request, profile=ready.profile_hash)

@@ -24,7 +24,7 @@ _RUNNER = web.AppKey("runner", web.AppRunner)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signs:
+class HealthChecks:
     """Where the answers come from."""
 
     resync_age: Callable[[], float | None]
@@ -35,7 +35,7 @@ class Signs:
     uptime: Callable[[], float]
 
 
-def faults(signs: Signs) -> list[str]:
+def faults(signs: HealthChecks) -> list[str]:
     """Why this process should be restarted; empty if it should not."""
     age = signs.resync_age()
     found = []
@@ -90,7 +90,7 @@ async def _tend(server: Callable[[], web.Server | None]) -> None:
                 one.transport.close()
 
 
-async def serve(signs: Signs, *, port: int) -> web.AppRunner:
+async def serve(signs: HealthChecks, *, port: int) -> web.AppRunner:
     """Listen on this port of all addresses; the caller cleans the runner up."""
 
     async def healthz(_: web.Request) -> web.Response:

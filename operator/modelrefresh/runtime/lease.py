@@ -22,7 +22,7 @@ LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class LeaseTerms:
     """Where the Lease is and how long things take, in seconds."""
 
     namespace: str
@@ -42,7 +42,7 @@ class Elector:
     def __init__(
         self,
         port: Port,
-        terms: Terms,
+        terms: LeaseTerms,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], dt.datetime] = lambda: dt.datetime.now(tz=dt.UTC),

@@ -38,7 +38,7 @@ def pod(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     monkeypatch.setattr(progress, "serve", lambda *_, **__: None)
 
 
-def extraction(root: pathlib.Path, pair: builders.Pair) -> stage_request.StageInput:
+def extraction(root: pathlib.Path, pair: builders.Pair) -> stage_request.StageRequest:
     wanted = stage_request.ExtractInput(base=builders.uri(pair.base), instruct=builders.uri(pair.instruct))
     return builders.request(root / "ws", Stage.EXTRACT, extract=wanted)
 
@@ -47,7 +47,7 @@ def announced(root: pathlib.Path) -> result.Result:
     return result.parse((root / "termination-log").read_text())
 
 
-def leave(request: stage_request.StageInput, stage: Stage, name: str, text: str) -> None:
+def leave(request: stage_request.StageRequest, stage: Stage, name: str, text: str) -> None:
     """A sealed folder of this content, as another stage of the same run leaves it."""
     folder = builders.workspace_of(pathlib.Path(request.workspace)).stage(request.owner, request.run, stage)
     with sealed.draft(folder, kind="any", label=name) as made:

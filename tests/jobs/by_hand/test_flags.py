@@ -11,13 +11,13 @@ from typing import Annotated
 import pydantic
 import pytest
 
-from modelrefresh.api import evaluation, spec
+from modelrefresh.api import evaluation, model, spec
 from modelrefresh.contract import limits
 from modelrefresh.contract.vocabulary import Method
 from modelrefresh_jobs.by_hand import cli, flags
 from modelrefresh_jobs.process.errors import StageError
 
-API: dict[str, tuple[type[spec.Part], str]] = {
+API: dict[str, tuple[type[model.ApiModel], str]] = {
     prefix + name: (part, name)
     for prefix, part in (
         ("", spec.Data),

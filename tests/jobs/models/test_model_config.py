@@ -127,7 +127,7 @@ def merged(made: builders.Pair, root: pathlib.Path) -> pathlib.Path:
         base, instruct = model_folder.accept(made.base), model_folder.accept(made.instruct)
         extract.store(base, instruct, draft, progress=builders.quiet(Stage.EXTRACT), target=residual)
     with sealed.draft(root, kind="version", label="version") as draft:
-        parts = merge.Ingredients(start=made.base, trained=made.trained, residual=residual)
+        parts = merge.MergeSources(start=made.base, trained=made.trained, residual=residual)
         merge.store(parts, draft, progress=builders.quiet(Stage.MERGE), target=version)
     return version
 

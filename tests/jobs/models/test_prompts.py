@@ -83,16 +83,16 @@ def test_of_several_named_templates_the_default_is_used(instruct: pathlib.Path) 
 
 def test_without_padding_the_stop_token_pads(instruct: pathlib.Path) -> None:
     builders.edit_json(instruct / "tokenizer_config.json", pad_token=None)
-    manners = prompts.load(instruct)
-    assert manners.padding == 1
-    assert manners.tokenizer.pad_token_id == 1
+    prompt_format = prompts.load(instruct)
+    assert prompt_format.padding == 1
+    assert prompt_format.tokenizer.pad_token_id == 1
 
 
 def test_stop_tokens_of_generation_config_do_where_the_tokenizer_has_none(instruct: pathlib.Path) -> None:
     builders.edit_json(instruct / "tokenizer_config.json", pad_token=None, eos_token=None)
     (instruct / "special_tokens_map.json").unlink(missing_ok=True)
-    manners = prompts.load(instruct)
-    assert (manners.stops, manners.padding) == (frozenset({0, 1}), 0)
+    prompt_format = prompts.load(instruct)
+    assert (prompt_format.stops, prompt_format.padding) == (frozenset({0, 1}), 0)
 
 
 def test_a_model_without_any_stop_token_is_refused_with_what_to_do(instruct: pathlib.Path) -> None:

@@ -52,7 +52,7 @@ def digests(root: pathlib.Path) -> list[str]:
 
 def asked(
     root: pathlib.Path, candidate: str, incumbent: str | None, *, max_items: int = 1000
-) -> stage_request.StageInput:
+) -> stage_request.StageRequest:
     wanted = (
         corpora.suite(root / "facts.jsonl"),
         corpora.suite(root / "form.jsonl", task=Task.INSTRUCTION_FOLLOWING, name="form"),
@@ -63,7 +63,7 @@ def asked(
     return builders.request(root, Stage.EVALUATE, evaluate=section)
 
 
-def run(request: stage_request.StageInput) -> result.EvaluateSummary:
+def run(request: stage_request.StageRequest) -> result.EvaluateSummary:
     return evaluate.run(request, builders.quiet(Stage.EVALUATE))
 
 

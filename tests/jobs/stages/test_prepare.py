@@ -24,7 +24,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return builders.tiny_model(tmp_path_factory.mktemp("models") / "base")
 
 
-def asked(root: pathlib.Path, base: pathlib.Path, **changes: Any) -> stage_request.StageInput:  # noqa: ANN401
+def asked(root: pathlib.Path, base: pathlib.Path, **changes: Any) -> stage_request.StageRequest:  # noqa: ANN401
     settings = {"data": f"file://{root / 'data'}", "sequence_length": 32, "max_tokens": 1_000_000} | changes
     return builders.request(
         root / "ws",

@@ -90,7 +90,7 @@ class Run:
 
     def weights(self) -> dict[str, torch.Tensor]:
         """What came out."""
-        file = next(self.layout.model.glob("*model.safetensors"))
+        file = next(self.layout.trained.glob("*model.safetensors"))
         return load_file(file)
 
 
@@ -105,8 +105,8 @@ def test_full_training_lowers_the_loss_and_seals_a_checkpoint_that_loads(tmp_pat
     assert summary.last_loss < summary.first_loss - 0.5
     marks = packing.load(run_folders.of(run.request).blocks)[1]
     assert (summary.tokens, summary.passes) == (2 * int((marks != packing.PADDING).sum()), 2.0)
-    assert sealed.verify(run.layout.model, deep=True).kind == "trained"
-    model = transformers.AutoModelForCausalLM.from_pretrained(run.layout.model)
+    assert sealed.verify(run.layout.trained, deep=True).kind == "trained"
+    model = transformers.AutoModelForCausalLM.from_pretrained(run.layout.trained)
     assert model.config.tie_word_embeddings == (arch == builders.QWEN2)
     assert not run.layout.checkpoints.exists()
 
@@ -115,10 +115,10 @@ def test_full_training_lowers_the_loss_and_seals_a_checkpoint_that_loads(tmp_pat
 def test_lora_trains_all_linear_layers_and_where_asked_the_embeddings(tmp_path: pathlib.Path, arch: str) -> None:
     run = Run(tmp_path, arch=arch, method=Method.LORA, lora_embeddings=True)
     assert run.train().last_loss < 6
-    settings = json.loads((run.layout.model / "adapter_config.json").read_text())
+    settings = json.loads((run.layout.trained / "adapter_config.json").read_text())
     base = transformers.AutoModelForCausalLM.from_pretrained(run.base)
     before = base.get_input_embeddings().weight.detach().clone()
-    merged = PeftModel.from_pretrained(base, run.layout.model).merge_and_unload()
+    merged = PeftModel.from_pretrained(base, run.layout.trained).merge_and_unload()
     after = merged.get_input_embeddings().weight
     adapted = {name.rsplit(".", 1)[-1] for name in settings["target_modules"]}
     assert adapted == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
@@ -219,7 +219,7 @@ def test_a_checkpoint_of_other_settings_is_not_gone_on_from(tmp_path: pathlib.Pa
 def test_what_was_trained_says_from_which_blocks(tmp_path: pathlib.Path) -> None:
     run = Run(tmp_path)
     run.train()
-    assert sealed.read(run.layout.model).parents["blocks"] == sealed.read(run_folders.of(run.request).blocks).digest
+    assert sealed.read(run.layout.trained).parents["blocks"] == sealed.read(run_folders.of(run.request).blocks).digest
 
 
 def test_a_setting_at_its_default_is_as_good_as_one_that_is_not_there() -> None:
@@ -245,7 +245,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_nothing_is_kept(tmp_path: p
     with pytest.raises(StageError, match="learningRate") as caught:
         run.train()
     assert (caught.value.reason, caught.value.exit_code) == ("TrainingDiverged", ExitCode.DIVERGED)
-    assert not run.layout.model.exists()
+    assert not run.layout.trained.exists()
 
 
 def test_weights_that_are_not_finite_from_the_start_are_found_at_the_first_step(tmp_path: pathlib.Path) -> None:

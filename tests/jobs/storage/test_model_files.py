@@ -23,7 +23,7 @@ from modelrefresh_jobs.weights import trained_weights
 from tests.jobs import builders, corpora
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
-MANNERS = {
+COMPANIONS = {
     "tokenizer.json": "{}",
     "tokenizer_config.json": json.dumps({"chat_template": "one"}),
     "chat_template.jinja": "another",
@@ -189,12 +189,12 @@ def test_an_adapter_beside_a_full_checkpoint_is_no_trained_model(
 
 
 def test_all_that_a_loader_reads_for_tokenizer_and_chat_travels_byte_for_byte(tmp_path: pathlib.Path) -> None:
-    for name, text in MANNERS.items():
+    for name, text in COMPANIONS.items():
         (tmp_path / "instruct" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "instruct" / name).write_text(text)
     instruct_assets.copy(tmp_path / "instruct", tmp_path / "residual")
     instruct_assets.copy(tmp_path / "residual", tmp_path / "version")
-    assert {name: (tmp_path / "version" / name).read_text() for name in MANNERS} == MANNERS
+    assert {name: (tmp_path / "version" / name).read_text() for name in COMPANIONS} == COMPANIONS
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_all_that_a_loader_reads_for_tokenizer_and_chat_travels_byte_for_byte(tm
 def test_neither_code_nor_weights_nor_our_own_files_travel(tmp_path: pathlib.Path, name: str) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("{}")
-    assert model_files.manners(tmp_path) == ()
+    assert model_files.companions(tmp_path) == ()
 
 
 @pytest.mark.parametrize(
@@ -225,9 +225,9 @@ def test_every_file_that_a_tokenizer_class_asks_for_travels(tmp_path: pathlib.Pa
     names = sorted(getattr(transformers, kind).vocab_files_names.values())
     for name in names:
         (tmp_path / name).write_text("{}")
-    assert list(model_files.manners(tmp_path)) == names
+    assert list(model_files.companions(tmp_path)) == names
 
 
 def test_the_hub_gives_every_file_that_would_travel() -> None:
-    wanted = [pathlib.PurePath(name) for name in MANNERS]
+    wanted = [pathlib.PurePath(name) for name in COMPANIONS]
     assert all(any(path.match(pattern) for pattern in hf.WANTED) for path in wanted)

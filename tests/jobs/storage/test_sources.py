@@ -13,8 +13,8 @@ from modelrefresh_jobs.storage import sources
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-def request(root: pathlib.Path) -> stage_request.StageInput:
-    return stage_request.StageInput(
+def request(root: pathlib.Path) -> stage_request.StageRequest:
+    return stage_request.StageRequest(
         stage=Stage.EXTRACT,
         owner="pair",
         run="r1",

@@ -25,7 +25,7 @@ PATIENCE = 240
 """Seconds for processes that import torch on a busy machine."""
 
 
-def asked(root: pathlib.Path, **changes: object) -> stage_request.StageInput:
+def asked(root: pathlib.Path, **changes: object) -> stage_request.StageRequest:
     base = builders.tiny_model(root / "base")
     corpora.prepared(root, base, documents=300)
     settings: dict[str, object] = {"learning_rate": 5e-3, "batch_size": 2, "epochs": 1.0, "checkpoint_seconds": 3600}
@@ -35,7 +35,7 @@ def asked(root: pathlib.Path, **changes: object) -> stage_request.StageInput:
     return builders.request(root, Stage.TRAIN, train=wanted)
 
 
-def start(request: stage_request.StageInput, *, log: pathlib.Path) -> "subprocess.Popen[bytes]":
+def start(request: stage_request.StageRequest, *, log: pathlib.Path) -> "subprocess.Popen[bytes]":
     """The stage as its container would run it."""
     variables = os.environ | {
         stage_request.INPUT_VARIABLE: stage_request.render(request),
@@ -47,7 +47,7 @@ def start(request: stage_request.StageInput, *, log: pathlib.Path) -> "subproces
         return subprocess.Popen(command, env=variables, stdout=stream, stderr=subprocess.STDOUT)
 
 
-def two_processes(root: pathlib.Path, **changes: object) -> stage_request.StageInput:
+def two_processes(root: pathlib.Path, **changes: object) -> stage_request.StageRequest:
     """A request that nothing is prepared for."""
     settings = {"nodes": 1, "processes_per_node": 2, "zero_stage": 0} | changes
     wanted = stage_request.TrainInput(
@@ -74,7 +74,7 @@ def ended(rank, reason, code):
     monkeypatch.setattr(launcher, "_command", lambda _: [sys.executable, "-c", script])
 
 
-def wait_for_step(request: stage_request.StageInput, process: "subprocess.Popen[bytes]") -> None:
+def wait_for_step(request: stage_request.StageRequest, process: "subprocess.Popen[bytes]") -> None:
     position = run_folders.of(request).position
     deadline = time.monotonic() + PATIENCE
     while not position.exists():
@@ -83,13 +83,13 @@ def wait_for_step(request: stage_request.StageInput, process: "subprocess.Popen[
         time.sleep(0.05)
 
 
-def recorded(request: stage_request.StageInput) -> result.Result:
+def recorded(request: stage_request.StageRequest) -> result.Result:
     workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
     folder = workspace.stage(request.owner, request.run, request.stage)
     return result.parse((folder / artifacts.RESULT).read_text())
 
 
-def weights(request: stage_request.StageInput) -> dict[str, torch.Tensor]:
+def weights(request: stage_request.StageRequest) -> dict[str, torch.Tensor]:
     return load_file(run_folders.of(request).trained / "model.safetensors")
 
 

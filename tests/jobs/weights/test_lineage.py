@@ -46,7 +46,7 @@ def merged(
         Progress(stage="merge"),
         Strategy.DIRECT if direct else Strategy.RESIDUAL,
     )
-    ingredients = merge.Ingredients(
+    merge_sources = merge.MergeSources(
         start=pair.instruct if direct else pair.base,
         trained=trained,
         residual=root / "residual",
@@ -54,7 +54,7 @@ def merged(
         scale=scale,
     )
     with sealed.draft(root, kind=merge.KIND, label="merged") as made:
-        return merge.store(ingredients, made, progress=said, target=root / "merged"), said.warnings
+        return merge.store(merge_sources, made, progress=said, target=root / "merged"), said.warnings
 
 
 def sealed_from(trained: pathlib.Path, start: pathlib.Path) -> pathlib.Path:

@@ -84,7 +84,7 @@ class Mixed:
     def merge(self, trained: pathlib.Path, *, scale: float = 1.0, direct: bool = False) -> pathlib.Path:
         """Merge these trained weights."""
         stored, target = self.root / "residual", self.root / f"merged-{len(list(self.root.iterdir()))}"
-        ingredients = merge.Ingredients(
+        merge_sources = merge.MergeSources(
             start=self.pair.instruct if direct else self.pair.base,
             trained=trained,
             residual=stored if stored.is_dir() else self.residual(),
@@ -92,7 +92,7 @@ class Mixed:
             scale=scale,
         )
         with sealed.draft(self.root, kind=merge.KIND, label=target.name) as made:
-            merge.store(ingredients, made, progress=builders.quiet(Stage.MERGE), target=target)
+            merge.store(merge_sources, made, progress=builders.quiet(Stage.MERGE), target=target)
         return target
 
     def wrong(self, merged: pathlib.Path, *, scale: float) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelrefresh.api.spec import Evaluation
+from modelrefresh.api.evaluation import Evaluation
 from modelrefresh.contract.result import Score
 from modelrefresh.plan.judging import gates
 from modelrefresh.plan.judging.gates import Verdict

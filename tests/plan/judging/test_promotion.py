@@ -10,7 +10,7 @@ from modelrefresh.plan.judging import promotion
 def facts(*verdicts: str) -> EvaluateFacts:
     """An evaluation whose gates said this."""
     gate = {"suite": "s", "metric": "m", "versus": "Incumbent", "needed": "0"}
-    return EvaluateFacts.model_validate({"verdicts": [gate | {"verdict": word} for word in verdicts]})
+    return EvaluateFacts.model_validate({"verdicts": [gate | {"verdict": summary} for summary in verdicts]})
 
 
 def test_no_gates_is_not_passing() -> None:

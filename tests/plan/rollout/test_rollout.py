@@ -11,7 +11,7 @@ from modelrefresh.api.status import RefreshStatus, Rollout
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.actions import MarkServed, Serve, StopJob
 from modelrefresh.plan.decide import decide
-from modelrefresh.plan.observed import DeploymentSeen, Seen
+from modelrefresh.plan.observed import ObservedDeployment, ObservedRefresh
 from modelrefresh.plan.stages import stage_records
 from tests import builders
 from tests.plan.sights import (
@@ -38,11 +38,11 @@ def rolling(digest: str = NEWER, **change: object) -> RefreshStatus:
     judged = run.record(Stage.EVALUATE)
     assert judged is not None
     facts = {"incumbent": STOCK, "verdicts": [_PASS]}
-    run = stage_records.put(run, judged.but(state="Succeeded", digest=digest, evaluate=facts))
+    run = stage_records.put(run, judged.evolve(state="Succeeded", digest=digest, evaluate=facts))
     return a_status(run=run, candidate=a_ref(digest), rollout=Rollout(target=a_ref(digest), start_time=NOW, **change))
 
 
-def with_newer(status: RefreshStatus, **deployment: object) -> Seen:
+def with_newer(status: RefreshStatus, **deployment: object) -> ObservedRefresh:
     """Both versions exist; the Deployment is as told."""
     versions = (a_version(served=True), a_version(NEWER))
     return a_sight(status=status, versions=versions, deployment=a_deployment(**deployment))
@@ -68,18 +68,18 @@ def test_a_rollout_points_the_deployment_at_the_version_s_path() -> None:
 def test_a_rollout_that_is_not_settled_is_waited_for_with_what_is_missing() -> None:
     plan = decide(with_newer(rolling(), digest=NEWER, settled=False, message="0 of 1 replicas are updated"), NOW)
     assert not plan.actions
-    assert "0 of 1 replicas are updated" in plan.word.message
+    assert "0 of 1 replicas are updated" in plan.summary.message
 
 
 def test_a_settled_rollout_ends_the_run_as_promoted() -> None:
-    plan = decide(with_newer(rolling(seen=True), digest=NEWER), NOW)
+    plan = decide(with_newer(rolling(applied=True), digest=NEWER), NOW)
     assert plan.status.run is not None
     assert plan.status.run.outcome is Outcome.PROMOTED
     assert (plan.status.live, plan.status.previous) == (a_ref(NEWER), a_ref())
 
 
 def test_a_rollout_past_its_deadline_goes_back_and_holds_the_digest() -> None:
-    plan = decide(with_newer(rolling(seen=True), digest=NEWER, settled=False, message="stuck"), LATE)
+    plan = decide(with_newer(rolling(applied=True), digest=NEWER, settled=False, message="stuck"), LATE)
     assert [action.digest for action in plan.actions if isinstance(action, Serve)] == [STOCK]
     assert plan.status.held == (NEWER,)
     assert plan.status.run is not None
@@ -90,37 +90,37 @@ def test_a_rollout_past_its_deadline_goes_back_and_holds_the_digest() -> None:
 
 
 def test_a_clock_that_is_put_back_does_not_give_a_candidate_for_ever() -> None:
-    seen = with_newer(rolling(seen=True), digest=NEWER, settled=False, message="0 of 1")
+    observed = with_newer(rolling(applied=True), digest=NEWER, settled=False, message="0 of 1")
     earlier = NOW - datetime.timedelta(days=300)
-    status = decide(seen, earlier).status
-    late = decide(dataclasses.replace(seen, status=status), earlier + datetime.timedelta(seconds=1201))
-    assert (late.word.reason, late.status.held) == (Reason.ROLLED_BACK, (NEWER,))
+    status = decide(observed, earlier).status
+    late = decide(dataclasses.replace(observed, status=status), earlier + datetime.timedelta(seconds=1201))
+    assert (late.summary.reason, late.status.held) == (Reason.ROLLED_BACK, (NEWER,))
 
 
 def test_the_way_back_is_not_abandoned_for_being_slow() -> None:
-    status = rolling(STOCK, back=True, seen=True).but(held=(NEWER,))
+    status = rolling(STOCK, is_rollback=True, applied=True).evolve(held=(NEWER,))
     plan = decide(with_newer(status, digest=STOCK, settled=False), LATE)
-    assert plan.word.stalled
+    assert plan.summary.stalled
     assert plan.status.held == (NEWER,)
 
 
 def test_version_zero_past_its_deadline_has_nowhere_to_go_back_to() -> None:
-    status = RefreshStatus(stock=a_ref(), rollout=Rollout(target=a_ref(), start_time=NOW, seen=True))
+    status = RefreshStatus(stock=a_ref(), rollout=Rollout(target=a_ref(), start_time=NOW, applied=True))
     plan = decide(a_sight(status=status, deployment=a_deployment(settled=False, message="crashing")), LATE)
-    assert plan.word.stalled
+    assert plan.summary.stalled
     assert not plan.actions
-    assert "crashing" in plan.word.message
+    assert "crashing" in plan.summary.message
 
 
 def test_an_undo_by_hand_in_the_middle_of_a_rollout_is_respected() -> None:
-    plan = decide(with_newer(rolling(seen=True), digest=STOCK), NOW)
+    plan = decide(with_newer(rolling(applied=True), digest=STOCK), NOW)
     assert not plan.actions
     assert plan.status.held == (NEWER,)
     assert plan.status.rollout is None
 
 
 def test_an_undo_by_hand_after_a_rollout_is_adopted_and_holds_what_was_undone() -> None:
-    status = a_status(live=a_ref(NEWER), previous=a_ref(), run=a_run().but(outcome="Promoted"))
+    status = a_status(live=a_ref(NEWER), previous=a_ref(), run=a_run().evolve(outcome="Promoted"))
     plan = decide(with_newer(status, digest=STOCK), NOW)
     assert plan.status.live is not None
     assert plan.status.live.digest == STOCK
@@ -134,27 +134,27 @@ def test_a_deployment_that_names_nothing_known_is_pointed_at_the_live_version_ag
 
 
 def test_a_version_that_was_rejected_is_not_adopted_from_the_deployment() -> None:
-    seen = with_newer(a_status(), digest=NEWER)
-    seen = dataclasses.replace(seen, versions=(a_version(served=True), a_version(NEWER, passed=False)))
-    plan = decide(seen, NOW)
+    observed = with_newer(a_status(), digest=NEWER)
+    observed = dataclasses.replace(observed, versions=(a_version(served=True), a_version(NEWER, passed=False)))
+    plan = decide(observed, NOW)
     assert [action.digest for action in plan.actions if isinstance(action, Serve)] == [STOCK]
 
 
 def test_a_lost_status_finds_the_live_version_in_the_deployment() -> None:
-    seen = with_newer(RefreshStatus(), digest=NEWER)
-    plan = decide(seen, NOW)
+    observed = with_newer(RefreshStatus(), digest=NEWER)
+    plan = decide(observed, NOW)
     assert plan.status.live is not None
     assert plan.status.live.digest == NEWER
 
 
 def test_a_held_digest_is_not_rolled_out_again() -> None:
-    run = a_run().but(stages=tuple(stage.but(state="Succeeded") for stage in a_run().stages))
+    run = a_run().evolve(stages=tuple(stage.evolve(state="Succeeded") for stage in a_run().stages))
     merged, judged = run.record(Stage.MERGE), run.record(Stage.EVALUATE)
     assert merged is not None
     assert judged is not None
-    run = stage_records.put(run, merged.but(merge={"digest": NEWER}))
-    run = stage_records.put(run, judged.but(digest=NEWER, evaluate={"incumbent": STOCK, "verdicts": [_PASS]}))
-    status = a_status(run=run, candidate=a_ref(NEWER).but(since=None), held=(NEWER,))
+    run = stage_records.put(run, merged.evolve(merge={"digest": NEWER}))
+    run = stage_records.put(run, judged.evolve(digest=NEWER, evaluate={"incumbent": STOCK, "verdicts": [_PASS]}))
+    status = a_status(run=run, candidate=a_ref(NEWER).evolve(since=None), held=(NEWER,))
     plan = decide(with_newer(status), NOW)
     assert not plan.actions
     assert plan.status.run is not None
@@ -163,20 +163,20 @@ def test_a_held_digest_is_not_rolled_out_again() -> None:
 
 @pytest.mark.parametrize(("approved", "serves"), [(None, False), ("another", False), (f"news-{NEWER[:8]}", True)])
 def test_a_candidate_under_manual_approval_waits_for_its_own_name(approved: str | None, *, serves: bool) -> None:
-    judged = rolling().but(rollout=None, candidate=a_ref(NEWER).but(since=None))
+    judged = rolling().evolve(rollout=None, candidate=a_ref(NEWER).evolve(since=None))
     assert judged.run is not None
     merged = judged.run.record(Stage.MERGE)
     assert merged is not None
-    status = judged.but(run=stage_records.put(judged.run, merged.but(merge={"digest": NEWER})))
-    seen = a_sight(
+    status = judged.evolve(run=stage_records.put(judged.run, merged.evolve(merge={"digest": NEWER})))
+    observed = a_sight(
         {"spec.rollout.approval": "Manual"},
         status=status,
         versions=(a_version(served=True), a_version(NEWER)),
         meta=a_meta(approved=approved),
     )
-    plan = decide(seen, NOW)
+    plan = decide(observed, NOW)
     assert any(isinstance(action, Serve) for action in plan.actions) is serves
-    assert serves or plan.word.reason is Reason.AWAITING_APPROVAL
+    assert serves or plan.summary.reason is Reason.AWAITING_APPROVAL
 
 
 @pytest.mark.parametrize("measured", [None, STOCK])
@@ -186,14 +186,16 @@ def test_an_evaluation_that_is_not_surely_of_the_candidate_rejects_it(measured: 
     merged, judged = run.record(Stage.MERGE), run.record(Stage.EVALUATE)
     assert merged is not None
     assert judged is not None
-    run = stage_records.put(stage_records.put(run, merged.but(merge={"digest": NEWER})), judged.but(digest=measured))
-    plan = decide(with_newer(a_status(run=run, candidate=a_ref(NEWER).but(since=None))), NOW)
+    run = stage_records.put(
+        stage_records.put(run, merged.evolve(merge={"digest": NEWER})), judged.evolve(digest=measured)
+    )
+    plan = decide(with_newer(a_status(run=run, candidate=a_ref(NEWER).evolve(since=None))), NOW)
     assert plan.status.run is not None
     assert (plan.status.run.outcome, plan.status.run.reason) == ("Rejected", Reason.RESULTS_MISSING)
 
 
 def test_versions_are_marked_as_served_and_no_longer_served() -> None:
-    status = a_status(live=a_ref(NEWER), run=a_run().but(outcome="Promoted"))
+    status = a_status(live=a_ref(NEWER), run=a_run().evolve(outcome="Promoted"))
     plan = decide(with_newer(status, digest=NEWER), NOW)
     assert plan.actions == (
         MarkServed(name=f"news-{STOCK[:8]}", deployment=None),
@@ -202,19 +204,21 @@ def test_versions_are_marked_as_served_and_no_longer_served() -> None:
 
 
 def test_what_an_earlier_refresh_left_serving_is_not_replaced_by_the_stock_model() -> None:
-    seen = a_sight(status=RefreshStatus(stock=a_ref()), versions=(a_version(),), deployment=a_deployment(digest=NEWER))
-    plan = decide(seen, NOW)
+    observed = a_sight(
+        status=RefreshStatus(stock=a_ref()), versions=(a_version(),), deployment=a_deployment(digest=NEWER)
+    )
+    plan = decide(observed, NOW)
     assert not plan.actions
     assert plan.status.live is not None
     assert plan.status.live.digest == NEWER
 
 
-def suspended(seen: Seen) -> Seen:
+def suspended(observed: ObservedRefresh) -> ObservedRefresh:
     """The same with spec.suspend."""
-    return dataclasses.replace(seen, spec=builders.refresh_spec({"spec.suspend": True}))
+    return dataclasses.replace(observed, spec=builders.refresh_spec({"spec.suspend": True}))
 
 
-UNDER_WAY = with_newer(rolling(seen=True), digest=NEWER, settled=False, message="stuck")
+UNDER_WAY = with_newer(rolling(applied=True), digest=NEWER, settled=False, message="stuck")
 AMISS = [
     suspended(UNDER_WAY),
     dataclasses.replace(UNDER_WAY, residual=None),
@@ -222,26 +226,26 @@ AMISS = [
 ]
 
 
-@pytest.mark.parametrize("seen", AMISS, ids=["suspended", "no residual", "no claim"])
-def test_a_rollout_under_way_is_taken_back_in_time_whatever_else_is_amiss(seen: Seen) -> None:
-    plan = decide(seen, LATE)
+@pytest.mark.parametrize("observed", AMISS, ids=["suspended", "no residual", "no claim"])
+def test_a_rollout_under_way_is_taken_back_in_time_whatever_else_is_amiss(observed: ObservedRefresh) -> None:
+    plan = decide(observed, LATE)
     assert [action.digest for action in plan.actions if isinstance(action, Serve)] == [STOCK]
 
 
-@pytest.mark.parametrize("seen", AMISS, ids=["suspended", "no residual", "no claim"])
-def test_a_rollout_under_way_ends_well_whatever_else_is_amiss(seen: Seen) -> None:
-    plan = decide(dataclasses.replace(seen, deployment=a_deployment(digest=NEWER)), NOW)
+@pytest.mark.parametrize("observed", AMISS, ids=["suspended", "no residual", "no claim"])
+def test_a_rollout_under_way_ends_well_whatever_else_is_amiss(observed: ObservedRefresh) -> None:
+    plan = decide(dataclasses.replace(observed, deployment=a_deployment(digest=NEWER)), NOW)
     assert plan.status.live == a_ref(NEWER)
 
 
 def test_a_suspended_refresh_does_not_begin_a_rollout_that_was_only_announced() -> None:
     plan = decide(suspended(with_newer(rolling())), NOW)
     assert not plan.actions
-    assert plan.word.reason is Reason.SUSPENDED
+    assert plan.summary.reason is Reason.SUSPENDED
 
 
 def test_the_way_back_is_pointed_at_although_suspended() -> None:
-    plan = decide(suspended(with_newer(rolling(STOCK, back=True), digest=NEWER)), NOW)
+    plan = decide(suspended(with_newer(rolling(STOCK, is_rollback=True), digest=NEWER)), NOW)
     assert [action.digest for action in plan.actions if isinstance(action, Serve)] == [STOCK]
 
 
@@ -257,7 +261,7 @@ def test_the_way_back_is_pointed_at_although_suspended() -> None:
     ],
     ids=["renamed container", "moved mount"],
 )
-def test_a_container_that_does_not_load_the_live_version_is_pointed_at_it(deployment: DeploymentSeen) -> None:
+def test_a_container_that_does_not_load_the_live_version_is_pointed_at_it(deployment: ObservedDeployment) -> None:
     plan = decide(a_sight(deployment=deployment), NOW)
     [mount] = deployment.mounts.values()
     assert [action.path for action in plan.actions if isinstance(action, Serve)] == [f"{mount}/versions/{STOCK}"]
@@ -272,26 +276,26 @@ def test_a_version_that_is_still_there_is_served_on_where_it_is_although_the_wor
 def test_a_variable_that_somebody_else_sets_is_told_and_not_fought_over() -> None:
     plan = decide(a_sight(deployment=a_deployment(models={"server": "/models/mine"})), NOW)
     assert not plan.actions
-    assert (plan.word.reason, plan.word.stalled) == (Reason.TARGET_CONFLICT, True)
-    assert "MODELREFRESH_MODEL=/models/mine, expected /models/versions/555" in plan.word.message
+    assert (plan.summary.reason, plan.summary.stalled) == (Reason.TARGET_CONFLICT, True)
+    assert "MODELREFRESH_MODEL=/models/mine, expected /models/versions/555" in plan.summary.message
 
 
 def test_a_rollout_whose_apply_was_lost_is_applied_again_although_the_digest_fits() -> None:
     deployment = a_deployment(containers=("renamed",), mounts={"renamed": "/models"}, settled=False)
-    status = a_status(rollout=Rollout(target=a_ref(), start_time=NOW, back=True))
+    status = a_status(rollout=Rollout(target=a_ref(), start_time=NOW, is_rollback=True))
     plan = decide(a_sight(status=status, deployment=deployment), NOW)
     assert [action.container for action in plan.actions if isinstance(action, Serve)] == ["renamed"]
 
 
 @pytest.mark.parametrize("told", [{}, {"server": f"/models/versions/{STOCK}"}, {"server": "/somewhere"}])
 def test_a_candidate_that_the_container_does_not_load_is_not_promoted(told: dict[str, str]) -> None:
-    plan = decide(with_newer(rolling(seen=True), digest=NEWER, models=told), NOW)
+    plan = decide(with_newer(rolling(applied=True), digest=NEWER, models=told), NOW)
     assert plan.status.live == a_ref()
 
 
 def test_a_foreign_variable_in_the_middle_of_a_rollout_is_told_and_not_fought_over() -> None:
-    plan = decide(with_newer(rolling(seen=True), digest=NEWER, models={"server": "/somewhere"}), NOW)
-    assert (plan.word.reason, plan.actions) == (Reason.TARGET_CONFLICT, ())
+    plan = decide(with_newer(rolling(applied=True), digest=NEWER, models={"server": "/somewhere"}), NOW)
+    assert (plan.summary.reason, plan.actions) == (Reason.TARGET_CONFLICT, ())
 
 
 def test_the_deadline_counts_from_when_the_deployment_was_pointed() -> None:
@@ -302,14 +306,18 @@ def test_the_deadline_counts_from_when_the_deployment_was_pointed() -> None:
 
 
 def test_a_suspended_refresh_stops_training_although_a_rollout_does_not_end() -> None:
-    status = at_work(Stage.TRAIN).but(rollout=Rollout(target=a_ref(), start_time=NOW, back=True, seen=True))
-    seen = with_newer(status, digest=STOCK, settled=False)
-    plan = decide(suspended(dataclasses.replace(seen, jobs=(a_job(),))), NOW)
+    status = at_work(Stage.TRAIN).evolve(
+        rollout=Rollout(target=a_ref(), start_time=NOW, is_rollback=True, applied=True)
+    )
+    observed = with_newer(status, digest=STOCK, settled=False)
+    plan = decide(suspended(dataclasses.replace(observed, jobs=(a_job(),))), NOW)
     assert plan.actions == (StopJob(name="news-r1-train-1", uid="j1"),)
 
 
 def test_a_way_back_that_a_person_undoes_leaves_the_run_at_work_alone() -> None:
-    status = at_work(Stage.TRAIN).but(rollout=Rollout(target=a_ref(), start_time=NOW, back=True, seen=True))
+    status = at_work(Stage.TRAIN).evolve(
+        rollout=Rollout(target=a_ref(), start_time=NOW, is_rollback=True, applied=True)
+    )
     plan = decide(dataclasses.replace(with_newer(status, digest=NEWER), jobs=(a_job(),)), NOW)
     assert plan.status.run is not None
     assert plan.status.run.outcome is None

@@ -44,7 +44,7 @@ def test_a_sweep_gives_way_to_a_run() -> None:
 
 
 def test_a_sweep_whose_job_is_gone_never_removes_what_serves_by_now() -> None:
-    ended = a_run().but(outcome="Promoted", end_time=NOW)
+    ended = a_run().evolve(outcome="Promoted", end_time=NOW)
     status = a_status(run=ended, live=a_ref(NEWER), sweep=Sweep(stage=RUNNING, versions=(NEWER,)))
     versions = (a_version(), a_version(NEWER, served=True))
     plan = decide(a_sight(status=status, versions=versions, deployment=a_deployment(digest=NEWER)), NOW)
@@ -73,8 +73,8 @@ def test_a_version_that_moved_to_a_new_target_says_so() -> None:
 def test_a_deployment_that_is_replaced_during_a_rollout_is_no_undo() -> None:
     rollout = Rollout(target=a_ref(NEWER), start_time=NOW, seen=True)
     versions = (a_version(served=True), a_version(NEWER))
-    seen = a_sight(status=a_status(rollout=rollout), versions=versions, deployment=a_deployment(digest=None))
-    plan = decide(seen, NOW + datetime.timedelta(seconds=5))
+    observed = a_sight(status=a_status(rollout=rollout), versions=versions, deployment=a_deployment(digest=None))
+    plan = decide(observed, NOW + datetime.timedelta(seconds=5))
     assert [action.digest for action in plan.actions if isinstance(action, Serve)] == [NEWER]
     assert not plan.status.held
 

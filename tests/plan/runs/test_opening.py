@@ -15,14 +15,14 @@ SCHEDULED: dict[str, object] = {"spec.triggers.schedule": "0 13 * * *"}
 
 def ended(outcome: str = "Promoted", **change: object) -> RefreshStatus:
     """The last run is over."""
-    return a_status(run=a_run().but(outcome=outcome, end_time=NOW), **change)
+    return a_status(run=a_run().evolve(outcome=outcome, end_time=NOW), **change)
 
 
 def failed(stage: str, *, minutes_ago: float = 0, profile: str = "p1", retries: int = 0) -> RefreshStatus:
     """The last run failed in this stage."""
     then = NOW - datetime.timedelta(minutes=minutes_ago)
     failure = {"run": "r1", "stage": stage, "attempt": 1, "reason": "DataUnreadable", "time": then, "profile": profile}
-    run = a_run().but(outcome="Failed", end_time=then)
+    run = a_run().evolve(outcome="Failed", end_time=then)
     return a_status(run=run, last_failure=failure, retries=retries)
 
 
@@ -51,15 +51,15 @@ def test_a_new_token_opens_a_run_and_is_remembered() -> None:
 
 
 def test_a_token_that_was_handled_opens_nothing() -> None:
-    seen = a_sight(status=ended(last_handled_refresh="now"), meta=a_meta(refresh_token="now"))
-    assert opened(decide(seen, NOW).status) is None
+    observed = a_sight(status=ended(last_handled_refresh="now"), meta=a_meta(refresh_token="now"))
+    assert opened(decide(observed, NOW).status) is None
 
 
 def test_a_long_token_opens_one_run_only() -> None:
-    seen = a_sight(status=ended(), meta=a_meta(refresh_token="x" * 5000))
-    status = decide(seen, NOW).status
+    observed = a_sight(status=ended(), meta=a_meta(refresh_token="x" * 5000))
+    status = decide(observed, NOW).status
     assert status.run is not None
-    again = a_sight(status=status.but(run=status.run.but(outcome="Promoted", end_time=NOW)), meta=seen.meta)
+    again = a_sight(status=status.evolve(run=status.run.evolve(outcome="Promoted", end_time=NOW)), meta=observed.meta)
     assert opened(decide(again, NOW).status) is None
 
 
@@ -68,8 +68,8 @@ def test_a_token_present_at_first_sight_counts_as_handled() -> None:
 
 
 def test_a_token_that_comes_during_a_run_waits() -> None:
-    seen = a_sight(status=at_work(Stage.TRAIN), jobs=(a_job(),), meta=a_meta(refresh_token="now"))
-    plan = decide(seen, NOW)
+    observed = a_sight(status=at_work(Stage.TRAIN), jobs=(a_job(),), meta=a_meta(refresh_token="now"))
+    plan = decide(observed, NOW)
     assert not plan.actions
     assert plan.status.last_handled_refresh is None
 
@@ -101,7 +101,7 @@ def test_a_schedule_that_is_new_does_not_fire_for_the_past() -> None:
 
 def test_an_idle_refresh_wakes_for_its_next_tick() -> None:
     plan = decide(a_sight(SCHEDULED, status=ended()), NOW)
-    assert plan.wake_seconds == pytest.approx(3600, abs=1)
+    assert plan.requeue_after_seconds == pytest.approx(3600, abs=1)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_retry_is_another_run() -> None:
 
 def test_a_failed_run_says_that_a_person_must_act() -> None:
     plan = decide(a_sight(status=failed("train")), NOW)
-    assert plan.word.stalled
+    assert plan.summary.stalled
 
 
 def test_the_first_run_imports_the_stock_model_first() -> None:

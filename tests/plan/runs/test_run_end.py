@@ -22,7 +22,7 @@ def a_prepared_run(newest: str | None) -> Run:
     run = a_run(Stage.TRAIN)
     record = run.record(Stage.PREPARE)
     assert record is not None
-    return stage_records.put(run, record.but(end_time=INTAKE, prepare=PrepareFacts(fingerprint="f", newest=newest)))
+    return stage_records.put(run, record.evolve(end_time=INTAKE, prepare=PrepareFacts(fingerprint="f", newest=newest)))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,9 @@ def facts_of(**answer: object) -> PrepareFacts:
     summary = PrepareSummary(**(given | answer))  # type: ignore[arg-type]
     said = Result(stage=Stage.PREPARE, run="r1", attempt=1, exit_code=ExitCode.OK, prepare=summary)
     job = a_job(Stage.PREPARE, state=JobState.SUCCEEDED, result=said, finished=NOW)
-    after = stage_state.absorb(at_work(Stage.PREPARE), [job], stage_state.Terms(attempts=3, evaluation=None, now=NOW))
+    after = stage_state.absorb(
+        at_work(Stage.PREPARE), [job], stage_state.AttemptContext(attempts=3, evaluation=None, now=NOW)
+    )
     record = after.run.record(Stage.PREPARE) if after.run else None
     assert record is not None
     assert record.prepare is not None

@@ -9,15 +9,15 @@ from modelrefresh.api.run_status import Failure, StageRecord
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.result import Result
 from modelrefresh.contract.vocabulary import Stage
-from modelrefresh.plan.observed import JobSeen, JobState
+from modelrefresh.plan.observed import JobState, ObservedJob
 from modelrefresh.plan.stages import retries
-from modelrefresh.plan.stages.retries import Turn
+from modelrefresh.plan.stages.retries import FailureAction
 from tests.plan.sights import NOW
 
 
-def a_job(**change: object) -> JobSeen:
+def a_job(**change: object) -> ObservedJob:
     """A failed train attempt."""
-    job = JobSeen(name="j", uid="u", run="r", stage=Stage.TRAIN, attempt=1, state=JobState.FAILED)
+    job = ObservedJob(name="j", uid="u", run="r", stage=Stage.TRAIN, attempt=1, state=JobState.FAILED)
     return dataclasses.replace(job, **change)  # type: ignore[arg-type]
 
 
@@ -29,34 +29,46 @@ def said(exit_code: ExitCode, reason: str, message: str = "why") -> Result:
 @pytest.mark.parametrize(
     ("job", "turn", "reason"),
     [
-        (a_job(exit_code=2), Turn.GIVE_UP, Reason.INPUT_INVALID),
-        (a_job(exit_code=10), Turn.GIVE_UP, Reason.TRAINING_DIVERGED),
-        (a_job(exit_code=11), Turn.GIVE_UP, Reason.OUT_OF_MEMORY),
-        (a_job(exit_code=12), Turn.DISRUPTED, Reason.PREEMPTED),
-        (a_job(exit_code=13), Turn.LATER, Reason.SOURCE_UNAVAILABLE),
-        (a_job(exit_code=14), Turn.LATER, Reason.PEER_LOST),
-        (a_job(exit_code=1), Turn.AGAIN, Reason.INTERNAL_ERROR),
-        (a_job(exit_code=99), Turn.AGAIN, Reason.INTERNAL_ERROR),
-        (a_job(exit_code=137), Turn.DISRUPTED, Reason.PREEMPTED),
-        (a_job(exit_code=143), Turn.DISRUPTED, Reason.PREEMPTED),
-        (a_job(exit_code=137, out_of_memory=True), Turn.GIVE_UP, Reason.OUT_OF_MEMORY),
-        (a_job(exit_code=1, disrupted=True), Turn.DISRUPTED, Reason.PREEMPTED),
-        (a_job(exit_code=12, deadline_exceeded=True), Turn.GIVE_UP, Reason.DEADLINE_EXCEEDED),
-        (a_job(exit_code=None), Turn.DISRUPTED, Reason.POD_LOST),
-        (a_job(state=JobState.SUCCEEDED, exit_code=None), Turn.DISRUPTED, Reason.POD_LOST),
-        (a_job(exit_code=2, result=said(ExitCode.BAD_INPUT, "DataUnreadable")), Turn.GIVE_UP, Reason.DATA_UNREADABLE),
-        (a_job(exit_code=2, result=said(ExitCode.BAD_INPUT, "NoSuchWord")), Turn.GIVE_UP, Reason.INPUT_INVALID),
-        (a_job(exit_code=2, result=said(ExitCode.BAD_INPUT, "InputInvalid")), Turn.WAIT, Reason.INPUT_INVALID),
+        (a_job(exit_code=2), FailureAction.GIVE_UP, Reason.INPUT_INVALID),
+        (a_job(exit_code=10), FailureAction.GIVE_UP, Reason.TRAINING_DIVERGED),
+        (a_job(exit_code=11), FailureAction.GIVE_UP, Reason.OUT_OF_MEMORY),
+        (a_job(exit_code=12), FailureAction.RETRY_UNCOUNTED, Reason.PREEMPTED),
+        (a_job(exit_code=13), FailureAction.RETRY_LATER, Reason.SOURCE_UNAVAILABLE),
+        (a_job(exit_code=14), FailureAction.RETRY_LATER, Reason.PEER_LOST),
+        (a_job(exit_code=1), FailureAction.RETRY, Reason.INTERNAL_ERROR),
+        (a_job(exit_code=99), FailureAction.RETRY, Reason.INTERNAL_ERROR),
+        (a_job(exit_code=137), FailureAction.RETRY_UNCOUNTED, Reason.PREEMPTED),
+        (a_job(exit_code=143), FailureAction.RETRY_UNCOUNTED, Reason.PREEMPTED),
+        (a_job(exit_code=137, out_of_memory=True), FailureAction.GIVE_UP, Reason.OUT_OF_MEMORY),
+        (a_job(exit_code=1, disrupted=True), FailureAction.RETRY_UNCOUNTED, Reason.PREEMPTED),
+        (a_job(exit_code=12, deadline_exceeded=True), FailureAction.GIVE_UP, Reason.DEADLINE_EXCEEDED),
+        (a_job(exit_code=None), FailureAction.RETRY_UNCOUNTED, Reason.POD_LOST),
+        (a_job(state=JobState.SUCCEEDED, exit_code=None), FailureAction.RETRY_UNCOUNTED, Reason.POD_LOST),
+        (
+            a_job(exit_code=2, result=said(ExitCode.BAD_INPUT, "DataUnreadable")),
+            FailureAction.GIVE_UP,
+            Reason.DATA_UNREADABLE,
+        ),
+        (
+            a_job(exit_code=2, result=said(ExitCode.BAD_INPUT, "NoSuchWord")),
+            FailureAction.GIVE_UP,
+            Reason.INPUT_INVALID,
+        ),
+        (
+            a_job(exit_code=2, result=said(ExitCode.BAD_INPUT, "InputInvalid")),
+            FailureAction.AWAIT_PROFILE_CHANGE,
+            Reason.INPUT_INVALID,
+        ),
     ],
 )
-def test_each_way_to_fail_has_its_turn_and_reason(job: JobSeen, turn: Turn, reason: Reason) -> None:
+def test_each_way_to_fail_has_its_turn_and_reason(job: ObservedJob, turn: FailureAction, reason: Reason) -> None:
     answer = retries.classify(job)
-    assert (answer.turn, answer.reason) == (turn, reason)
+    assert (answer.action, answer.reason) == (turn, reason)
 
 
 @pytest.mark.parametrize("code", list(ExitCode))
 def test_every_exit_code_of_the_contract_is_answered(code: ExitCode) -> None:
-    assert isinstance(retries.classify(a_job(exit_code=int(code))).turn, Turn)
+    assert isinstance(retries.classify(a_job(exit_code=int(code))).action, FailureAction)
 
 
 def test_the_stage_s_own_words_come_before_kubernetes_s() -> None:
@@ -80,7 +92,7 @@ def test_a_lost_node_is_no_reason_to_pause() -> None:
     ("fields", "lasting"), [({"outages": 4}, False), ({"outages": 5}, True), ({"disruptions": 7, "outages": 1}, False)]
 )
 def test_an_outage_lasts_once_it_has_outlived_every_pause(fields: dict[str, int], *, lasting: bool) -> None:
-    stage = StageRecord(name=Stage.TRAIN, reason=Reason.INSUFFICIENT_STORAGE).but(**fields)
+    stage = StageRecord(name=Stage.TRAIN, reason=Reason.INSUFFICIENT_STORAGE).evolve(**fields)
     assert retries.is_lasting(stage) is lasting
 
 
@@ -91,7 +103,7 @@ def test_an_image_of_another_release_is_tried_again_in_an_hour_or_with_another_p
 
 def pause(*, today: str = "p1", **fields: object) -> float | None:
     """Seconds from the end of an attempt, made with the profile p1, to the next one; None for at once."""
-    stage = StageRecord(name=Stage.TRAIN, end_time=NOW).but(**fields)
+    stage = StageRecord(name=Stage.TRAIN, end_time=NOW).evolve(**fields)
     failure = Failure(run="r", stage=Stage.TRAIN, attempt=1, reason="Failed", time=NOW, profile="p1")
     due = retries.due(stage, failure=failure, profile=today)
     return (due - NOW).total_seconds() if due else None

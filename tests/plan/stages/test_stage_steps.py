@@ -12,7 +12,7 @@ from modelrefresh.api.status import RefreshStatus
 from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.result import Result
-from modelrefresh.contract.stage_request import StageInput
+from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh.contract.vocabulary import Method, Stage, Strategy
 from modelrefresh.plan.actions import Plan, StartStage, StopJob
 from modelrefresh.plan.decide import decide
@@ -20,7 +20,7 @@ from modelrefresh.plan.observed import JobState
 from modelrefresh.plan.stages import stage_records
 from tests.plan.sights import NOW, a_job, a_run, a_sight, a_status, at_work, inputs_of
 
-LATER = NOW + datetime.timedelta(minutes=10)
+RETRY_LATER = NOW + datetime.timedelta(minutes=10)
 
 
 def failed(exit_code: ExitCode, reason: str = "InternalError") -> Result:
@@ -54,10 +54,10 @@ def test_a_job_that_was_announced_but_never_created_is_created_under_the_same_na
 
 
 def test_no_attempt_starts_while_a_pod_of_the_one_before_still_writes() -> None:
-    seen = a_sight(status=a_status(run=a_run(Stage.TRAIN)), pods=frozenset({("r1", Stage.TRAIN)}))
-    plan = decide(seen, NOW)
+    observed = a_sight(status=a_status(run=a_run(Stage.TRAIN)), pods=frozenset({("r1", Stage.TRAIN)}))
+    plan = decide(observed, NOW)
     assert not plan.actions
-    assert plan.wake_seconds
+    assert plan.requeue_after_seconds
 
 
 def test_nothing_starts_while_a_job_of_another_run_is_at_work() -> None:
@@ -94,10 +94,10 @@ def outages_after(status: RefreshStatus, exit_code: ExitCode) -> int:
 
 def test_a_failed_attempt_is_counted_once_however_often_it_is_seen() -> None:
     job = a_job(state=JobState.FAILED, exit_code=1, result=failed(ExitCode.INTERNAL), finished=NOW)
-    seen = a_sight(status=at_work(Stage.TRAIN), jobs=(job,))
+    observed = a_sight(status=at_work(Stage.TRAIN), jobs=(job,))
     for _ in range(3):
-        seen = dataclasses.replace(seen, status=decide(seen, NOW).status)
-    stage = seen.status.run.record(Stage.TRAIN) if seen.status.run else None
+        observed = dataclasses.replace(observed, status=decide(observed, NOW).status)
+    stage = observed.status.run.record(Stage.TRAIN) if observed.status.run else None
     assert stage is not None
     assert stage.failures == 1
 
@@ -110,10 +110,10 @@ def test_a_disrupted_attempt_starts_again_at_once() -> None:
 
 def test_an_attempt_that_failed_by_its_own_fault_waits_before_the_next() -> None:
     job = a_job(state=JobState.FAILED, exit_code=1, result=failed(ExitCode.INTERNAL), finished=NOW)
-    seen = a_sight(status=at_work(Stage.TRAIN), jobs=(job,))
-    waiting = decide(seen, NOW)
+    observed = a_sight(status=at_work(Stage.TRAIN), jobs=(job,))
+    waiting = decide(observed, NOW)
     assert not waiting.actions
-    assert the_start(decide(dataclasses.replace(seen, status=waiting.status), LATER)).request.attempt == 2
+    assert the_start(decide(dataclasses.replace(observed, status=waiting.status), RETRY_LATER)).request.attempt == 2
 
 
 def test_a_stage_that_failed_for_good_ends_the_run_and_says_why() -> None:
@@ -141,9 +141,9 @@ def test_gpu_seconds_are_counted_over_attempts() -> None:
 def test_a_job_that_waits_is_told_in_the_scheduler_s_words() -> None:
     job = a_job(state=JobState.QUEUED, message="0/1 nodes are available: 1 Insufficient nvidia.com/gpu")
     plan = decide(a_sight(status=at_work(Stage.TRAIN), jobs=(job,)), NOW)
-    assert plan.word.reason is Reason.QUEUED
-    assert "Insufficient nvidia.com/gpu" in plan.word.message
-    assert not plan.word.stalled
+    assert plan.summary.reason is Reason.QUEUED
+    assert "Insufficient nvidia.com/gpu" in plan.summary.message
+    assert not plan.summary.stalled
 
 
 def test_a_job_that_waits_under_an_old_profile_is_replaced() -> None:
@@ -159,7 +159,7 @@ def test_a_job_that_runs_under_an_old_profile_goes_on() -> None:
 
 def test_direct_trains_the_instruct_model_itself() -> None:
     edits: dict[str, object] = {"spec.training.strategy": "Direct"}
-    run = a_run(Stage.TRAIN).but(inputs=inputs_of(edits))
+    run = a_run(Stage.TRAIN).evolve(inputs=inputs_of(edits))
     start = the_start(decide(a_sight(edits, status=a_status(run=run)), NOW))
     assert start.request.train is not None
     assert start.request.train.start == "pvc://models/instruct"
@@ -182,7 +182,7 @@ def test_evaluation_compares_with_what_serves() -> None:
     merged = run.record(Stage.MERGE)
     assert merged is not None
     facts = result.MergeSummary(digest="7" * 64, parameters=1, bytes=1, drift=0.1, residual_norm=0.1, alignment=0.0)
-    run = stage_records.put(run, merged.but(merge=dataclasses.asdict(facts), digest=facts.digest))
+    run = stage_records.put(run, merged.evolve(merge=dataclasses.asdict(facts), digest=facts.digest))
     start = the_start(decide(a_sight(status=a_status(run=run)), NOW))
     assert start.request.evaluate is not None
     assert (start.request.evaluate.candidate, start.request.evaluate.incumbent) == ("7" * 64, "5" * 64)
@@ -195,7 +195,7 @@ def test_evaluation_compares_with_what_serves() -> None:
 def test_the_learning_rate_is_that_of_the_method_unless_asked(method: Method, asked: str | None, rate: float) -> None:
     edits: dict[str, object] = {"spec.training.method": method.value}
     edits |= {"spec.training.learningRate": asked} if asked else {}
-    run = a_run(Stage.TRAIN).but(inputs=inputs_of(edits))
+    run = a_run(Stage.TRAIN).evolve(inputs=inputs_of(edits))
     request = the_start(decide(a_sight(edits, status=a_status(run=run)), NOW)).request.train
     assert request is not None
     assert request.learning_rate == rate
@@ -222,14 +222,14 @@ def test_prepare_is_told_what_every_later_stage_will_be_asked(edits: dict[str, o
     assert (told.max_items, told.max_new_tokens) == (asked.max_items, asked.max_new_tokens)
 
 
-def requested(stage: Stage, edits: dict[str, object]) -> StageInput:
+def requested(stage: Stage, edits: dict[str, object]) -> StageRequest:
     """What a stage of a refresh with these changes is asked."""
-    run = a_run(stage).but(inputs=inputs_of(edits))
+    run = a_run(stage).evolve(inputs=inputs_of(edits))
     if stage is Stage.EVALUATE:
         facts = result.MergeSummary(digest="7" * 64, parameters=1, bytes=1, drift=0.1, residual_norm=0.1, alignment=0.0)
         merged = run.record(Stage.MERGE)
         assert merged is not None
-        run = stage_records.put(run, merged.but(merge=dataclasses.asdict(facts), digest=facts.digest))
+        run = stage_records.put(run, merged.evolve(merge=dataclasses.asdict(facts), digest=facts.digest))
     return the_start(decide(a_sight(edits, status=a_status(run=run)), NOW)).request
 
 

@@ -48,7 +48,7 @@ def section(stage: Stage) -> str:
     return "import_" if stage is Stage.IMPORT else stage.value
 
 
-def succeeded(request: stage_request.StageInput, summary: Summary, position: Progress) -> result.Result:
+def succeeded(request: stage_request.StageRequest, summary: Summary, position: Progress) -> result.Result:
     """The result of an attempt that came to its end."""
     head = result.Result(
         stage=request.stage,
@@ -61,7 +61,7 @@ def succeeded(request: stage_request.StageInput, summary: Summary, position: Pro
     return replace(head, **sections)
 
 
-def failed(request: stage_request.StageInput, failure: Failure, position: Progress) -> result.Result:
+def failed(request: stage_request.StageRequest, failure: Failure, position: Progress) -> result.Result:
     """The result of an attempt that gave up."""
     return result.Result(
         stage=request.stage,
@@ -74,7 +74,7 @@ def failed(request: stage_request.StageInput, failure: Failure, position: Progre
     )
 
 
-def earlier(request: stage_request.StageInput) -> result.Result | None:
+def earlier(request: stage_request.StageRequest) -> result.Result | None:
     """The successful result of this very request on what it reads now, if an attempt of it finished before."""
     folder = _folder(request)
     try:
@@ -86,7 +86,7 @@ def earlier(request: stage_request.StageInput) -> result.Result | None:
     return found if found.exit_code is ExitCode.OK else None
 
 
-def begin(request: stage_request.StageInput) -> None:
+def begin(request: stage_request.StageRequest) -> None:
     """Make the stage's folder and forget the result of an attempt before."""
     folder = _folder(request)
     try:
@@ -99,7 +99,7 @@ def begin(request: stage_request.StageInput) -> None:
     (folder / artifacts.RESULT).unlink(missing_ok=True)
 
 
-def write(request: stage_request.StageInput, ended: result.Result) -> None:
+def write(request: stage_request.StageRequest, ended: result.Result) -> None:
     """Write result.json; a success also remembers its request so that it need not run again."""
     folder = _folder(request)
     folder.mkdir(parents=True, exist_ok=True)
@@ -115,11 +115,11 @@ def announce(ended: result.Result, *, nonce: str | None = None) -> None:
         target.write_text(result.render_short(replace(ended, nonce=nonce)))
 
 
-def _folder(request: stage_request.StageInput) -> pathlib.Path:
+def _folder(request: stage_request.StageRequest) -> pathlib.Path:
     return run_folders.of(request).scratch(request.stage)
 
 
-def _identity(request: stage_request.StageInput) -> str:
+def _identity(request: stage_request.StageRequest) -> str:
     document = codec.to_document(request)
     del document["attempt"]
     if request.stage in _READS:

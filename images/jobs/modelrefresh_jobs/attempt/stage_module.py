@@ -13,10 +13,10 @@ from modelrefresh_jobs.process.progress import Progress
 class StageModule(Protocol):
     """What every stage's module offers."""
 
-    def run(self, request: stage_request.StageInput, progress: Progress) -> Summary:
+    def run(self, request: stage_request.StageRequest, progress: Progress) -> Summary:
         """Do the stage's work."""
 
-    def artifact(self, request: stage_request.StageInput, summary: Summary) -> pathlib.Path | None:
+    def artifact(self, request: stage_request.StageRequest, summary: Summary) -> pathlib.Path | None:
         """Sealed folder that a finished stage leaves; None where the result is all."""
 
 

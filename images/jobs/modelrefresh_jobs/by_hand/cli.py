@@ -91,7 +91,7 @@ def main(words: Sequence[str]) -> int:
     return code
 
 
-def request(given: argparse.Namespace) -> stage_request.StageInput:
+def request(given: argparse.Namespace) -> stage_request.StageRequest:
     """The request that the flags ask for.
 
     Raises:
@@ -105,12 +105,12 @@ def request(given: argparse.Namespace) -> stage_request.StageInput:
     names = [suite.name for suite in values.get("suites", ())]
     if len(set(names)) < len(names):
         raise StageError(StageReason.INPUT_INVALID, f"--suites: the names {', '.join(names)} must differ")
-    head = stage_request.StageInput(stage=stage, owner=given.owner, run=given.run, workspace=str(given.workspace))
+    head = stage_request.StageRequest(stage=stage, owner=given.owner, run=given.run, workspace=str(given.workspace))
     sections: dict[str, Any] = {record.section(stage): kind(**values)}
     return dataclasses.replace(head, **sections)
 
 
-def _run(asked: stage_request.StageInput, given: argparse.Namespace) -> tuple[ExitCode, dict[str, Any]]:
+def _run(asked: stage_request.StageRequest, given: argparse.Namespace) -> tuple[ExitCode, dict[str, Any]]:
     position = progress.Progress(stage=asked.stage.value)
     try:
         if given.port:
@@ -131,7 +131,7 @@ def _replay_percent(replay: str | None, percent: int | None) -> int:
 
 
 def _work(
-    asked: stage_request.StageInput, given: argparse.Namespace, position: progress.Progress
+    asked: stage_request.StageRequest, given: argparse.Namespace, position: progress.Progress
 ) -> tuple[record.Summary, pathlib.Path | None]:
     if asked.stage in _WRITERS:
         from modelrefresh_jobs.by_hand import to_folder

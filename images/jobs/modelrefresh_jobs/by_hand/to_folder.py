@@ -17,7 +17,9 @@ from modelrefresh_jobs.weights import stored_residual
 Summary = result.ExtractSummary | result.ImportSummary | result.MergeSummary
 
 
-def write(request: stage_request.StageInput, out: pathlib.Path, progress: Progress, *, trained: str | None) -> Summary:
+def write(
+    request: stage_request.StageRequest, out: pathlib.Path, progress: Progress, *, trained: str | None
+) -> Summary:
     """Do the stage's work into this folder; `trained` is what a merge adds the residual to.
 
     Raises:
@@ -40,11 +42,11 @@ def write(request: stage_request.StageInput, out: pathlib.Path, progress: Progre
         return merge.store(_ingredients(request, str(trained)), made, progress=progress, target=out)
 
 
-def _ingredients(request: stage_request.StageInput, trained: str) -> merge.Ingredients:
+def _ingredients(request: stage_request.StageRequest, trained: str) -> merge.MergeSources:
     asked = request.merge
     assert asked is not None  # noqa: S101 -- the one section that is left
     workspace = run_folders.of(request).workspace
-    return merge.Ingredients(
+    return merge.MergeSources(
         start=sources.resolve(asked.start, request),
         trained=sources.resolve(trained, request),
         residual=sources.stored(

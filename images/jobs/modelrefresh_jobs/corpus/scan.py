@@ -35,7 +35,7 @@ class Survey:
 
 
 @dataclass(slots=True)
-class Sieve:
+class ExactFilter:
     """Lets each text through once; counts the others by reason."""
 
     dropped: dict[str, int] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Sieve:
 
 def take(source: Iterable[documents.Document], *, today: dt.date) -> Survey:
     """Read a source to its end; dates after `today` are not believed."""
-    sieve, count, unusable = Sieve(), 0, 0
+    sieve, count, unusable = ExactFilter(), 0, 0
     when: dict[bytes, int] = {}
     for document in source:
         count += 1
@@ -74,7 +74,7 @@ def take(source: Iterable[documents.Document], *, today: dt.date) -> Survey:
 
 def distinct(source: Iterable[documents.Document]) -> Iterator[tuple[bytes, str]]:
     """The texts that `take` counts as kept with their digests, in reading order."""
-    sieve = Sieve()
+    sieve = ExactFilter()
     for item in source:
         digest, reason = sieve.sort(item.text)
         if digest and reason is None:

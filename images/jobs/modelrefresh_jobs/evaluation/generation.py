@@ -82,7 +82,7 @@ def _reply(prompt: str, said: str) -> Reply:
     return Reply(text=answer, stopped=said[-1] == _STOPPED, thoughts=thoughts)
 
 
-def _load(manners: prompts.Manners) -> Any:  # noqa: ANN401 -- lm-eval is untyped
+def _load(prompt_format: prompts.PromptFormat) -> Any:  # noqa: ANN401 -- lm-eval is untyped
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # It warns, once a model, of a model that it did not load itself.
@@ -92,11 +92,13 @@ def _load(manners: prompts.Manners) -> Any:  # noqa: ANN401 -- lm-eval is untype
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    config = model_config.load(manners.folder, model_folder.accept(manners.folder).config)
+    config = model_config.load(prompt_format.folder, model_folder.accept(prompt_format.folder).config)
     gpu = torch.cuda.is_available()
-    with library_errors.reading(f"{manners.folder}: cannot be loaded", expected="a checkpoint that transformers loads"):
+    with library_errors.reading(
+        f"{prompt_format.folder}: cannot be loaded", expected="a checkpoint that transformers loads"
+    ):
         model = transformers.AutoModelForCausalLM.from_pretrained(
-            manners.folder,
+            prompt_format.folder,
             config=config,
             dtype="auto" if gpu else torch.float32,
             local_files_only=True,
@@ -104,11 +106,11 @@ def _load(manners: prompts.Manners) -> Any:  # noqa: ANN401 -- lm-eval is untype
             use_safetensors=True,
         )
     # `generate` fills what a request leaves open from here: of the model's own settings only the stop tokens count.
-    model.generation_config = _greedy(manners)
-    return _engine(model.to("cuda" if gpu else "cpu").eval(), manners)
+    model.generation_config = _greedy(prompt_format)
+    return _engine(model.to("cuda" if gpu else "cpu").eval(), prompt_format)
 
 
-def _engine(model: Any, manners: prompts.Manners) -> Any:  # noqa: ANN401 -- lm-eval is untyped
+def _engine(model: Any, prompt_format: prompts.PromptFormat) -> Any:  # noqa: ANN401 -- lm-eval is untyped
     import torch
     from lm_eval.models.huggingface import HFLM
 
@@ -127,33 +129,35 @@ def _engine(model: Any, manners: prompts.Manners) -> Any:  # noqa: ANN401 -- lm-
         def tok_batch_encode(self, strings: list[str], *_: Any, left_truncate_len: int, **_settings: Any) -> Any:  # noqa: ANN401
             encoded = super().tok_batch_encode(strings)
             if encoded[0].size(1) > left_truncate_len:
-                raise RuntimeError(f"{manners.folder}: lm-eval counts more tokens than its questions were said to have")
+                raise RuntimeError(
+                    f"{prompt_format.folder}: lm-eval counts more tokens than its questions were said to have"
+                )
             return encoded
 
         def tok_decode(self, tokens: Any, skip_special_tokens: bool = True) -> str:  # noqa: ANN401, FBT001, FBT002
             if not isinstance(tokens, list):
                 # The stop token as text, at which lm-eval would cut: a reply may spell it with ordinary tokens.
                 return ""
-            end = next((index for index, token in enumerate(tokens) if token in manners.stops), None)
+            end = next((index for index, token in enumerate(tokens) if token in prompt_format.stops), None)
             return str(super().tok_decode(tokens[:end], skip_special_tokens)) + (_CUT if end is None else _STOPPED)
 
     return Engine(
         pretrained=model,
-        tokenizer=manners.tokenizer,
+        tokenizer=prompt_format.tokenizer,
         backend="causal",
         batch_size=_BATCH,
-        max_length=manners.context,
+        max_length=prompt_format.context,
         add_bos_token=False,
     )
 
 
-def _greedy(manners: prompts.Manners) -> Any:  # noqa: ANN401 -- transformers is untyped here
+def _greedy(prompt_format: prompts.PromptFormat) -> Any:  # noqa: ANN401 -- transformers is untyped here
     import transformers
 
     return transformers.GenerationConfig(
         do_sample=False,
         num_beams=1,
-        eos_token_id=sorted(manners.stops),
-        pad_token_id=manners.padding,
+        eos_token_id=sorted(prompt_format.stops),
+        pad_token_id=prompt_format.padding,
         use_cache=True,
     )

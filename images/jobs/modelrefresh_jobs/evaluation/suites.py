@@ -68,7 +68,7 @@ class Suite:
         return tuple(order[:limit])
 
 
-def load_all(wanted: Sequence[stage_request.SuiteInput], request: stage_request.StageInput) -> dict[str, Suite]:
+def load_all(wanted: Sequence[stage_request.SuiteInput], request: stage_request.StageRequest) -> dict[str, Suite]:
     """All suites of a request by name, in its order.
 
     Raises:
@@ -94,7 +94,7 @@ def choose(loaded: Mapping[str, Suite], limit: int | None) -> dict[str, tuple[It
     return {name: suite.selection(limit) for name, suite in loaded.items()}
 
 
-def load(suite: stage_request.SuiteInput, request: stage_request.StageInput) -> Suite:
+def load(suite: stage_request.SuiteInput, request: stage_request.StageRequest) -> Suite:
     """Read and check a suite.
 
     Raises:

@@ -23,7 +23,7 @@ FOLDER = "donor"
 def copy(instruct: pathlib.Path, target: pathlib.Path) -> None:
     """Copy everything but configuration and weights, byte for byte."""
     target.mkdir(parents=True, exist_ok=True)
-    for name in model_files.manners(instruct):
+    for name in model_files.companions(instruct):
         (target / name).parent.mkdir(exist_ok=True)
         _copy(instruct / name, target / name)
     copy_licences(instruct, target)

@@ -31,7 +31,7 @@ _RENDERED = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manners:
+class PromptFormat:
     """What one model does with a question, beside computing."""
 
     folder: pathlib.Path
@@ -117,7 +117,7 @@ def prove(folder: pathlib.Path, config: Mapping[str, object] | None = None) -> N
     first_load.prove(folder, lambda: load(folder, config).lengths(HARD_PROBES))
 
 
-def load(folder: pathlib.Path, config: Mapping[str, object] | None = None) -> Manners:
+def load(folder: pathlib.Path, config: Mapping[str, object] | None = None) -> PromptFormat:
     """The manners of a model folder, tried on one user message.
 
     `config` stands for the folder's own config.json where the model is yet to be written.
@@ -140,7 +140,7 @@ def load(folder: pathlib.Path, config: Mapping[str, object] | None = None) -> Ma
     if odd := sorted(token for token in {*stops, padding} if not 0 <= token < settings.vocab_size):
         message = f"{folder}: stop or padding tokens {odd}; expected ids below {settings.vocab_size} (vocab_size)"
         raise StageError(StageReason.MODEL_UNREADABLE, message)
-    manners = Manners(
+    prompt_format = PromptFormat(
         folder=folder,
         tokenizer=loaded,
         context=settings.max_position_embeddings,
@@ -148,11 +148,11 @@ def load(folder: pathlib.Path, config: Mapping[str, object] | None = None) -> Ma
         stops=stops,
         padding=padding,
     )
-    if _PROBE not in manners.render(_PROBE):
+    if _PROBE not in prompt_format.render(_PROBE):
         message = f"{folder}: its chat template leaves the user's message out; expected it in what is rendered"
         raise StageError(StageReason.MODEL_UNREADABLE, message)
-    manners.lengths([_PROBE])
-    return manners
+    prompt_format.lengths([_PROBE])
+    return prompt_format
 
 
 def effective(folder: pathlib.Path, config: Mapping[str, object]) -> Any:  # noqa: ANN401 -- transformers' configurations are untyped

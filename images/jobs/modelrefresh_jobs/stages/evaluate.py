@@ -31,12 +31,12 @@ class _Answers:
     figures: Sequence[Mapping[str, float]]
 
 
-def artifact(request: stage_request.StageInput, _summary: result.EvaluateSummary) -> pathlib.Path | None:
+def artifact(request: stage_request.StageRequest, _summary: result.EvaluateSummary) -> pathlib.Path | None:
     """The sealed per-item records."""
     return run_folders.of(request).records
 
 
-def run(request: stage_request.StageInput, progress: Progress) -> result.EvaluateSummary:
+def run(request: stage_request.StageRequest, progress: Progress) -> result.EvaluateSummary:
     """Evaluate.
 
     Raises:
@@ -106,7 +106,7 @@ def _score(
 
 
 def _keep(
-    request: stage_request.StageInput,
+    request: stage_request.StageRequest,
     summary: result.EvaluateSummary,
     items: Mapping[str, Sequence[suites.Item]],
     answers: Mapping[str, Mapping[str, _Answers]],

@@ -26,7 +26,7 @@ from modelrefresh_jobs.tensors.dtypes import Scratch, Values
 from modelrefresh_jobs.tensors.safetensors_reader import Reader
 from modelrefresh_jobs.tensors.safetensors_writer import Planned
 from modelrefresh_jobs.weights import compatibility, lineage, residual_math, stored_residual
-from modelrefresh_jobs.weights.residual_math import Forms, Gauges
+from modelrefresh_jobs.weights.residual_math import Forms, Norms
 from modelrefresh_jobs.weights.stored_residual import Description, Formats
 
 
@@ -40,7 +40,7 @@ class _Pass:
     reader: Reader
     progress: Progress
     scratch: Scratch = field(default_factory=Scratch)
-    gauges: Gauges = field(default_factory=Gauges)
+    gauges: Norms = field(default_factory=Norms)
     cosines: list[float] = field(default_factory=list)
     """Between base and instruct, of each matrix: norms are about 1 in every model and would tell nothing."""
     alike: bool = True
@@ -49,7 +49,7 @@ class _Pass:
     instruct_hashes: dict[str, str] = field(default_factory=dict)
 
 
-def run(request: stage_request.StageInput, progress: Progress) -> result.ExtractSummary:
+def run(request: stage_request.StageRequest, progress: Progress) -> result.ExtractSummary:
     """Store the residual of the requested pair on the workspace."""
     assert request.extract is not None  # noqa: S101 -- env.parse guarantees it
     base = model_folder.accept(sources.resolve(request.extract.base, request))
@@ -60,7 +60,7 @@ def run(request: stage_request.StageInput, progress: Progress) -> result.Extract
         return store(base, instruct, made, progress=progress)
 
 
-def artifact(request: stage_request.StageInput, summary: result.ExtractSummary) -> pathlib.Path:
+def artifact(request: stage_request.StageRequest, summary: result.ExtractSummary) -> pathlib.Path:
     """The stored residual."""
     return run_folders.of(request).workspace.residual(summary.digest)
 
@@ -121,7 +121,7 @@ def _write_shard(work: _Pass, shard: safetensors_writer.Shard, folder: pathlib.P
 
 def _write_tensor(work: _Pass, name: str, writer: safetensors_writer.Writer) -> None:
     ours, theirs, forms = work.base.tensors[name], work.instruct.tensors[name], work.forms[name]
-    hashes, gauges, product = (hashlib.sha256(), hashlib.sha256()), Gauges(), 0.0
+    hashes, gauges, product = (hashlib.sha256(), hashlib.sha256()), Norms(), 0.0
     for span in safetensors_reader.slices(ours):
         raw = work.reader.raw(ours, *span), work.reader.raw(theirs, *span)
         for digest, data in zip(hashes, raw, strict=True):

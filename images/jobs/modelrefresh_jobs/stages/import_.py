@@ -19,7 +19,7 @@ KIND = "version"
 _BLOCK = 4 << 20
 
 
-def run(request: stage_request.StageInput, progress: Progress) -> result.ImportSummary:
+def run(request: stage_request.StageRequest, progress: Progress) -> result.ImportSummary:
     """Copy the requested model into the workspace."""
     assert request.import_ is not None  # noqa: S101 -- env.parse guarantees it
     model = model_folder.accept(sources.resolve(request.import_.instruct, request))
@@ -29,7 +29,7 @@ def run(request: stage_request.StageInput, progress: Progress) -> result.ImportS
         return store(model, made, progress=progress)
 
 
-def artifact(request: stage_request.StageInput, summary: result.ImportSummary) -> pathlib.Path:
+def artifact(request: stage_request.StageRequest, summary: result.ImportSummary) -> pathlib.Path:
     """The registered version."""
     return run_folders.of(request).workspace.version(summary.digest)
 

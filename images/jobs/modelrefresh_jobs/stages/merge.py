@@ -22,7 +22,7 @@ from modelrefresh_jobs.storage import run_folders, sealed, sources
 from modelrefresh_jobs.tensors import dtypes, safetensors_writer
 from modelrefresh_jobs.tensors.safetensors_writer import Shard
 from modelrefresh_jobs.weights import compatibility, lineage, merge_pass, stored_residual, trained_weights
-from modelrefresh_jobs.weights.merge_pass import Parts
+from modelrefresh_jobs.weights.merge_pass import MergeInputs
 
 KIND = "version"
 
@@ -47,7 +47,7 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ingredients:
+class MergeSources:
     """What goes into one merge, as folders."""
 
     start: pathlib.Path
@@ -57,12 +57,12 @@ class Ingredients:
     scale: float = 1.0
 
 
-def run(request: stage_request.StageInput, progress: Progress) -> result.MergeSummary:
+def run(request: stage_request.StageRequest, progress: Progress) -> result.MergeSummary:
     """Merge what this run has trained."""
     asked = request.merge
     assert asked is not None  # noqa: S101 -- env.parse guarantees it
     folders = run_folders.of(request)
-    ingredients = Ingredients(
+    merge_sources = MergeSources(
         start=sources.resolve(asked.start, request),
         trained=folders.trained,
         residual=folders.workspace.residual(asked.residual),
@@ -70,7 +70,7 @@ def run(request: stage_request.StageInput, progress: Progress) -> result.MergeSu
         scale=asked.scale,
     )
     try:
-        manifest = sealed.verify(ingredients.trained, deep=True)
+        manifest = sealed.verify(merge_sources.trained, deep=True)
     except sealed.BrokenSealError as error:
         raise StageError(
             StageReason.MODEL_UNREADABLE, f"trained weights: {error}; run the train stage again"
@@ -78,44 +78,46 @@ def run(request: stage_request.StageInput, progress: Progress) -> result.MergeSu
     parents = {"start": asked.start, "residual": asked.residual, "trained": manifest.digest}
     label, parent = f"{request.owner}.{request.run}.merge", folders.versions
     with sealed.draft(parent, kind=KIND, label=label, attempt=request.attempt, parents=parents) as made:
-        return store(ingredients, made, progress=progress)
+        return store(merge_sources, made, progress=progress)
 
 
-def artifact(request: stage_request.StageInput, summary: result.MergeSummary) -> pathlib.Path:
+def artifact(request: stage_request.StageRequest, summary: result.MergeSummary) -> pathlib.Path:
     """The candidate."""
     return run_folders.of(request).workspace.version(summary.digest)
 
 
 def store(
-    ingredients: Ingredients, made: sealed.Draft, *, progress: Progress, target: pathlib.Path | None = None
+    merge_sources: MergeSources, made: sealed.Draft, *, progress: Progress, target: pathlib.Path | None = None
 ) -> result.MergeSummary:
     """Write and seal the candidate, as `target` or under its digest."""
-    start = model_folder.accept(ingredients.start)
-    card = stored_residual.read_description(ingredients.residual)
-    direct = ingredients.strategy is Strategy.DIRECT
-    known = _check_start(ingredients, card)
-    compatibility.check_served(start, instruct_assets.read_configuration(ingredients.residual), ingredients.residual)
+    start = model_folder.accept(merge_sources.start)
+    card = stored_residual.read_description(merge_sources.residual)
+    direct = merge_sources.strategy is Strategy.DIRECT
+    known = _check_start(merge_sources, card)
+    compatibility.check_served(
+        start, instruct_assets.read_configuration(merge_sources.residual), merge_sources.residual
+    )
     other = card.base_fingerprint if direct else card.instruct_fingerprint
-    proven = lineage.check_start(ingredients.trained, expected=known, other=other, direct=direct)
-    parts = Parts(
+    proven = lineage.check_start(merge_sources.trained, expected=known, other=other, direct=direct)
+    parts = MergeInputs(
         start=start,
-        trained=trained_weights.accept(ingredients.trained, start),
-        residual=stored_residual.open_shards(ingredients.residual),
-        scale=None if direct else ingredients.scale,
+        trained=trained_weights.accept(merge_sources.trained, start),
+        residual=stored_residual.open_shards(merge_sources.residual),
+        scale=None if direct else merge_sources.scale,
         other=other,
         formats=card.formats(start, direct=direct),
     )
-    merge_pass.check(parts, ingredients.residual)
+    merge_pass.check(parts, merge_sources.residual)
     gauges, layout = merge_pass.write(parts, made, progress=progress)
-    lineage.check_drift(gauges, ingredients.trained, scale=parts.scale, proven=proven, progress=progress)
-    _write_manners(ingredients, start, layout, made.path)
+    lineage.check_drift(gauges, merge_sources.trained, scale=parts.scale, proven=proven, progress=progress)
+    _write_manners(merge_sources, start, layout, made.path)
     provenance = Provenance(
-        start=made.parents.get("start", str(ingredients.start)),
+        start=made.parents.get("start", str(merge_sources.start)),
         start_fingerprint=known,
-        trained=made.parents.get("trained", str(ingredients.trained)),
-        residual=sealed.read(ingredients.residual).digest,
+        trained=made.parents.get("trained", str(merge_sources.trained)),
+        residual=sealed.read(merge_sources.residual).digest,
         instruct_fingerprint=card.instruct_fingerprint,
-        strategy=ingredients.strategy.value,
+        strategy=merge_sources.strategy.value,
         scale=parts.scale,
         formats=f"{'+'.join(start.formats)} and {'+'.join(parts.trained.formats)}, F64, {'+'.join(_weights(layout))}",
         tool=f"modelrefresh {release.version()}",
@@ -133,24 +135,24 @@ def store(
     )
 
 
-def _check_start(ingredients: Ingredients, card: stored_residual.Description) -> str:
-    known = model_folder.fingerprint(ingredients.start)
-    direct = ingredients.strategy is Strategy.DIRECT
+def _check_start(merge_sources: MergeSources, card: stored_residual.Description) -> str:
+    known = model_folder.fingerprint(merge_sources.start)
+    direct = merge_sources.strategy is Strategy.DIRECT
     expected = card.instruct_fingerprint if direct else card.base_fingerprint
     if known != expected:
         role = "instruct model" if direct else "base"
         raise StageError(
             StageReason.BASE_MISMATCH,
-            f"{ingredients.start} has fingerprint {known}, but residual {ingredients.residual.name} was cut from "
+            f"{merge_sources.start} has fingerprint {known}, but residual {merge_sources.residual.name} was cut from "
             f"{role} {expected}; compare spec.base.uri of the refresh with base and instruct of the residual",
         )
     return known
 
 
-def _write_manners(ingredients: Ingredients, start: Model, layout: Sequence[Shard], target: pathlib.Path) -> None:
-    instruct_assets.copy(ingredients.residual / instruct_assets.FOLDER, target)
+def _write_manners(merge_sources: MergeSources, start: Model, layout: Sequence[Shard], target: pathlib.Path) -> None:
+    instruct_assets.copy(merge_sources.residual / instruct_assets.FOLDER, target)
     instruct_assets.copy_licences(start.folder, target)
-    instruct = instruct_assets.read_configuration(ingredients.residual)
+    instruct = instruct_assets.read_configuration(merge_sources.residual)
     instruct_assets.write_configuration(target, model_config.served(instruct, dtype=_dtype(instruct, layout)))
 
 

@@ -45,10 +45,10 @@ class _Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Work:
+class _Packing:
     """One packing pass."""
 
-    request: stage_request.StageInput
+    request: stage_request.StageRequest
     wanted: stage_request.PrepareInput
     progress: Progress
     fresh: _Reading
@@ -68,13 +68,13 @@ class _Work:
         )
 
 
-def artifact(request: stage_request.StageInput, summary: result.PrepareSummary) -> pathlib.Path | None:
+def artifact(request: stage_request.StageRequest, summary: result.PrepareSummary) -> pathlib.Path | None:
     """The sealed blocks; unchanged data leaves none."""
     return None if summary.unchanged else run_folders.of(request).blocks
 
 
 def run(
-    request: stage_request.StageInput, progress: Progress, *, today: dt.date | None = None
+    request: stage_request.StageRequest, progress: Progress, *, today: dt.date | None = None
 ) -> result.PrepareSummary:
     """Prepare one run's data; documents dated after `today`, by default the day it is in UTC, count as undated.
 
@@ -109,7 +109,7 @@ def run(
         return summary
     _warn(wanted, (fresh, replay), ready, progress)
     preflight.check_bytes(ready)
-    work = _Work(
+    packing_pass = _Packing(
         request=request,
         wanted=wanted,
         progress=progress,
@@ -120,7 +120,7 @@ def run(
         ),
         vocabulary=tokenization.Tokens(sources.resolve(wanted.base, request)),
     )
-    return _pack(work, summary)
+    return _pack(packing_pass, summary)
 
 
 def _warn(
@@ -136,14 +136,14 @@ def _warn(
         progress.warn(text)
 
 
-def _read(uri: str, request: stage_request.StageInput, today: dt.date) -> _Reading:
+def _read(uri: str, request: stage_request.StageRequest, today: dt.date) -> _Reading:
     assert request.prepare is not None  # noqa: S101 -- see run
     found = data_files.find(sources.resolve(uri, request, reason=StageReason.DATA_UNREADABLE))
     records = documents.read(found.files, text_field=request.prepare.text_field)
     return _Reading(found=found, seen=scan.take(records, today=today))
 
 
-def _check_base(request: stage_request.StageInput, wanted: stage_request.PrepareInput) -> None:
+def _check_base(request: stage_request.StageRequest, wanted: stage_request.PrepareInput) -> None:
     """Refuse a base that the residual was not cut from, before anything is trained on it."""
     if wanted.base_fingerprint is None:
         return
@@ -167,17 +167,17 @@ def _no_data(wanted: stage_request.PrepareInput, fresh: _Reading) -> errors.Stag
     )
 
 
-def _pack(work: _Work, summary: result.PrepareSummary) -> result.PrepareSummary:
-    target = run_folders.of(work.request).blocks
-    parents = {"base": work.wanted.base, "data": work.wanted.data, "fingerprint": summary.fingerprint}
+def _pack(packing_pass: _Packing, summary: result.PrepareSummary) -> result.PrepareSummary:
+    target = run_folders.of(packing_pass.request).blocks
+    parents = {"base": packing_pass.wanted.base, "data": packing_pass.wanted.data, "fingerprint": summary.fingerprint}
     with sealed.draft(
-        target.parent, kind="blocks", label="blocks", attempt=work.request.attempt, parents=parents
+        target.parent, kind="blocks", label="blocks", attempt=packing_pass.request.attempt, parents=parents
     ) as made:
-        chosen, fresh = _fresh(work, made.path / "fresh")
-        replay = _replay(work, made.path / "replay", chosen.tokens)
+        chosen, fresh = _fresh(packing_pass, made.path / "fresh")
+        replay = _replay(packing_pass, made.path / "replay", chosen.tokens)
         count, replay_tokens = packing.mix(made.path, fresh, replay), _tokens(replay)
         if not count:
-            raise _nothing_to_predict(work.wanted)
+            raise _nothing_to_predict(packing_pass.wanted)
         for name in ("fresh", "replay"):
             shutil.rmtree(made.path / name)
         sealed.seal(made, target=target)
@@ -192,52 +192,54 @@ def _pack(work: _Work, summary: result.PrepareSummary) -> result.PrepareSummary:
         replay_tokens=replay_tokens,
         blocks=count,
         newest=None if chosen.newest is None else dates.text(chosen.newest),
-        overlap=work.overlap.shares(),
+        overlap=packing_pass.overlap.shares(),
     )
 
 
-def _fresh(work: _Work, folder: pathlib.Path) -> tuple[selection.Chosen, packing.Blocks]:
+def _fresh(packing_pass: _Packing, folder: pathlib.Path) -> tuple[selection.Chosen, packing.Blocks]:
     """New text: in order of worth, none of it twice, up to its share of the budget."""
-    budget = int(work.wanted.max_tokens * (1 - work.replay_share))
-    order = scan.order(work.fresh.seen, sampling=work.wanted.sampling, seed=work.wanted.seed)
-    chosen, packed = _packed(work, folder, work.source(work.fresh, order), budget, deduplication.NearDuplicates())
+    budget = int(packing_pass.wanted.max_tokens * (1 - packing_pass.replay_share))
+    order = scan.order(packing_pass.fresh.seen, sampling=packing_pass.wanted.sampling, seed=packing_pass.wanted.seed)
+    chosen, packed = _packed(
+        packing_pass, folder, packing_pass.source(packing_pass.fresh, order), budget, deduplication.NearDuplicates()
+    )
     if not chosen.places:
-        message = f"{work.wanted.data}: no document fits into {budget} tokens; raise spec.training.maxTokens"
+        message = f"{packing_pass.wanted.data}: no document fits into {budget} tokens; raise spec.training.maxTokens"
         raise errors.StageError(StageReason.NO_DATA, message)
     left = len(order) - len(chosen.places) - sum(chosen.dropped.values())
     if left or chosen.cut:
         cut = ", and the only one that is learnt is cut" if chosen.cut else ""
-        work.progress.warn(f"{left} of {len(order)} documents do not fit into {budget} tokens{cut}")
-        undated = len(order) - len(work.fresh.seen.dates)
-        if undated and work.wanted.sampling is Sampling.NEWEST:
-            work.progress.warn(
+        packing_pass.progress.warn(f"{left} of {len(order)} documents do not fit into {budget} tokens{cut}")
+        undated = len(order) - len(packing_pass.fresh.seen.dates)
+        if undated and packing_pass.wanted.sampling is Sampling.NEWEST:
+            packing_pass.progress.warn(
                 f"{undated} of {len(order)} documents have no usable date and are the last to be learnt; dates are "
                 f"looked for in the fields {', '.join(documents.DATE_FIELDS)}"
             )
     return chosen, packed
 
 
-def _replay(work: _Work, folder: pathlib.Path, fresh_tokens: int) -> packing.Blocks:
+def _replay(packing_pass: _Packing, folder: pathlib.Path, fresh_tokens: int) -> packing.Blocks:
     """Replay: drawn by seed, as much as its share asks for beside the new text that was found."""
-    if work.replay is None or not work.replay_share:
-        return _writer(work, folder).close()
-    known = work.replay.seen.lengths.keys()
-    if again := len(known & work.fresh.seen.lengths.keys()):
-        work.progress.warn(
-            f"{work.wanted.replay}: {again} of {len(known)} documents of replay stand among the new; "
+    if packing_pass.replay is None or not packing_pass.replay_share:
+        return _writer(packing_pass, folder).close()
+    known = packing_pass.replay.seen.lengths.keys()
+    if again := len(known & packing_pass.fresh.seen.lengths.keys()):
+        packing_pass.progress.warn(
+            f"{packing_pass.wanted.replay}: {again} of {len(known)} documents of replay stand among the new; "
             "what is new keeps nothing that was known before"
         )
-    wanted = round(fresh_tokens * work.replay_share / (1 - work.replay_share))
-    budget = min(wanted, work.wanted.max_tokens - fresh_tokens)
-    order = scan.order(work.replay.seen, sampling=Sampling.UNIFORM, seed=work.wanted.seed)
-    chosen, packed = _packed(work, folder, work.source(work.replay, order), budget, None)
+    wanted = round(fresh_tokens * packing_pass.replay_share / (1 - packing_pass.replay_share))
+    budget = min(wanted, packing_pass.wanted.max_tokens - fresh_tokens)
+    order = scan.order(packing_pass.replay.seen, sampling=Sampling.UNIFORM, seed=packing_pass.wanted.seed)
+    chosen, packed = _packed(packing_pass, folder, packing_pass.source(packing_pass.replay, order), budget, None)
     if len(chosen.places) == len(order) and chosen.tokens < budget:
-        work.progress.warn(f"{work.wanted.replay}: {chosen.tokens} tokens of replay, wanted {budget}")
+        packing_pass.progress.warn(f"{packing_pass.wanted.replay}: {chosen.tokens} tokens of replay, wanted {budget}")
     return packed
 
 
 def _packed(
-    work: _Work,
+    packing_pass: _Packing,
     folder: pathlib.Path,
     source: selection.Source,
     budget: int,
@@ -245,17 +247,17 @@ def _packed(
 ) -> tuple[selection.Chosen, packing.Blocks]:
     chooser = selection.Selection(
         path=folder.with_suffix(".tokens"),
-        vocabulary=work.vocabulary,
-        overlap=work.overlap,
+        vocabulary=packing_pass.vocabulary,
+        overlap=packing_pass.overlap,
         near=near,
-        progress=work.progress,
+        progress=packing_pass.progress,
     )
     chosen = chooser.choose(source, budget=budget)
-    return chosen, chooser.write(chosen, _writer(work, folder))
+    return chosen, chooser.write(chosen, _writer(packing_pass, folder))
 
 
-def _writer(work: _Work, folder: pathlib.Path) -> packing.BlockWriter:
-    length, padding = work.wanted.sequence_length, work.vocabulary.end
+def _writer(packing_pass: _Packing, folder: pathlib.Path) -> packing.BlockWriter:
+    length, padding = packing_pass.wanted.sequence_length, packing_pass.vocabulary.end
     return packing.BlockWriter(folder, sequence_length=length, padding_token=padding)
 
 

@@ -19,7 +19,7 @@ LOG = logging.getLogger("modelrefresh.jobs")
 _PLAIN = re.compile(r"[0-9a-z]{1,80}")
 
 
-def run(request: stage_request.StageInput, progress: Progress) -> result.SweepSummary:
+def run(request: stage_request.StageRequest, progress: Progress) -> result.SweepSummary:
     """Remove the named folders.
 
     Raises:
@@ -41,7 +41,7 @@ def run(request: stage_request.StageInput, progress: Progress) -> result.SweepSu
     return result.SweepSummary(folders=len(there), bytes=freed)
 
 
-def artifact(_request: stage_request.StageInput, _summary: result.SweepSummary) -> None:
+def artifact(_request: stage_request.StageRequest, _summary: result.SweepSummary) -> None:
     """A sweep leaves nothing."""
 
 

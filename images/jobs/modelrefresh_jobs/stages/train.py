@@ -14,12 +14,12 @@ from modelrefresh_jobs.storage import run_folders
 from modelrefresh_jobs.training import launcher
 
 
-def artifact(request: stage_request.StageInput, _summary: result.TrainSummary) -> pathlib.Path | None:
+def artifact(request: stage_request.StageRequest, _summary: result.TrainSummary) -> pathlib.Path | None:
     """The sealed trained model or adapter."""
     return run_folders.of(request).trained
 
 
-def run(request: stage_request.StageInput, progress: Progress) -> result.TrainSummary:
+def run(request: stage_request.StageRequest, progress: Progress) -> result.TrainSummary:
     """Train; see `training.train` for what may go wrong."""
     wanted = request.train
     assert wanted is not None  # noqa: S101 -- env.parse() guarantees the section of the stage

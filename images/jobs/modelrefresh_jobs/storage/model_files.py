@@ -26,7 +26,7 @@ INDEX_LIMIT = 64 << 20
 """Bytes of an index; one of 100,000 tensors has some ten MiB."""
 TEMPLATES = "additional_chat_templates"
 """Folder of named chat templates, as transformers reads and writes it."""
-MANNERS = frozenset({".codes", ".jinja", ".json", ".model", ".spm", ".tiktoken", ".tokenizer", ".txt"})
+COMPANIONS = frozenset({".codes", ".jinja", ".json", ".model", ".spm", ".tiktoken", ".tokenizer", ".txt"})
 """Suffixes of all files that tokenizers and chat templates are read from."""
 VERSIONED = "tokenizer.model.*"
 """Mistral's name for a tokenizer of some version."""
@@ -94,9 +94,9 @@ def refuse_other(folder: pathlib.Path, found: Weights, config: Mapping[str, obje
         )
 
 
-def manners(folder: pathlib.Path) -> tuple[str, ...]:
+def companions(folder: pathlib.Path) -> tuple[str, ...]:
     """Files that a loader may read for tokenizer, chat and generation, as paths below the folder."""
-    found = [path for path in folder.iterdir() if path.suffix in MANNERS or path.match(VERSIONED)]
+    found = [path for path in folder.iterdir() if path.suffix in COMPANIONS or path.match(VERSIONED)]
     found += (folder / TEMPLATES).glob("*.jinja")
     return tuple(sorted(path.relative_to(folder).as_posix() for path in found if path.is_file() and not _other(path)))
 

@@ -7,7 +7,7 @@ import pathlib
 from dataclasses import dataclass
 
 from modelrefresh.contract import artifacts
-from modelrefresh.contract.stage_request import StageInput
+from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh.contract.vocabulary import Stage
 
 
@@ -59,7 +59,7 @@ class RunFolders:
         return self.workspace.version("any").parent
 
 
-def of(request: StageInput) -> RunFolders:
+def of(request: StageRequest) -> RunFolders:
     """The folders of the run that a request belongs to."""
     workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
     return RunFolders(workspace=workspace, owner=request.owner, run=request.run)

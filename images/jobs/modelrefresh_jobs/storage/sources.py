@@ -8,7 +8,7 @@ from typing import Protocol, cast
 
 from modelrefresh.contract import uris
 from modelrefresh.contract.reasons import StageReason
-from modelrefresh.contract.stage_request import StageInput
+from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.storage import existing, schemes
 
@@ -18,11 +18,11 @@ _EXAMPLES = (*(scheme.example for scheme in uris.SCHEMES), "file:///PATH")
 class SchemeModule(Protocol):
     """What a scheme's module offers."""
 
-    def find(self, uri: str, request: StageInput, reason: StageReason) -> pathlib.Path:
+    def find(self, uri: str, request: StageRequest, reason: StageReason) -> pathlib.Path:
         """The local path behind a URI; a StageError with `reason` where nothing usable is there."""
 
 
-def resolve(uri: str, request: StageInput, *, reason: StageReason = StageReason.MODEL_UNREADABLE) -> pathlib.Path:
+def resolve(uri: str, request: StageRequest, *, reason: StageReason = StageReason.MODEL_UNREADABLE) -> pathlib.Path:
     """The local path behind a URI; that of a model is a folder.
 
     Raises:
@@ -47,7 +47,7 @@ def resolve(uri: str, request: StageInput, *, reason: StageReason = StageReason.
 
 
 def stored(
-    name: str, request: StageInput, *, below: Callable[[str], pathlib.Path], reason: StageReason
+    name: str, request: StageRequest, *, below: Callable[[str], pathlib.Path], reason: StageReason
 ) -> pathlib.Path:
     """A folder of the workspace by its digest; by hand any folder, as a URI, which a pod's request cannot hold."""
     return resolve(name, request, reason=reason) if "://" in name else below(name)

@@ -28,7 +28,7 @@ _RECORD_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class CallbackSettings:
     """What a watch goes by."""
 
     checkpoints: pathlib.Path
@@ -43,10 +43,10 @@ class Terms:
     """Whether this process has been asked to leave."""
 
 
-class Watch(TrainerCallback):  # type: ignore[misc]
+class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
     """The Trainer's callback."""
 
-    def __init__(self, terms: Terms, progress: Progress) -> None:
+    def __init__(self, terms: CallbackSettings, progress: Progress) -> None:
         self.terms, self._progress = terms, progress
         self.preempted = False
         self.seconds = 0.0

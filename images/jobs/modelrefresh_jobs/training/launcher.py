@@ -44,7 +44,7 @@ def needed(wanted: stage_request.TrainInput) -> bool:
     return torch.cuda.is_available()
 
 
-def train(request: stage_request.StageInput, progress: Progress) -> result.TrainSummary:
+def train(request: stage_request.StageRequest, progress: Progress) -> result.TrainSummary:
     """Run all processes of this node to their end.
 
     Raises:
@@ -88,7 +88,7 @@ def _command(wanted: stage_request.TrainInput) -> list[str]:
 
 
 def _wait(
-    process: "subprocess.Popen[bytes]", exchange: pathlib.Path, request: stage_request.StageInput, progress: Progress
+    process: "subprocess.Popen[bytes]", exchange: pathlib.Path, request: stage_request.StageRequest, progress: Progress
 ) -> int:
     position, alone = run_folders.of(request).position, request.train is None or request.train.nodes == 1
     first = before = progress_file.read(position)

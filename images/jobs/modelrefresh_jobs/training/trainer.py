@@ -43,7 +43,7 @@ _EDGE = 0.05
 """Share of the steps whose mean counts as first and as last loss."""
 
 
-def train(request: stage_request.StageInput, progress: Progress, *, stop: Callable[[], bool]) -> result.TrainSummary:
+def train(request: stage_request.StageRequest, progress: Progress, *, stop: Callable[[], bool]) -> result.TrainSummary:
     """Train to the end or until `stop` says so.
 
     Raises:
@@ -62,7 +62,7 @@ def train(request: stage_request.StageInput, progress: Progress, *, stop: Callab
     examples, course = _examples(request, wanted)
     if course.examples < wanted.batch_size * course.processes * course.accumulation:
         progress.warn(f"{course.examples} blocks are fewer than one step asks for; the only step is smaller")
-    terms = callback.Terms(
+    terms = callback.CallbackSettings(
         checkpoints=places.checkpoints,
         parents=parents,
         position=places.position,
@@ -70,7 +70,7 @@ def train(request: stage_request.StageInput, progress: Progress, *, stop: Callab
         tokens=lambda step: examples.tokens(step * course.per_step),
         stop=stop,
     )
-    observer = callback.Watch(terms, progress)
+    observer = callback.CheckpointCallback(terms, progress)
     trainer = _trainer(request, start, examples, course, observer)
     resumed, lost = _resume_point(trainer, places, parents)
     # Up to here there was nothing to save, and a signal ended it.
@@ -106,7 +106,7 @@ def _require_room(workspace: pathlib.Path, wanted: stage_request.TrainInput, sta
 
 
 def _examples(
-    request: stage_request.StageInput, wanted: stage_request.TrainInput
+    request: stage_request.StageRequest, wanted: stage_request.TrainInput
 ) -> tuple[dataset.Blocks, step_plan.Course]:
     packed = packing.load(run_folders.of(request).blocks)
     if wanted.sequence_length not in (None, length := packed[0].shape[1]):
@@ -120,11 +120,11 @@ def _examples(
 
 
 def _trainer(
-    request: stage_request.StageInput,
+    request: stage_request.StageRequest,
     start: pathlib.Path,
     examples: dataset.Blocks,
     course: step_plan.Course,
-    observer: callback.Watch,
+    observer: callback.CheckpointCallback,
 ) -> Trainer:
     wanted = request.train
     assert wanted is not None  # noqa: S101 -- see train
@@ -154,7 +154,7 @@ def _trainer(
     return trainer
 
 
-def _packed(request: stage_request.StageInput) -> sealed.Manifest:
+def _packed(request: stage_request.StageRequest) -> sealed.Manifest:
     try:
         return sealed.verify(run_folders.of(request).blocks, deep=False)
     except sealed.BrokenSealError as error:
@@ -207,7 +207,7 @@ def _preempted(state: TrainerState, places: RunFolders) -> errors.StageError:
 
 
 def _seal_model(
-    trainer: Trainer, request: stage_request.StageInput, places: RunFolders, parents: Mapping[str, str]
+    trainer: Trainer, request: stage_request.StageRequest, places: RunFolders, parents: Mapping[str, str]
 ) -> None:
     first = trainer.is_world_process_zero()
     label = "model" if first else f"model-{trainer.args.process_index}"
@@ -235,7 +235,7 @@ def _require_finite(folder: pathlib.Path) -> None:
 
 def _summary(
     state: TrainerState,
-    observer: callback.Watch,
+    observer: callback.CheckpointCallback,
     *,
     passes: float,
     resumed: tuple[int, int],

@@ -15,7 +15,7 @@ from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.storage import sealed
-from modelrefresh_jobs.weights.residual_math import Gauges
+from modelrefresh_jobs.weights.residual_math import Norms
 
 _SAME = 0.5
 """Distance to the pair's other model, in residuals, below which training began there: half the way and more."""
@@ -50,7 +50,7 @@ def check_roles(base: Model, instruct: Model, progress: Progress) -> None:
         )
 
 
-def check_residual(gauges: Gauges, base: Model, instruct: Model, *, alike: bool) -> None:
+def check_residual(gauges: Norms, base: Model, instruct: Model, *, alike: bool) -> None:
     """Refuse a residual of nothing.
 
     `alike` says that every weight of one model is that of the other, rounded to its format.
@@ -95,9 +95,7 @@ def check_start(trained: pathlib.Path, *, expected: str, other: str, direct: boo
     return said == expected
 
 
-def check_drift(
-    gauges: Gauges, trained: pathlib.Path, *, scale: float | None, proven: bool, progress: Progress
-) -> None:
+def check_drift(gauges: Norms, trained: pathlib.Path, *, scale: float | None, proven: bool, progress: Progress) -> None:
     """Refuse weights that were trained from the pair's other model, warn where training went along the residual.
 
     The gauges are of the ways from the start to `trained` and to the other model; scale None means Direct.

@@ -29,12 +29,12 @@ from modelrefresh_jobs.tensors.dtypes import Bits, Format, Scratch
 from modelrefresh_jobs.tensors.safetensors_reader import Reader, Tensor
 from modelrefresh_jobs.tensors.safetensors_writer import Planned, Shard
 from modelrefresh_jobs.weights import residual_math
-from modelrefresh_jobs.weights.residual_math import Forms, Gauges, Slice
+from modelrefresh_jobs.weights.residual_math import Forms, Norms, Slice
 from modelrefresh_jobs.weights.trained_weights import Span, Trained
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class MergeInputs:
     """What is combined."""
 
     start: Model
@@ -61,19 +61,19 @@ class _StoppedError(Exception):
 
 
 @dataclass(slots=True, kw_only=True)
-class _Work:
+class _ShardPass:
     """One thread's share of the pass: one shard."""
 
-    parts: Parts
+    parts: MergeInputs
     reader: Reader
     stop: threading.Event
     scratch: Scratch = field(default_factory=Scratch)
-    gauges: Gauges = field(default_factory=Gauges)
+    gauges: Norms = field(default_factory=Norms)
     hashes: dict[str, str] = field(default_factory=dict)
     """Of the other model's tensors, as start and residual give them."""
 
 
-def check(parts: Parts, folder: pathlib.Path) -> None:
+def check(parts: MergeInputs, folder: pathlib.Path) -> None:
     """Refuse a residual whose tensors are not the start's.
 
     Raises:
@@ -88,7 +88,7 @@ def check(parts: Parts, folder: pathlib.Path) -> None:
         raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, f"{folder} does not fit {parts.start.folder}: {said}")
 
 
-def write(parts: Parts, made: sealed.Draft, *, progress: Progress) -> tuple[Gauges, tuple[Shard, ...]]:
+def write(parts: MergeInputs, made: sealed.Draft, *, progress: Progress) -> tuple[Norms, tuple[Shard, ...]]:
     """Write all shards into the draft, then read samples back and compare; gauges lead from start to other.
 
     Raises:
@@ -101,7 +101,7 @@ def write(parts: Parts, made: sealed.Draft, *, progress: Progress) -> tuple[Gaug
     layout = safetensors_writer.plan(planned)
     with contextlib.ExitStack() as opened:
         stop = threading.Event()
-        works = tuple(_Work(parts=parts, reader=opened.enter_context(Reader()), stop=stop) for _ in layout)
+        works = tuple(_ShardPass(parts=parts, reader=opened.enter_context(Reader()), stop=stop) for _ in layout)
         _write_shards(works, layout, made, progress)
         safetensors_writer.write_index(made.path, layout)
         hashes = {name: value for work in works for name, value in work.hashes.items()}
@@ -113,8 +113,8 @@ def write(parts: Parts, made: sealed.Draft, *, progress: Progress) -> tuple[Gaug
     return residual_math.total(work.gauges for work in works), layout
 
 
-def _write_shards(works: Sequence[_Work], layout: Sequence[Shard], made: sealed.Draft, progress: Progress) -> None:
-    def write_one(work: _Work, shard: Shard) -> None:
+def _write_shards(works: Sequence[_ShardPass], layout: Sequence[Shard], made: sealed.Draft, progress: Progress) -> None:
+    def write_one(work: _ShardPass, shard: Shard) -> None:
         with safetensors_writer.Writer(made.path, shard, metadata={"format": "pt"}) as writer:
             for planned in shard.tensors:
                 _write_tensor(work, planned.name, writer)
@@ -134,7 +134,7 @@ def _write_shards(works: Sequence[_Work], layout: Sequence[Shard], made: sealed.
             task.result()
 
 
-def _write_tensor(work: _Work, name: str, writer: safetensors_writer.Writer) -> None:
+def _write_tensor(work: _ShardPass, name: str, writer: safetensors_writer.Writer) -> None:
     tensor, trained = work.parts.start.tensors[name], work.parts.trained.tensor(name, work.reader, work.scratch)
     other = hashlib.sha256()
     for span in safetensors_reader.slices(tensor):
@@ -149,7 +149,7 @@ def _write_tensor(work: _Work, name: str, writer: safetensors_writer.Writer) -> 
     work.hashes[name] = other.hexdigest()
 
 
-def _slice(work: _Work, tensor: Tensor, span: tuple[int, int], trained: Span) -> Slice:
+def _slice(work: _ShardPass, tensor: Tensor, span: tuple[int, int], trained: Span) -> Slice:
     start = work.reader.bits(tensor, *span)
     stored = work.reader.bits(work.parts.residual[tensor.name], *span)
     return residual_math.compare(
@@ -157,13 +157,13 @@ def _slice(work: _Work, tensor: Tensor, span: tuple[int, int], trained: Span) ->
     )
 
 
-def _merged(work: _Work, piece: Slice) -> Bits:
+def _merged(work: _ShardPass, piece: Slice) -> Bits:
     if work.parts.scale is None:
         return dtypes.narrow(piece.trained, piece.forms.start, work.scratch)
     return residual_math.add(piece, scale=work.parts.scale, scratch=work.scratch)
 
 
-def _require_finite(work: _Work, name: str, piece: Slice, merged: Bits) -> None:
+def _require_finite(work: _ShardPass, name: str, piece: Slice, merged: Bits) -> None:
     if not work.gauges.finite:
         if not np.isfinite(piece.trained).all():
             message = f"{name}: infinite or not a number in the trained weights; lower the learning rate"
@@ -178,7 +178,7 @@ def _require_finite(work: _Work, name: str, piece: Slice, merged: Bits) -> None:
         )
 
 
-def _verify(work: _Work, folder: pathlib.Path) -> None:
+def _verify(work: _ShardPass, folder: pathlib.Path) -> None:
     # The first and last slice of every tensor, read back from disk, must be what the inputs give again.
     for name, written in safetensors_reader.open_folder(folder).items():
         start, trained = work.parts.start.tensors[name], work.parts.trained.tensor(name, work.reader, work.scratch)

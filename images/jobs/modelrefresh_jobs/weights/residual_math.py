@@ -22,7 +22,7 @@ Training = Callable[[Values], Values]
 
 
 @dataclass(slots=True)
-class Gauges:
+class Norms:
     """Sums of squares and products over all weights seen so far."""
 
     start: float = 0.0
@@ -99,9 +99,9 @@ class Slice:
     """From start to other."""
 
 
-def total(parts: Iterable[Gauges]) -> Gauges:
+def total(parts: Iterable[Norms]) -> Norms:
     """The gauges of several parts of a model taken together."""
-    whole = Gauges()
+    whole = Norms()
     for part in parts:
         whole.start += part.start
         whole.drift += part.drift

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from modelrefresh.api.spec import Evaluation, Gate, Versus
+from modelrefresh.api.evaluation import Evaluation, Gate, Versus
 from modelrefresh.contract.result import Score
 from modelrefresh.plan.judging import intervals
 from modelrefresh.plan.judging.intervals import Interval

@@ -8,42 +8,42 @@ from modelrefresh.api.run_status import EvaluateFacts, Outcome, Run, StageState,
 from modelrefresh.api.spec import Approval
 from modelrefresh.api.status import VersionRef
 from modelrefresh.contract.vocabulary import Stage
-from modelrefresh.plan.actions import DropVersion, Plan, SealVersion, Word
+from modelrefresh.plan.actions import DropVersion, Plan, SealVersion, StatusSummary
 from modelrefresh.plan.judging.gates import Verdict
-from modelrefresh.plan.observed import VersionSeen, Work
+from modelrefresh.plan.observed import ObservedVersion, ReadyRefresh
 from modelrefresh.plan.rollout import rollout, serving
 from modelrefresh.plan.runs import run_end
 from modelrefresh.plan.runs.run_end import End
 from modelrefresh.plan.stages import stage_records
 
 
-def conclude(work: Work, now: datetime.datetime) -> Plan | None:
+def conclude(ready: ReadyRefresh, now: datetime.datetime) -> Plan | None:
     """Every stage has succeeded: act on what the gates said."""
-    run = work.status.run
+    run = ready.status.run
     measured = run.record(Stage.EVALUATE) if run and run.outcome is None else None
     if run is None or measured is None or measured.state is not StageState.SUCCEEDED or measured.evaluate is None:
         return None
     if measured.digest != stage_records.candidate(run):
         # Another model was measured than the one that was merged: nothing is known of this one.
-        return _reject(work, run, EvaluateFacts(), now)
-    live = work.status.live.digest if work.status.live else None
+        return _reject(ready, run, EvaluateFacts(), now)
+    live = ready.status.live.digest if ready.status.live else None
     if measured.evaluate.incumbent != live:
-        return _measure_again(work, run)
+        return _measure_again(ready, run)
     digest = stage_records.candidate(run)
     assert digest is not None  # noqa: S101 -- merge comes before evaluate
-    target = VersionRef(version=serving.name_of(work, digest), digest=digest)
-    sealed = next((item for item in work.versions if item.name == target.version), None)
-    if work.status.candidate != target or sealed is None:
-        return _seal(work, run, target, measured.evaluate)
+    target = VersionRef(version=serving.name_of(ready, digest), digest=digest)
+    sealed = next((item for item in ready.versions if item.name == target.version), None)
+    if ready.status.candidate != target or sealed is None:
+        return _seal(ready, run, target, measured.evaluate)
     if not passed(measured.evaluate):
-        return _reject(work, run, measured.evaluate, now)
-    return _release(work, run, target, now) if sealed.passed else _seal_anew(work, sealed)
+        return _reject(ready, run, measured.evaluate, now)
+    return _release(ready, run, target, now) if sealed.passed else _seal_anew(ready, sealed)
 
 
-def _release(work: Work, run: Run, target: VersionRef, now: datetime.datetime) -> Plan:
-    if work.spec.rollout.approval is Approval.MANUAL and work.meta.approved != target.version:
-        return _await_approval(work, target)
-    return rollout.promote(work, run, target, now)
+def _release(ready: ReadyRefresh, run: Run, target: VersionRef, now: datetime.datetime) -> Plan:
+    if ready.spec.rollout.approval is Approval.MANUAL and ready.meta.approved != target.version:
+        return _await_approval(ready, target)
+    return rollout.promote(ready, run, target, now)
 
 
 def passed(facts: EvaluateFacts) -> bool:
@@ -69,38 +69,48 @@ def spell(item: VerdictFacts) -> str:
     return f"{item.suite}/{item.metric} {item.seen} {bounds} needs {item.needed}: {item.verdict}"
 
 
-def _seal(work: Work, run: Run, target: VersionRef, facts: EvaluateFacts) -> Plan:
-    word = Word(reason=Reason.RUNNING, message=f"{target.version} is judged: {reason(facts)}", working=True)
+def _seal(ready: ReadyRefresh, run: Run, target: VersionRef, facts: EvaluateFacts) -> Plan:
+    summary = StatusSummary(
+        reason=Reason.RUNNING, message=f"{target.version} is judged: {reason(facts)}", reconciling=True
+    )
     seal = SealVersion(name=target.version, digest=target.digest, run=run)
-    return Plan(status=work.status.but(candidate=target), word=word, actions=(seal,), wake_seconds=0.0)
+    return Plan(
+        status=ready.status.evolve(candidate=target), summary=summary, actions=(seal,), requeue_after_seconds=0.0
+    )
 
 
-def _seal_anew(work: Work, sealed: VersionSeen) -> Plan:
+def _seal_anew(ready: ReadyRefresh, sealed: ObservedVersion) -> Plan:
     """The same bytes were rejected by an earlier run's gates: that record must not speak for what will serve."""
-    word = Word(reason=Reason.RUNNING, message=f"{sealed.name} passes other gates than before", working=True)
+    summary = StatusSummary(
+        reason=Reason.RUNNING, message=f"{sealed.name} passes other gates than before", reconciling=True
+    )
     drop = DropVersion(name=sealed.name, uid=sealed.uid)
-    return Plan(status=work.status, word=word, actions=(drop,), wake_seconds=0.0)
+    return Plan(status=ready.status, summary=summary, actions=(drop,), requeue_after_seconds=0.0)
 
 
-def _reject(work: Work, run: Run, facts: EvaluateFacts, now: datetime.datetime) -> Plan:
+def _reject(ready: ReadyRefresh, run: Run, facts: EvaluateFacts, now: datetime.datetime) -> Plan:
     against = [spell(item) for item in facts.verdicts if item.verdict != Verdict.PASS]
     text = "; ".join(against) or "no gate has a verdict"
-    status = run_end.close(work.status, run, End(outcome=Outcome.REJECTED, message=text, reason=reason(facts)), now)
-    return Plan(status=status, word=Word(reason=Reason.REJECTED, message=text), wake_seconds=0.0)
+    status = run_end.close(ready.status, run, End(outcome=Outcome.REJECTED, message=text, reason=reason(facts)), now)
+    return Plan(status=status, summary=StatusSummary(reason=Reason.REJECTED, message=text), requeue_after_seconds=0.0)
 
 
-def _await_approval(work: Work, target: VersionRef) -> Plan:
+def _await_approval(ready: ReadyRefresh, target: VersionRef) -> Plan:
     text = (
-        f"{target.version} passed every gate; approve it with: kubectl annotate mref {work.meta.name} "
-        f"-n {work.meta.namespace} --overwrite {names.ANNOTATION_APPROVE}={target.version}"
+        f"{target.version} passed every gate; approve it with: kubectl annotate mref {ready.meta.name} "
+        f"-n {ready.meta.namespace} --overwrite {names.ANNOTATION_APPROVE}={target.version}"
     )
-    return Plan(status=work.status, word=Word(reason=Reason.AWAITING_APPROVAL, message=text))
+    return Plan(status=ready.status, summary=StatusSummary(reason=Reason.AWAITING_APPROVAL, message=text))
 
 
-def _measure_again(work: Work, run: Run) -> Plan:
+def _measure_again(ready: ReadyRefresh, run: Run) -> Plan:
     """What serves has changed since the evaluation began: its comparison is with the wrong incumbent."""
     stale = run.record(Stage.EVALUATE)
     assert stale is not None  # noqa: S101 -- conclude() has seen it
-    again = stale.but(state=StageState.WAITING, evaluate=None, digest=None, end_time=None)
-    word = Word(reason=Reason.RUNNING, message="the live version changed; measuring against it", working=True)
-    return Plan(status=work.status.but(run=stage_records.put(run, again)), word=word, wake_seconds=0.0)
+    again = stale.evolve(state=StageState.WAITING, evaluate=None, digest=None, end_time=None)
+    summary = StatusSummary(
+        reason=Reason.RUNNING, message="the live version changed; measuring against it", reconciling=True
+    )
+    return Plan(
+        status=ready.status.evolve(run=stage_records.put(run, again)), summary=summary, requeue_after_seconds=0.0
+    )

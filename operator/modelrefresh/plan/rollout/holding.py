@@ -7,11 +7,11 @@ so that neither a name made anew nor a shortened one takes a Deployment over.
 import datetime
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.plan.actions import Hold, Plan, Word
-from modelrefresh.plan.observed import DeploymentSeen, Meta, Serving
+from modelrefresh.plan.actions import Hold, Plan, StatusSummary
+from modelrefresh.plan.observed import Meta, ObservedDeployment, Serving
 
 
-def is_allowed(meta: Meta, deployment: DeploymentSeen) -> bool:
+def is_allowed(meta: Meta, deployment: ObservedDeployment) -> bool:
     """Whether the Deployment's owner lets this refresh change it; one that it rolled before has consented by that."""
     return _is_named(meta, deployment) or deployment.labelled == meta.name
 
@@ -23,9 +23,9 @@ def hold(at: Serving, _: datetime.datetime) -> Plan | None:
         return None
     before = at.meta.name if not _is_named(at.meta, deployment) else None
     action = Hold(deployment=deployment.name, uid=deployment.uid, version=deployment.version, allow=before)
-    word = Word(reason=Reason.PENDING, message=f'takes Deployment "{deployment.name}"', working=True)
-    return Plan(status=at.status, word=word, actions=(action,), wake_seconds=0.0)
+    summary = StatusSummary(reason=Reason.PENDING, message=f'takes Deployment "{deployment.name}"', reconciling=True)
+    return Plan(status=at.status, summary=summary, actions=(action,), requeue_after_seconds=0.0)
 
 
-def _is_named(meta: Meta, deployment: DeploymentSeen) -> bool:
+def _is_named(meta: Meta, deployment: ObservedDeployment) -> bool:
     return bool({"*", meta.name} & deployment.allowed)

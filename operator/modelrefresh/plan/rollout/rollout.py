@@ -7,25 +7,23 @@ version zero, when nothing serves yet). A person who moves the Deployment by han
 
 import dataclasses
 import datetime
-import re
 
 from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.run_status import Outcome, Run, StageState
+from modelrefresh.api.run_status import Outcome, Run
 from modelrefresh.api.status import RefreshStatus, Rollout, VersionRef
 from modelrefresh.contract import artifacts
 from modelrefresh.plan import prerequisites
-from modelrefresh.plan.actions import Action, MarkServed, Plan, Serve, Word
-from modelrefresh.plan.observed import Hindrance, Seen, Serving, VersionSeen
-from modelrefresh.plan.rollout import serving, trial
+from modelrefresh.plan.actions import Action, MarkServed, Plan, Serve, StatusSummary
+from modelrefresh.plan.observed import Hindrance, ObservedRefresh, ObservedVersion, Serving
+from modelrefresh.plan.rollout import rollout_state, serving, trial
+from modelrefresh.plan.rollout.rollout_state import RolloutState
 from modelrefresh.plan.runs import run_end
 from modelrefresh.plan.runs.run_end import End
 
 _HELD_LIMIT = 10
 _HINDERED_SECONDS = 30.0
 """How often a rollout is looked at that is hindered; a change of the Deployment is an event anyway."""
-_OURS = re.compile(rf".*/{artifacts.VERSIONS}/[0-9a-f]{{64}}")
-"""What MODELREFRESH_MODEL says where the operator has set it."""
 
 
 def install(at: Serving, now: datetime.datetime) -> Plan | None:
@@ -35,8 +33,10 @@ def install(at: Serving, now: datetime.datetime) -> Plan | None:
         return None
     found = _found(at)
     if found is not None:
-        word = Word(reason=Reason.SERVING, message=f"found {found.version} in the Deployment", working=True)
-        return Plan(status=status.but(live=found.but(since=now)), word=word, wake_seconds=0.0)
+        summary = StatusSummary(
+            reason=Reason.SERVING, message=f"found {found.version} in the Deployment", reconciling=True
+        )
+        return Plan(status=status.evolve(live=found.evolve(since=now)), summary=summary, requeue_after_seconds=0.0)
     return _begin(at, status.stock, now) if status.stock is not None else None
 
 
@@ -45,7 +45,7 @@ def _found(at: Serving) -> VersionRef | None:
 
     The latter was rolled out by us once and serves now; to put the stock model in its place would be a step back.
     """
-    digest, known = at.deployment.digest, _chosen(at)
+    digest, known = at.deployment.digest, rollout_state.chosen(at)
     if known is not None:
         return VersionRef(version=known.name, digest=known.digest)
     if digest is None or any(item.digest == digest for item in at.versions):
@@ -59,78 +59,80 @@ def promote(at: Serving, run: Run, target: VersionRef, now: datetime.datetime) -
     if status.live is not None and status.live.digest == target.digest:
         text = f"{target.version} passed every gate and was rolled out before"
         ended = run_end.close(status, run, End(outcome=Outcome.PROMOTED, message=text), now)
-        word = serving.ended(dataclasses.replace(at, status=ended)) or Word(reason=Reason.PROMOTED, message=text)
-        return Plan(status=ended, word=word, wake_seconds=0.0)
+        summary = serving.ended(dataclasses.replace(at, status=ended)) or StatusSummary(
+            reason=Reason.PROMOTED, message=text
+        )
+        return Plan(status=ended, summary=summary, requeue_after_seconds=0.0)
     if target.digest in status.held:
         text = f"{target.version} passed, but its rollout failed or was undone before; it is not tried again by itself"
         ended = run_end.close(
             status, run, End(outcome=Outcome.ROLLED_BACK, message=text, reason=Reason.PROMOTION_HELD), now
         )
-        return Plan(status=ended, word=Word(reason=Reason.PROMOTION_HELD, message=text), wake_seconds=0.0)
+        return Plan(
+            status=ended, summary=StatusSummary(reason=Reason.PROMOTION_HELD, message=text), requeue_after_seconds=0.0
+        )
     return _begin(at, target, now)
 
 
-def advance(seen: Seen, now: datetime.datetime) -> Plan | None:
+def advance(observed: ObservedRefresh, now: datetime.datetime) -> Plan | None:
     """A rollout is under way: point, wait, settle, or go back.
 
     So also while the refresh is suspended or lacks what only stages need, such as its residual: a candidate that does
     not start must not stay in the Deployment for that long.
     """
-    rollout, at = seen.status.rollout, prerequisites.serving(seen)
+    rollout, at = observed.status.rollout, prerequisites.serving(observed)
     if rollout is None or at is None:
         return None
     if not at.spec.suspend:
         return _advance(at, rollout, now)
-    if not rollout.back and not _is_there(at, rollout.target):
+    if not rollout.is_rollback and not rollout_state.is_loaded(at, rollout.target):
         # What is on its way ends; nothing new is begun, and nobody's hand is contradicted.
         return None
-    return prerequisites.without_work(_advance(at, rollout, now), seen.jobs, now)
+    return prerequisites.without_work(_advance(at, rollout, now), observed.jobs, now)
 
 
 def _advance(at: Serving, rollout: Rollout, now: datetime.datetime) -> Plan:
-    there, named = _is_there(at, rollout.target), at.deployment.digest == rollout.target.digest
-    if there and at.deployment.settled and not trial.is_unproven(at, rollout):
+    rollout = rollout_state.clocked(at, rollout, now)
+    state, live = rollout_state.find(rollout_state.facts_of(at, rollout, now)), at.status.live
+    if state is RolloutState.AVAILABLE:
         return _settle(at, rollout, now)
-    if rollout.seen and not named and _chosen(at) is not None:
+    if state is RolloutState.UNDONE_BY_USER:
         return _undone(at, rollout, now)
-    if there and (hindrance := trial.hindrance(at, rollout)) is not None:
-        return _hindered(at, rollout.but(seen=True, hindered=True), hindrance)
-    # Time counts while the version is tried: not before the Deployment was pointed, nor while something hindered it.
-    if (there and at.deployment.observed and not rollout.seen) or rollout.hindered:
-        rollout = rollout.but(seen=True, hindered=False, start_time=now)
-    if rollout.start_time > now:
-        # The clock was put back.
-        rollout = rollout.but(start_time=now)
-    late = rollout.seen and (now - rollout.start_time).total_seconds() > trial.allowed_seconds(at)
-    if late and not rollout.back and at.status.live is not None:
-        return _go_back(at, rollout, at.status.live, now)
-    if named and _is_foreign(at):
+    if state is RolloutState.HINDERED and (hindrance := trial.hindrance(at, rollout)) is not None:
+        return _hindered(at, rollout, hindrance)
+    if state is RolloutState.DEADLINE_EXCEEDED and live is not None:
+        return _go_back(at, rollout, live, now)
+    if state is RolloutState.CONFLICT:
         return _conflict(at, rollout.target)
-    return _wait(at, rollout, there=there, late=late)
+    return _wait(at, rollout, state)
 
 
-def follow_hand(at: Serving, now: datetime.datetime) -> Plan | None:
+def adopt_user_choice(at: Serving, now: datetime.datetime) -> Plan | None:
     """Nothing is under way, yet the Deployment names another version than the live one."""
     live, digest = at.status.live, at.deployment.digest
     if live is None:
         return None
     if digest == live.digest:
         # A container that was renamed, or a mount that was moved, has lost what we gave it.
-        lost = not _is_there(at, live) and not _is_foreign(at)
-        return _begin(at, live, now, back=True) if lost else None
-    known = _chosen(at)
+        lost = not rollout_state.is_loaded(at, live) and not rollout_state.is_foreign(at)
+        return _begin(at, live, now, is_rollback=True) if lost else None
+    known = rollout_state.chosen(at)
     elsewhere = any(item.digest == live.digest and _is_elsewhere(at, item) for item in at.versions)
     if known is None or elsewhere:
-        return _begin(at, live, now, back=True)
+        return _begin(at, live, now, is_rollback=True)
     chosen = VersionRef(version=known.name, digest=known.digest, since=now)
-    status = at.status.but(live=chosen, previous=live, held=_hold(at.status, live.digest, release=chosen.digest))
-    return Plan(status=status, word=Word(reason=Reason.SERVING, message=serving.by_hand(status)), wake_seconds=0.0)
+    status = at.status.evolve(live=chosen, previous=live, held=_hold(at.status, live.digest, release=chosen.digest))
+    return Plan(
+        status=status,
+        summary=StatusSummary(reason=Reason.SERVING, message=serving.by_hand(status)),
+        requeue_after_seconds=0.0,
+    )
 
 
-def yield_variable(at: Serving, _: datetime.datetime) -> Plan | None:
+def report_conflict(at: Serving, _: datetime.datetime) -> Plan | None:
     """Something else says what the container loads: nobody knows what serves, and two writers would never end."""
     live = at.status.live
-    return _conflict(at, live) if live is not None and _is_foreign(at) else None
+    return _conflict(at, live) if live is not None and rollout_state.is_foreign(at) else None
 
 
 def mark(at: Serving, _: datetime.datetime) -> Plan | None:
@@ -147,35 +149,32 @@ def mark(at: Serving, _: datetime.datetime) -> Plan | None:
         MarkServed(name=item.name, deployment=at.deployment.name if item.digest == live.digest else None)
         for item in stale
     )
-    word = Word(reason=Reason.SERVING, message=serving.told(live.version, at.deployment), working=True)
-    return Plan(status=at.status, word=word, actions=marks, wake_seconds=0.0)
+    summary = StatusSummary(reason=Reason.SERVING, message=serving.told(live.version, at.deployment), reconciling=True)
+    return Plan(status=at.status, summary=summary, actions=marks, requeue_after_seconds=0.0)
 
 
-def _chosen(at: Serving) -> VersionSeen | None:
-    """The version that the Deployment names, if it may serve: judged, and not in a sweep that has not ended well."""
-    sweep = at.status.sweep
-    going = sweep.versions if sweep is not None and sweep.stage.state is not StageState.SUCCEEDED else ()
-    found = (item for item in at.versions if item.passed and item.digest not in going)
-    return next((item for item in found if item.digest == at.deployment.digest), None)
-
-
-def _is_elsewhere(at: Serving, version: VersionSeen) -> bool:
+def _is_elsewhere(at: Serving, version: ObservedVersion) -> bool:
     """Whether it was served by a Deployment that is no longer the target."""
     return version.deployment not in (None, at.deployment.name)
 
 
-def _begin(at: Serving, target: VersionRef, now: datetime.datetime, *, back: bool = False) -> Plan:
-    rollout = Rollout(target=target, start_time=now, back=back)
-    word = Word(reason=Reason.ROLLING_OUT, message=f"rolling out {target.version}", working=True)
-    return Plan(status=at.status.but(rollout=rollout), word=word, actions=(_serve(at, target),), wake_seconds=5.0)
+def _begin(at: Serving, target: VersionRef, now: datetime.datetime, *, is_rollback: bool = False) -> Plan:
+    rollout = Rollout(target=target, start_time=now, is_rollback=is_rollback)
+    summary = StatusSummary(reason=Reason.ROLLING_OUT, message=f"rolling out {target.version}", reconciling=True)
+    return Plan(
+        status=at.status.evolve(rollout=rollout),
+        summary=summary,
+        actions=(_serve(at, target),),
+        requeue_after_seconds=5.0,
+    )
 
 
 def _settle(at: Serving, rollout: Rollout, now: datetime.datetime) -> Plan:
     status = at.status
     # Going back, it has been the live one all along.
-    target = rollout.target.but(since=rollout.target.since if rollout.back else now)
-    before = status.previous if rollout.back else status.live
-    status = status.but(live=target, previous=before, rollout=None)
+    target = rollout.target.evolve(since=rollout.target.since if rollout.is_rollback else now)
+    before = status.previous if rollout.is_rollback else status.live
+    status = status.evolve(live=target, previous=before, rollout=None)
     run = status.run
     if run is not None and _is_of_run(at.status):
         status = run_end.close(
@@ -184,13 +183,13 @@ def _settle(at: Serving, rollout: Rollout, now: datetime.datetime) -> Plan:
             End(outcome=Outcome.PROMOTED, message=f"{target.version} passed every gate and was rolled out"),
             now,
         )
-        status = status.but(freshness=run_end.freshness(run) or status.freshness)
-    word = serving.ended(dataclasses.replace(at, status=status)) or Word(
+        status = status.evolve(freshness=run_end.freshness(run) or status.freshness)
+    summary = serving.ended(dataclasses.replace(at, status=status)) or StatusSummary(
         reason=Reason.SERVING, message=serving.told(target.version, at.deployment)
     )
     # What `mark` and `runs.idle` would say next: one status for the end of a rollout instead of three.
     marked = mark(dataclasses.replace(at, status=status), now)
-    return Plan(status=status, word=word, actions=marked.actions if marked else (), wake_seconds=0.0)
+    return Plan(status=status, summary=summary, actions=marked.actions if marked else (), requeue_after_seconds=0.0)
 
 
 def _undone(at: Serving, rollout: Rollout, now: datetime.datetime) -> Plan:
@@ -206,41 +205,49 @@ def _go_back(at: Serving, rollout: Rollout, live: VersionRef, now: datetime.date
         f"going back to {live.version}"
     )
     plan = _abandon(at, rollout.target.digest, text, now, reason=Reason.PROGRESS_DEADLINE_EXCEEDED)
-    back = Rollout(target=live, start_time=now, back=True)
-    return Plan(status=plan.status.but(rollout=back), word=plan.word, actions=(_serve(at, live),), wake_seconds=5.0)
+    back = Rollout(target=live, start_time=now, is_rollback=True)
+    return Plan(
+        status=plan.status.evolve(rollout=back),
+        summary=plan.summary,
+        actions=(_serve(at, live),),
+        requeue_after_seconds=5.0,
+    )
 
 
 def _abandon(
     at: Serving, digest: str, text: str, now: datetime.datetime, *, reason: Reason = Reason.ROLLED_BACK
 ) -> Plan:
-    status = at.status.but(rollout=None, held=_hold(at.status, digest))
+    status = at.status.evolve(rollout=None, held=_hold(at.status, digest))
     if _is_of_run(at.status) and status.run is not None:
         status = run_end.close(status, status.run, End(outcome=Outcome.ROLLED_BACK, message=text, reason=reason), now)
-    return Plan(status=status, word=Word(reason=Reason.ROLLED_BACK, message=text), wake_seconds=0.0)
+    return Plan(
+        status=status, summary=StatusSummary(reason=Reason.ROLLED_BACK, message=text), requeue_after_seconds=0.0
+    )
 
 
 def _is_of_run(status: RefreshStatus) -> bool:
     """The rollout under way is that of the open run's candidate."""
     rollout, is_open = status.rollout, status.run is not None and status.run.outcome is None
-    return is_open and rollout is not None and not rollout.back and status.candidate == rollout.target
+    return is_open and rollout is not None and not rollout.is_rollback and status.candidate == rollout.target
 
 
 def _hindered(at: Serving, rollout: Rollout, hindrance: Hindrance) -> Plan:
     text = f"rolling out {rollout.target.version}: {hindrance.message}; no time counts against it meanwhile"
-    word = Word(reason=hindrance.reason, message=text, working=True, stalled=hindrance.stalled)
-    return Plan(status=at.status.but(rollout=rollout), word=word, wake_seconds=_HINDERED_SECONDS)
+    summary = StatusSummary(reason=hindrance.reason, message=text, reconciling=True, stalled=hindrance.stalled)
+    return Plan(status=at.status.evolve(rollout=rollout), summary=summary, requeue_after_seconds=_HINDERED_SECONDS)
 
 
-def _wait(at: Serving, rollout: Rollout, *, there: bool, late: bool) -> Plan:
+def _wait(at: Serving, rollout: Rollout, state: RolloutState) -> Plan:
     text = f"rolling out {rollout.target.version}: {at.deployment.message or 'waiting for the Deployment'}"
+    late = state is RolloutState.OVERDUE
     reason = Reason.PROGRESS_DEADLINE_EXCEEDED if late else Reason.ROLLING_OUT
-    status = at.status.but(rollout=rollout)
-    actions: tuple[Action, ...] = () if there else (_serve(at, rollout.target),)
+    status = at.status.evolve(rollout=rollout)
+    actions: tuple[Action, ...] = () if rollout_state.is_loaded(at, rollout.target) else (_serve(at, rollout.target),)
     return Plan(
         status=status,
-        word=Word(reason=reason, message=text, working=not late, stalled=late),
+        summary=StatusSummary(reason=reason, message=text, reconciling=not late, stalled=late),
         actions=actions,
-        wake_seconds=5.0,
+        requeue_after_seconds=5.0,
     )
 
 
@@ -260,30 +267,14 @@ def _path(at: Serving, target: VersionRef) -> str:
     return f"{at.deployment.mounts[at.container].rstrip('/')}/{artifacts.VERSIONS}/{target.digest}"
 
 
-def _is_there(at: Serving, target: VersionRef) -> bool:
-    """The Deployment names the version, and its container loads it from something that is mounted.
-
-    Not only from `_path`: it may be the claim that was the workspace before the profile changed.
-    """
-    told = at.deployment.models.get(at.container, "")
-    loads = told.endswith(f"/{artifacts.VERSIONS}/{target.digest}") and at.container not in at.deployment.dangling
-    return loads and at.deployment.digest == target.digest
-
-
-def _is_foreign(at: Serving) -> bool:
-    """The container is told to load something that is no version of ours."""
-    told = at.deployment.models.get(at.container)
-    return told is not None and not _OURS.fullmatch(told)
-
-
 def _conflict(at: Serving, target: VersionRef) -> Plan:
     text = (
         f'container "{at.container}" of Deployment "{at.deployment.name}" has '
         f"{names.MODEL_VARIABLE}={at.deployment.models[at.container]}, expected {_path(at, target)}; take the variable "
         "out of what else sets it (a manifest in Git, kubectl set env)"
     )
-    word = Word(reason=Reason.TARGET_CONFLICT, message=text, stalled=True)
-    return Plan(status=at.status, word=word, wake_seconds=30.0)
+    summary = StatusSummary(reason=Reason.TARGET_CONFLICT, message=text, stalled=True)
+    return Plan(status=at.status, summary=summary, requeue_after_seconds=30.0)
 
 
 def _hold(status: RefreshStatus, digest: str, *, release: str | None = None) -> tuple[str, ...]:

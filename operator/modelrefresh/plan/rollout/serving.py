@@ -7,8 +7,8 @@ from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.run_status import Outcome
 from modelrefresh.api.status import RefreshStatus
-from modelrefresh.plan.actions import Word
-from modelrefresh.plan.observed import DeploymentSeen, Serving
+from modelrefresh.plan.actions import StatusSummary
+from modelrefresh.plan.observed import ObservedDeployment, Serving
 
 
 def name_of(at: Serving, digest: str) -> str:
@@ -17,7 +17,7 @@ def name_of(at: Serving, digest: str) -> str:
     return next(there, names.version_name(refresh=at.meta.name, uid=at.meta.uid, digest=digest))
 
 
-def told(version: str, deployment: DeploymentSeen | None) -> str:
+def told(version: str, deployment: ObservedDeployment | None) -> str:
     """That a version serves, or why nothing does although it is set."""
     if deployment is not None and deployment.replicas == 0:
         return f'{version} is set in Deployment "{deployment.name}", which has no replicas: nothing is served'
@@ -31,7 +31,7 @@ def by_hand(status: RefreshStatus) -> str:
     return f"{live.version if live else 'nothing'} was chosen by hand{held}"
 
 
-def ended(at: Serving) -> Word | None:
+def ended(at: Serving) -> StatusSummary | None:
     """What the last run's end is told as; a version that no longer serves is not told to."""
     status, run = at.status, at.status.run
     if run is None or run.outcome is None:
@@ -40,8 +40,8 @@ def ended(at: Serving) -> Word | None:
     promoted, named = run.outcome is Outcome.PROMOTED, run.outcome in (Outcome.PROMOTED, Outcome.ROLLED_BACK)
     is_later = live is not None and live.since is not None and run.end_time is not None and live.since > run.end_time
     if live is not None and named and (is_later or (promoted and candidate and candidate.digest != live.digest)):
-        return Word(reason=Reason.SERVING, message=by_hand(status))
+        return StatusSummary(reason=Reason.SERVING, message=by_hand(status))
     if live is not None and promoted:
         text = f"{told(live.version, at.deployment)}; it passed every gate"
-        return Word(reason=Reason.PROMOTED, message=text)
-    return Word(reason=Reason(run.outcome.value), message=run.message, stalled=run.outcome is Outcome.FAILED)
+        return StatusSummary(reason=Reason.PROMOTED, message=text)
+    return StatusSummary(reason=Reason(run.outcome.value), message=run.message, stalled=run.outcome is Outcome.FAILED)

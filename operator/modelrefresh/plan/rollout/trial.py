@@ -20,7 +20,7 @@ def hindrance(at: Serving, rollout: Rollout) -> Hindrance | None:
 def is_unproven(at: Serving, rollout: Rollout) -> bool:
     """A candidate in a Deployment without replicas: nothing has shown that it starts, and nothing it would replace."""
     stock = at.status.stock
-    is_proven = rollout.back or (stock is not None and rollout.target.digest == stock.digest)
+    is_proven = rollout.is_rollback or (stock is not None and rollout.target.digest == stock.digest)
     return at.deployment.replicas == 0 and not is_proven
 
 

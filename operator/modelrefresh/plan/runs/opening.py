@@ -13,8 +13,8 @@ from modelrefresh.api.conditions import Reason
 from modelrefresh.api.run_status import Outcome, Run, StageState, Trigger, TriggerKind
 from modelrefresh.api.status import RefreshStatus
 from modelrefresh.plan import prerequisites, retention
-from modelrefresh.plan.actions import Plan, StopJob, Word
-from modelrefresh.plan.observed import Work
+from modelrefresh.plan.actions import Plan, StatusSummary, StopJob
+from modelrefresh.plan.observed import ReadyRefresh
 from modelrefresh.plan.rollout import serving
 from modelrefresh.plan.runs import run_end, schedule
 from modelrefresh.plan.runs.run_end import End
@@ -28,108 +28,108 @@ _RETRY_DOUBLINGS = 6
 """A cheap stage that failed is tried again after 1, 2, 4 ... 64 minutes."""
 
 
-def supersede(work: Work, now: datetime.datetime) -> Plan | None:
+def supersede(ready: ReadyRefresh, now: datetime.datetime) -> Plan | None:
     """The active run works on something the spec no longer says."""
-    status = stage_state.pause(work.status, work.jobs, reason=Reason.SUPERSEDED, now=now)
+    status = stage_state.pause(ready.status, ready.jobs, reason=Reason.SUPERSEDED, now=now)
     run = status.run
-    if run is None or run.outcome is not None or run.inputs == work.inputs:
+    if run is None or run.outcome is not None or run.inputs == ready.inputs:
         return None
     text = f"run {run.id} worked on an older spec (generation {run.spec_generation})"
-    status = run_end.close(status, run, End(outcome=Outcome.SUPERSEDED, message=text), now).but(candidate=None)
+    status = run_end.close(status, run, End(outcome=Outcome.SUPERSEDED, message=text), now).evolve(candidate=None)
     return Plan(
         status=status,
-        word=Word(reason=Reason.SUPERSEDED, message=text, working=True),
-        actions=prerequisites.stop(work.jobs),
-        wake_seconds=0.0,
+        summary=StatusSummary(reason=Reason.SUPERSEDED, message=text, reconciling=True),
+        actions=prerequisites.stop(ready.jobs),
+        requeue_after_seconds=0.0,
     )
 
 
-def clear(work: Work, _: datetime.datetime) -> Plan | None:
+def clear(ready: ReadyRefresh, _: datetime.datetime) -> Plan | None:
     """Jobs and pods of other runs must be gone before anything new starts; a sweep gives way to a run.
 
     So must an open Job of a stage that is not at work: its end was recorded, and the operator died before it.
     """
-    run = work.status.run
+    run = ready.status.run
     active = {run.id} if run and run.outcome is None else {retention.RUN}
-    active |= {retention.RUN} if retention.is_wanted(work) else set()
+    active |= {retention.RUN} if retention.is_wanted(ready) else set()
     stage = stage_records.current(run) if run and run.outcome is None else None
     idle_stage = stage.name if stage and stage.state is StageState.WAITING else None
-    stops = prerequisites.stop(job for job in work.jobs if job.run not in active or job.stage is idle_stage)
-    writing = sorted(other for other, _ in work.pods if other not in active)
+    stops = prerequisites.stop(job for job in ready.jobs if job.run not in active or job.stage is idle_stage)
+    writing = sorted(other for other, _ in ready.pods if other not in active)
     if not stops and not writing:
         return None
     waits = writing or sorted(job.name for job in stops if isinstance(job, StopJob))
     text = f"waiting until {', '.join(waits)} has stopped"
-    word = Word(reason=Reason.SUPERSEDED, message=text, working=True)
-    return Plan(status=work.status, word=word, actions=stops, wake_seconds=5.0)
+    summary = StatusSummary(reason=Reason.SUPERSEDED, message=text, reconciling=True)
+    return Plan(status=ready.status, summary=summary, actions=stops, requeue_after_seconds=5.0)
 
 
-def open_next(work: Work, now: datetime.datetime) -> Plan | None:
+def open_next(ready: ReadyRefresh, now: datetime.datetime) -> Plan | None:
     """Open a run if one is due, and start its first stage."""
-    status = _watch_schedule(work, now)
+    status = _watch_schedule(ready, now)
     if status.run is not None and status.run.outcome is None:
         return None
-    trigger = _due(work, status, now)
+    trigger = _due(ready, status, now)
     if trigger is None:
         return None
-    known = work.status.stock is not None
+    known = ready.status.stock is not None
     # A token that was used before must not find the Jobs and folders of its first run.
     last = status.run.id if status.run else ""
     run = Run(
-        id=names.run_id(uid=work.meta.uid, trigger=f"{trigger.kind}/{trigger.detail}/{last}", inputs=work.inputs),
+        id=names.run_id(uid=ready.meta.uid, trigger=f"{trigger.kind}/{trigger.detail}/{last}", inputs=ready.inputs),
         trigger=trigger,
         start_time=now,
-        inputs=work.inputs,
-        spec_generation=work.meta.generation,
+        inputs=ready.inputs,
+        spec_generation=ready.meta.generation,
         stages=stage_records.table(with_import=not known),
     )
-    status = status.but(
+    status = status.evolve(
         run=run,
         candidate=None,
-        last_handled_refresh=_token(work) or status.last_handled_refresh,
+        last_handled_refresh=_token(ready) or status.last_handled_refresh,
         last_schedule_time=now if status.last_schedule_time else None,
         retries=status.retries + (trigger.kind is TriggerKind.MENDED),
     )
     # Its first stage begins in the same step if nothing is in its way: the record still comes before the Job.
-    opened = dataclasses.replace(work, status=status)
+    opened = dataclasses.replace(ready, status=status)
     return clear(opened, now) or stage_steps.start_stage(opened, now)
 
 
-def idle(work: Work, now: datetime.datetime) -> Plan:
+def idle(ready: ReadyRefresh, now: datetime.datetime) -> Plan:
     """No run is active or due; always answers."""
-    status = _watch_schedule(work, now)
+    status = _watch_schedule(ready, now)
     wakes = [(moment - now).total_seconds() for moment in (status.next_schedule_time, _retry_at(status)) if moment]
-    word = serving.ended(work) or Word(reason=Reason.IDLE, message="")
-    return Plan(status=status, word=word, wake_seconds=max(0.0, min(wakes)) + 0.1 if wakes else None)
+    summary = serving.ended(ready) or StatusSummary(reason=Reason.IDLE, message="")
+    return Plan(status=status, summary=summary, requeue_after_seconds=max(0.0, min(wakes)) + 0.1 if wakes else None)
 
 
-def _due(work: Work, status: RefreshStatus, now: datetime.datetime) -> Trigger | None:
-    run, token = status.run, _token(work)
+def _due(ready: ReadyRefresh, status: RefreshStatus, now: datetime.datetime) -> Trigger | None:
+    run, token = status.run, _token(ready)
     if run is None:
         return Trigger(kind=TriggerKind.FIRST_SIGHT, detail=token or "")
-    if run.inputs != work.inputs:
-        return Trigger(kind=TriggerKind.SPEC_CHANGED, detail=f"generation {work.meta.generation}")
+    if run.inputs != ready.inputs:
+        return Trigger(kind=TriggerKind.SPEC_CHANGED, detail=f"generation {ready.meta.generation}")
     if token and token != status.last_handled_refresh:
         return Trigger(kind=TriggerKind.ANNOTATION, detail=token)
     since = status.last_schedule_time
-    tick = schedule.last_tick(work.spec.triggers, since=since, now=now) if since else None
+    tick = schedule.last_tick(ready.spec.triggers, since=since, now=now) if since else None
     if tick is not None:
         return Trigger(kind=TriggerKind.SCHEDULE, detail=tick.isoformat())
-    return _mended(work, status, now)
+    return _mended(ready, status, now)
 
 
-def _token(work: Work) -> str | None:
+def _token(ready: ReadyRefresh) -> str | None:
     """The annotation that asks for a run; a long one keeps its identity within what a status holds."""
-    token = work.meta.refresh_token
+    token = ready.meta.refresh_token
     return names.short(token, limit=_TOKEN_LIMIT) if token else None
 
 
-def _mended(work: Work, status: RefreshStatus, now: datetime.datetime) -> Trigger | None:
+def _mended(ready: ReadyRefresh, status: RefreshStatus, now: datetime.datetime) -> Trigger | None:
     run, failure = status.run, status.last_failure
     if run is None or run.outcome is not Outcome.FAILED or failure is None:
         return None
     moment = _retry_at(status)
-    if failure.profile != work.profile_hash or (moment is not None and now >= moment):
+    if failure.profile != ready.profile_hash or (moment is not None and now >= moment):
         return Trigger(kind=TriggerKind.MENDED, detail=f"{run.id} {status.retries + 1}")
     return None
 
@@ -143,13 +143,13 @@ def _retry_at(status: RefreshStatus) -> datetime.datetime | None:
     return run.end_time + datetime.timedelta(seconds=_RETRY_SECONDS * 2 ** min(status.retries, _RETRY_DOUBLINGS))
 
 
-def _watch_schedule(work: Work, now: datetime.datetime) -> RefreshStatus:
+def _watch_schedule(ready: ReadyRefresh, now: datetime.datetime) -> RefreshStatus:
     """Remember since when ticks count, and say when the next one comes."""
-    status, triggers = work.status, work.spec.triggers
+    status, triggers = ready.status, ready.spec.triggers
     if triggers.schedule is None:
-        return status.but(last_schedule_time=None, next_schedule_time=None)
+        return status.evolve(last_schedule_time=None, next_schedule_time=None)
     since = status.last_schedule_time or now
     if since - now > _SKEW:
         # A clock that was ahead and is right again must not silence the schedule until it gets there.
         since = now
-    return status.but(last_schedule_time=since, next_schedule_time=schedule.next_tick(triggers, now=now))
+    return status.evolve(last_schedule_time=since, next_schedule_time=schedule.next_tick(triggers, now=now))

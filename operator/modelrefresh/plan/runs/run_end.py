@@ -25,7 +25,7 @@ class End:
 def close(status: RefreshStatus, run: Run, end: End, now: datetime.datetime) -> RefreshStatus:
     """The status with this run ended."""
     outcome, message = end.outcome, end.message
-    ended = run.but(outcome=outcome, end_time=now, reason=end.reason or Reason(outcome.value), message=message)
+    ended = run.evolve(outcome=outcome, end_time=now, reason=end.reason or Reason(outcome.value), message=message)
     line = HistoryEntry(
         run=run.id,
         outcome=outcome,
@@ -36,13 +36,13 @@ def close(status: RefreshStatus, run: Run, end: End, now: datetime.datetime) -> 
         reason=ended.reason or outcome.value,
         message=message,
     )
-    status = status.but(run=ended, history=(line, *status.history)[:_KEPT], cost=_cost(status.cost, run))
+    status = status.evolve(run=ended, history=(line, *status.history)[:_KEPT], cost=_cost(status.cost, run))
     if outcome is Outcome.FAILED:
         return status
-    status = status.but(retries=0, last_failure=None if outcome in _JUDGED else status.last_failure)
+    status = status.evolve(retries=0, last_failure=None if outcome in _JUDGED else status.last_failure)
     prepared = run.record(Stage.PREPARE)
     if outcome in _JUDGED and prepared and prepared.prepare:
-        return status.but(judged_inputs=run.inputs, data_fingerprint=prepared.prepare.fingerprint)
+        return status.evolve(judged_inputs=run.inputs, data_fingerprint=prepared.prepare.fingerprint)
     return status
 
 

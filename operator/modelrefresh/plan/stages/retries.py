@@ -13,7 +13,7 @@ from typing import Final
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.run_status import Failure, StageRecord
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh.plan.observed import JobSeen
+from modelrefresh.plan.observed import ObservedJob
 
 MAX_DISRUPTIONS: Final = 50
 """Disruptions of one stage of one run after which it is given up; a person should look at the nodes then."""
@@ -23,79 +23,89 @@ _KILLED: Final = (137, 143)
 """128 + SIGKILL or SIGTERM; without OOMKilled it comes from outside, such as a lost node."""
 
 
-class Turn(enum.StrEnum):
+class FailureAction(enum.StrEnum):
     """Whose turn it is after an attempt."""
 
-    AGAIN = "again"
+    RETRY = "again"
     """Try once more, it counts."""
-    DISRUPTED = "disrupted"
+    RETRY_UNCOUNTED = "disrupted"
     """Try once more, it does not count."""
-    LATER = "later"
+    RETRY_LATER = "later"
     """Try once more after a pause, it does not count: a full disk or a silent hub must not cost what was trained."""
     GIVE_UP = "give-up"
     """Nothing changes by trying again."""
-    WAIT = "wait"
+    AWAIT_PROFILE_CHANGE = "wait"
     """Try once more when the profile has changed, or in an hour, it does not count: its image is not of our release."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class FailureDecision:
     """What to do about one failed attempt."""
 
-    turn: Turn
+    action: FailureAction
     reason: Reason
     message: str
 
 
 _BY_CODE: Final = {
-    ExitCode.BAD_INPUT: (Turn.GIVE_UP, Reason.INPUT_INVALID),
-    ExitCode.DIVERGED: (Turn.GIVE_UP, Reason.TRAINING_DIVERGED),
-    ExitCode.OUT_OF_MEMORY: (Turn.GIVE_UP, Reason.OUT_OF_MEMORY),
-    ExitCode.PREEMPTED: (Turn.DISRUPTED, Reason.PREEMPTED),
-    ExitCode.TRANSIENT: (Turn.LATER, Reason.SOURCE_UNAVAILABLE),
-    ExitCode.PEER_LOST: (Turn.LATER, Reason.PEER_LOST),
-    ExitCode.INTERNAL: (Turn.AGAIN, Reason.INTERNAL_ERROR),
-    ExitCode.OK: (Turn.AGAIN, Reason.INTERNAL_ERROR),
+    ExitCode.BAD_INPUT: (FailureAction.GIVE_UP, Reason.INPUT_INVALID),
+    ExitCode.DIVERGED: (FailureAction.GIVE_UP, Reason.TRAINING_DIVERGED),
+    ExitCode.OUT_OF_MEMORY: (FailureAction.GIVE_UP, Reason.OUT_OF_MEMORY),
+    ExitCode.PREEMPTED: (FailureAction.RETRY_UNCOUNTED, Reason.PREEMPTED),
+    ExitCode.TRANSIENT: (FailureAction.RETRY_LATER, Reason.SOURCE_UNAVAILABLE),
+    ExitCode.PEER_LOST: (FailureAction.RETRY_LATER, Reason.PEER_LOST),
+    ExitCode.INTERNAL: (FailureAction.RETRY, Reason.INTERNAL_ERROR),
+    ExitCode.OK: (FailureAction.RETRY, Reason.INTERNAL_ERROR),
 }
 
 
-def classify(job: JobSeen) -> Answer:
+def classify(job: ObservedJob) -> FailureDecision:
     """Read one failed attempt: pod conditions first, since they say why the exit code came about."""
     said = job.result.message if job.result else job.message
     return _by_pod(job, said) or _by_code(job, said)
 
 
-def _by_pod(job: JobSeen, said: str) -> Answer | None:
+def _by_pod(job: ObservedJob, said: str) -> FailureDecision | None:
     if job.deadline_exceeded:
-        return Answer(turn=Turn.GIVE_UP, reason=Reason.DEADLINE_EXCEEDED, message=said or "the stage ran out of time")
+        return FailureDecision(
+            action=FailureAction.GIVE_UP, reason=Reason.DEADLINE_EXCEEDED, message=said or "the stage ran out of time"
+        )
     if job.out_of_memory:
-        return Answer(
-            turn=Turn.GIVE_UP,
+        return FailureDecision(
+            action=FailureAction.GIVE_UP,
             reason=Reason.OUT_OF_MEMORY,
             message=f"the container was killed for memory; raise the stage's limit in the profile. {said}".strip(),
         )
     if job.disrupted or job.exit_code in _KILLED:
-        return Answer(turn=Turn.DISRUPTED, reason=Reason.PREEMPTED, message=said or "the pod was disrupted")
+        return FailureDecision(
+            action=FailureAction.RETRY_UNCOUNTED, reason=Reason.PREEMPTED, message=said or "the pod was disrupted"
+        )
     if job.exit_code is None:
-        return Answer(turn=Turn.DISRUPTED, reason=Reason.POD_LOST, message=said or "the pod vanished without a result")
+        return FailureDecision(
+            action=FailureAction.RETRY_UNCOUNTED,
+            reason=Reason.POD_LOST,
+            message=said or "the pod vanished without a result",
+        )
     return None
 
 
-def _by_code(job: JobSeen, said: str) -> Answer:
+def _by_code(job: ObservedJob, said: str) -> FailureDecision:
     if job.exit_code not in tuple(ExitCode):
-        return Answer(
-            turn=Turn.AGAIN, reason=Reason.INTERNAL_ERROR, message=f"exit code {job.exit_code}. {said}".strip()
+        return FailureDecision(
+            action=FailureAction.RETRY,
+            reason=Reason.INTERNAL_ERROR,
+            message=f"exit code {job.exit_code}. {said}".strip(),
         )
     (turn, reason), stated = _BY_CODE[ExitCode(job.exit_code)], _stated(job)
     if job.exit_code == ExitCode.OK:
         text = (
             f"it ended well, but its result cannot be used: {said}; is the profile's image of the operator's release?"
         )
-        return Answer(turn=turn, reason=reason, message=text)
+        return FailureDecision(action=turn, reason=reason, message=text)
     if stated is Reason.INPUT_INVALID:
         text = f"the profile's image is of another release than the operator, give both the same: {said}"
-        return Answer(turn=Turn.WAIT, reason=stated, message=text)
-    return Answer(turn=turn, reason=stated or reason, message=said)
+        return FailureDecision(action=FailureAction.AWAIT_PROFILE_CHANGE, reason=stated, message=text)
+    return FailureDecision(action=turn, reason=stated or reason, message=said)
 
 
 def due(stage: StageRecord, *, failure: Failure | None, profile: str) -> datetime.datetime | None:
@@ -119,7 +129,7 @@ def is_lasting(stage: StageRecord) -> bool:
     return stage.outages >= len(_BACKOFF_SECONDS) or stage.reason == Reason.INPUT_INVALID
 
 
-def _stated(job: JobSeen) -> Reason | None:
+def _stated(job: ObservedJob) -> Reason | None:
     """The stage's own reason, where it is one of ours."""
     stated = job.result.reason if job.result else ""
     return Reason(stated) if stated in tuple(Reason) and stated != Reason.SUCCEEDED else None

@@ -12,10 +12,10 @@ from modelrefresh.api.run_status import Run, StageRecord, StageState
 from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.api.status import RefreshStatus
 from modelrefresh.contract import stage_request
-from modelrefresh.contract.stage_request import StageInput
+from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh.contract.vocabulary import LEARNING_RATES, Stage, Strategy
 from modelrefresh.plan.actions import StartStage
-from modelrefresh.plan.observed import Work
+from modelrefresh.plan.observed import ReadyRefresh
 
 ORDER: Final = (Stage.PREPARE, Stage.TRAIN, Stage.MERGE, Stage.EVALUATE)
 """Stages of every run; the first run imports the stock model before them."""
@@ -44,7 +44,7 @@ def at_work(status: RefreshStatus) -> tuple[Run, StageRecord] | None:
 
 def put(run: Run, stage: StageRecord) -> Run:
     """The run with one stage record replaced."""
-    return run.but(stages=tuple(stage if old.name is stage.name else old for old in run.stages))
+    return run.evolve(stages=tuple(stage if old.name is stage.name else old for old in run.stages))
 
 
 def candidate(run: Run) -> str | None:
@@ -53,43 +53,43 @@ def candidate(run: Run) -> str | None:
     return merged.merge.digest if merged and merged.merge else None
 
 
-def asked(work: Work, stage: StageRecord) -> StageRecord:
+def asked(ready: ReadyRefresh, stage: StageRecord) -> StageRecord:
     """The record of an attempt that begins now, with what its answer will be held against."""
-    return stage.but(incumbent=_incumbent(work) if stage.name is Stage.EVALUATE else None)
+    return stage.evolve(incumbent=_incumbent(ready) if stage.name is Stage.EVALUATE else None)
 
 
-def start(work: Work, run: Run, stage: StageRecord) -> StartStage:
+def start(ready: ReadyRefresh, run: Run, stage: StageRecord) -> StartStage:
     """The action that starts the next attempt of a stage."""
-    training = work.spec.training
+    training = ready.spec.training
     gpus = training.gpus_per_node if stage.name in (Stage.TRAIN, Stage.EVALUATE) else 0
-    request = StageInput(
+    request = StageRequest(
         stage=stage.name,
-        owner=work.meta.name,
+        owner=ready.meta.name,
         run=run.id,
         attempt=stage.attempt,
-        allowed=work.profile.allowed_sources,
+        allowed=ready.profile.allowed_sources,
     )
     return StartStage(
-        request=_SECTIONS[stage.name](work, run, request),
-        profile=work.profile_hash,
+        request=_SECTIONS[stage.name](ready, run, request),
+        profile=ready.profile_hash,
         gpus=min(gpus, 1) if stage.name is Stage.EVALUATE else gpus,
         nodes=training.nodes if stage.name is Stage.TRAIN else 1,
     )
 
 
-def _import(work: Work, _: Run, request: StageInput) -> StageInput:
-    return dataclasses.replace(request, import_=stage_request.ImportInput(instruct=work.residual.instruct))
+def _import(ready: ReadyRefresh, _: Run, request: StageRequest) -> StageRequest:
+    return dataclasses.replace(request, import_=stage_request.ImportInput(instruct=ready.residual.instruct))
 
 
-def _prepare(work: Work, run: Run, request: StageInput) -> StageInput:
-    spec = work.spec
+def _prepare(ready: ReadyRefresh, run: Run, request: StageRequest) -> StageRequest:
+    spec = ready.spec
     replay, training = spec.data.replay, spec.training
-    unchanged = work.status.data_fingerprint if work.status.judged_inputs == run.inputs else None
+    unchanged = ready.status.data_fingerprint if ready.status.judged_inputs == run.inputs else None
     return dataclasses.replace(
         request,
         prepare=stage_request.PrepareInput(
-            base=_start(work),
-            base_fingerprint=_fingerprint(work),
+            base=_start(ready),
+            base_fingerprint=_fingerprint(ready),
             data=spec.data.uri,
             text_field=spec.data.text_field,
             sampling=spec.data.sampling,
@@ -100,22 +100,22 @@ def _prepare(work: Work, run: Run, request: StageInput) -> StageInput:
             seed=training.seed,
             suites=_suites(spec),
             unchanged_fingerprint=unchanged,
-            residual=work.residual_digest,
-            incumbent=_incumbent(work),
+            residual=ready.residual_digest,
+            incumbent=_incumbent(ready),
             max_items=spec.evaluation.max_items,
             max_new_tokens=spec.evaluation.max_new_tokens,
-            train=_train(work, run, request).train,
+            train=_train(ready, run, request).train,
         ),
     )
 
 
-def _train(work: Work, _: Run, request: StageInput) -> StageInput:
-    training = work.spec.training
+def _train(ready: ReadyRefresh, _: Run, request: StageRequest) -> StageRequest:
+    training = ready.spec.training
     return dataclasses.replace(
         request,
         train=stage_request.TrainInput(
-            start=_start(work),
-            start_fingerprint=_fingerprint(work),
+            start=_start(ready),
+            start_fingerprint=_fingerprint(ready),
             method=training.method,
             learning_rate=float(training.learning_rate or LEARNING_RATES[training.method]),
             sequence_length=training.sequence_length,
@@ -136,28 +136,28 @@ def _train(work: Work, _: Run, request: StageInput) -> StageInput:
     )
 
 
-def _merge(work: Work, _: Run, request: StageInput) -> StageInput:
-    spec = work.spec
+def _merge(ready: ReadyRefresh, _: Run, request: StageRequest) -> StageRequest:
+    spec = ready.spec
     return dataclasses.replace(
         request,
         merge=stage_request.MergeInput(
-            start=_start(work),
+            start=_start(ready),
             strategy=spec.training.strategy,
-            residual=work.residual_digest,
+            residual=ready.residual_digest,
             scale=float(spec.residual.scale),
         ),
     )
 
 
-def _evaluate(work: Work, run: Run, request: StageInput) -> StageInput:
-    spec = work.spec
+def _evaluate(ready: ReadyRefresh, run: Run, request: StageRequest) -> StageRequest:
+    spec = ready.spec
     digest = candidate(run)
     assert digest is not None  # noqa: S101 -- merge has succeeded before
     return dataclasses.replace(
         request,
         evaluate=stage_request.EvaluateInput(
             candidate=digest,
-            incumbent=_incumbent(work),
+            incumbent=_incumbent(ready),
             suites=_suites(spec),
             max_items=spec.evaluation.max_items,
             max_new_tokens=spec.evaluation.max_new_tokens,
@@ -165,7 +165,7 @@ def _evaluate(work: Work, run: Run, request: StageInput) -> StageInput:
     )
 
 
-_SECTIONS: Final[Mapping[Stage, Callable[[Work, Run, StageInput], StageInput]]] = {
+_SECTIONS: Final[Mapping[Stage, Callable[[ReadyRefresh, Run, StageRequest], StageRequest]]] = {
     Stage.IMPORT: _import,
     Stage.PREPARE: _prepare,
     Stage.TRAIN: _train,
@@ -174,19 +174,19 @@ _SECTIONS: Final[Mapping[Stage, Callable[[Work, Run, StageInput], StageInput]]] 
 }
 
 
-def _start(work: Work) -> str:
+def _start(ready: ReadyRefresh) -> str:
     """What training starts from (arXiv 2410.10739): the base in Setting 2, the instruct model in Setting 1."""
-    direct = work.spec.training.strategy is Strategy.DIRECT
-    return work.residual.instruct if direct else work.spec.base.uri
+    direct = ready.spec.training.strategy is Strategy.DIRECT
+    return ready.residual.instruct if direct else ready.spec.base.uri
 
 
-def _fingerprint(work: Work) -> str | None:
-    direct = work.spec.training.strategy is Strategy.DIRECT
-    return work.residual.instruct_fingerprint if direct else work.residual.base_fingerprint
+def _fingerprint(ready: ReadyRefresh) -> str | None:
+    direct = ready.spec.training.strategy is Strategy.DIRECT
+    return ready.residual.instruct_fingerprint if direct else ready.residual.base_fingerprint
 
 
-def _incumbent(work: Work) -> str | None:
-    return work.status.live.digest if work.status.live else None
+def _incumbent(ready: ReadyRefresh) -> str | None:
+    return ready.status.live.digest if ready.status.live else None
 
 
 def _suites(spec: RefreshSpec) -> tuple[stage_request.SuiteInput, ...]:

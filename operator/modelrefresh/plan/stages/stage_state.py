@@ -12,6 +12,7 @@ from typing import Any
 import pydantic
 
 from modelrefresh.api.conditions import Reason
+from modelrefresh.api.evaluation import Evaluation
 from modelrefresh.api.run_status import (
     EvaluateFacts,
     Failure,
@@ -21,7 +22,6 @@ from modelrefresh.api.run_status import (
     StageState,
     TrainFacts,
 )
-from modelrefresh.api.spec import Evaluation
 from modelrefresh.api.status import RefreshStatus, ResidualStatus
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.result import (
@@ -33,18 +33,18 @@ from modelrefresh.contract.result import (
     Result,
     TrainSummary,
 )
-from modelrefresh.plan.actions import Word
+from modelrefresh.plan.actions import StatusSummary
 from modelrefresh.plan.judging import gates
-from modelrefresh.plan.observed import JobSeen, JobState
+from modelrefresh.plan.observed import JobState, ObservedJob
 from modelrefresh.plan.stages import retries, stage_records
-from modelrefresh.plan.stages.retries import Answer, Turn
+from modelrefresh.plan.stages.retries import FailureAction, FailureDecision
 
 _STALLING = (Reason.IMAGE_PULL_FAILED, Reason.PODS_REFUSED, Reason.POD_STUCK)
 """Reasons of a stage at work for which nothing goes on until a person acts."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class AttemptContext:
     """What an attempt is held against."""
 
     attempts: int
@@ -53,7 +53,7 @@ class Terms:
     now: datetime.datetime
 
 
-def absorb(status: RefreshStatus, jobs: Sequence[JobSeen], terms: Terms) -> RefreshStatus:
+def absorb(status: RefreshStatus, jobs: Sequence[ObservedJob], context: AttemptContext) -> RefreshStatus:
     """The status after a look at the Job of the current stage."""
     found = stage_records.at_work(status)
     if found is None:
@@ -62,30 +62,30 @@ def absorb(status: RefreshStatus, jobs: Sequence[JobSeen], terms: Terms) -> Refr
     job = find(jobs, run=run.id, stage=stage)
     if job is None:
         return status
-    after = follow(stage, job, terms)
-    return status.but(
-        run=stage_records.put(run, after), last_failure=failure(stage, after, job, terms) or status.last_failure
+    after = follow(stage, job, context)
+    return status.evolve(
+        run=stage_records.put(run, after), last_failure=failure(stage, after, job, context) or status.last_failure
     )
 
 
-def find(jobs: Sequence[JobSeen], *, run: str, stage: StageRecord) -> JobSeen | None:
+def find(jobs: Sequence[ObservedJob], *, run: str, stage: StageRecord) -> ObservedJob | None:
     """The Job of the stage's current attempt."""
     wanted = (run, stage.name, stage.attempt)
     return next((job for job in jobs if (job.run, job.stage, job.attempt) == wanted), None)
 
 
-def told(stage: StageRecord, name: str) -> Word:
+def told(stage: StageRecord, name: str) -> StatusSummary:
     """What is said of a stage at work: its name, how far it is, and what Kubernetes says of its Job."""
     progress = f"{name} {stage.progress or ''}".rstrip()
-    return Word(
+    return StatusSummary(
         reason=Reason(stage.reason or Reason.RUNNING),
         message=": ".join(text for text in (progress, stage.message) if text),
-        working=True,
+        reconciling=True,
         stalled=stage.reason in _STALLING,
     )
 
 
-def follow(stage: StageRecord, job: JobSeen, terms: Terms) -> StageRecord:
+def follow(stage: StageRecord, job: ObservedJob, context: AttemptContext) -> StageRecord:
     """The stage's record after a look at its Job."""
     hindered = job.hindrance
     if job.state is JobState.QUEUED:
@@ -93,23 +93,23 @@ def follow(stage: StageRecord, job: JobSeen, terms: Terms) -> StageRecord:
             # The kubelet alternates between a cause and its pause; the fuller text stands, since each other is a write.
             known = stage.reason == Reason.IMAGE_PULL_FAILED and stage.message.startswith(job.message)
             text = stage.message if known else job.message
-            return stage.but(state=StageState.QUEUED, reason=Reason.IMAGE_PULL_FAILED, message=text)
+            return stage.evolve(state=StageState.QUEUED, reason=Reason.IMAGE_PULL_FAILED, message=text)
         # A pod that ran and vanished is the Job's end, of which its controller has yet to tell.
         if hindered is not None and hindered.stalled and stage.state is not StageState.RUNNING:
-            return stage.but(state=StageState.QUEUED, reason=hindered.reason, message=hindered.message)
-        return stage.but(state=StageState.QUEUED, reason=Reason.QUEUED, message=job.message)
+            return stage.evolve(state=StageState.QUEUED, reason=hindered.reason, message=hindered.message)
+        return stage.evolve(state=StageState.QUEUED, reason=Reason.QUEUED, message=job.message)
     if job.state is JobState.RUNNING:
-        return stage.but(
+        return stage.evolve(
             state=StageState.RUNNING,
             reason=hindered.reason if hindered and hindered.stalled else Reason.RUNNING,
             message=hindered.message if hindered else "",
             progress=job.progress or stage.progress,
             start_time=stage.start_time or job.started,
         )
-    outcome = _outcome(stage, job, terms)
-    if isinstance(outcome, Answer):
-        return _fail(stage, job, terms, outcome)
-    return _end(stage, job, terms).but(
+    outcome = _outcome(stage, job, context)
+    if isinstance(outcome, FailureDecision):
+        return _fail(stage, job, context, outcome)
+    return _end(stage, job, context).evolve(
         state=StageState.SUCCEEDED,
         reason=Reason.STAGE_SUCCEEDED,
         message="",
@@ -118,24 +118,26 @@ def follow(stage: StageRecord, job: JobSeen, terms: Terms) -> StageRecord:
     )
 
 
-def failure(before: StageRecord, after: StageRecord, job: JobSeen, terms: Terms) -> Failure | None:
+def failure(before: StageRecord, after: StageRecord, job: ObservedJob, context: AttemptContext) -> Failure | None:
     """What to remember of an attempt that failed just now, or None."""
     if after.failures + after.disruptions == before.failures + before.disruptions:
         return None
-    outcome = _outcome(before, job, terms)
+    outcome = _outcome(before, job, context)
     return Failure(
         run=job.run,
         stage=after.name,
         attempt=after.attempt,
         reason=after.reason or Reason.INTERNAL_ERROR,
         exit_code=job.exit_code,
-        message=outcome.message if isinstance(outcome, Answer) else "",
-        time=terms.now,
+        message=outcome.message if isinstance(outcome, FailureDecision) else "",
+        time=context.now,
         profile=job.profile,
     )
 
 
-def pause(status: RefreshStatus, jobs: Sequence[JobSeen], *, reason: Reason, now: datetime.datetime) -> RefreshStatus:
+def pause(
+    status: RefreshStatus, jobs: Sequence[ObservedJob], *, reason: Reason, now: datetime.datetime
+) -> RefreshStatus:
     """The status with the stage at work sent back to wait; the next attempt goes on from its checkpoint."""
     found = stage_records.at_work(status)
     if found is None:
@@ -145,7 +147,7 @@ def pause(status: RefreshStatus, jobs: Sequence[JobSeen], *, reason: Reason, now
     if job is not None and job.state in (JobState.SUCCEEDED, JobState.FAILED):
         # Its end is not recorded yet, for want of a profile; the Job keeps it.
         return status
-    waiting = stage.but(
+    waiting = stage.evolve(
         state=StageState.WAITING,
         reason=reason,
         message="",
@@ -153,27 +155,31 @@ def pause(status: RefreshStatus, jobs: Sequence[JobSeen], *, reason: Reason, now
         end_time=None,
         gpu_seconds=stage.gpu_seconds + (_gpu_seconds(stage, job, until=now) if job else 0),
     )
-    return status.but(run=stage_records.put(run, waiting))
+    return status.evolve(run=stage_records.put(run, waiting))
 
 
-def _fail(stage: StageRecord, job: JobSeen, terms: Terms, answer: Answer) -> StageRecord:
-    lost = answer.turn in (Turn.DISRUPTED, Turn.LATER, Turn.WAIT)
+def _fail(stage: StageRecord, job: ObservedJob, context: AttemptContext, answer: FailureDecision) -> StageRecord:
+    lost = answer.action in (
+        FailureAction.RETRY_UNCOUNTED,
+        FailureAction.RETRY_LATER,
+        FailureAction.AWAIT_PROFILE_CHANGE,
+    )
     failures, disruptions = stage.failures + (not lost), stage.disruptions + lost
-    exhausted = failures >= terms.attempts or disruptions > retries.MAX_DISRUPTIONS
-    over = answer.turn is Turn.GIVE_UP or exhausted
-    return _end(stage, job, terms).but(
+    exhausted = failures >= context.attempts or disruptions > retries.MAX_DISRUPTIONS
+    over = answer.action is FailureAction.GIVE_UP or exhausted
+    return _end(stage, job, context).evolve(
         state=StageState.FAILED if over else StageState.WAITING,
         reason=answer.reason,
         message=answer.message,
         failures=failures,
         disruptions=disruptions,
-        outages=stage.outages + 1 if answer.turn is Turn.LATER else 0,
+        outages=stage.outages + 1 if answer.action is FailureAction.RETRY_LATER else 0,
     )
 
 
-def _end(stage: StageRecord, job: JobSeen, terms: Terms) -> StageRecord:
-    finished = job.finished or terms.now
-    return stage.but(
+def _end(stage: StageRecord, job: ObservedJob, context: AttemptContext) -> StageRecord:
+    finished = job.finished or context.now
+    return stage.evolve(
         start_time=stage.start_time or job.started,
         end_time=finished,
         progress=None,
@@ -181,12 +187,12 @@ def _end(stage: StageRecord, job: JobSeen, terms: Terms) -> StageRecord:
     )
 
 
-def _gpu_seconds(stage: StageRecord, job: JobSeen, *, until: datetime.datetime) -> int:
+def _gpu_seconds(stage: StageRecord, job: ObservedJob, *, until: datetime.datetime) -> int:
     """What this attempt has held its GPUs for."""
     return round(max(0.0, (until - job.started).total_seconds()) * stage.gpus) if job.started else 0
 
 
-def _outcome(stage: StageRecord, job: JobSeen, terms: Terms) -> dict[str, Any] | Answer:
+def _outcome(stage: StageRecord, job: ObservedJob, context: AttemptContext) -> dict[str, Any] | FailureDecision:
     """What a success leaves, or what follows from an attempt that leaves nothing to go on with."""
     said = job.result
     # Who could not read what was asked knows no run.
@@ -196,7 +202,7 @@ def _outcome(stage: StageRecord, job: JobSeen, terms: Terms) -> dict[str, Any] |
         job = dataclasses.replace(job, result=None, message=job.message or fault)
     if job.state is not JobState.SUCCEEDED or job.result is None:
         return retries.classify(job)
-    facts = _checked(stage, job.result, terms.evaluation)
+    facts = _checked(stage, job.result, context.evaluation)
     return retries.classify(dataclasses.replace(job, result=None, message=facts)) if isinstance(facts, str) else facts
 
 

@@ -7,7 +7,7 @@ import re
 from modelrefresh.contract import artifacts
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.reasons import StageReason
-from modelrefresh.contract.stage_request import StageInput
+from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh_jobs.process import guarded_files
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.storage import model_files
@@ -15,7 +15,7 @@ from modelrefresh_jobs.storage import model_files
 _HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[^/@]+)")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 WANTED = (
-    *("*.safetensors", *(f"*{suffix}" for suffix in sorted(model_files.MANNERS)), model_files.VERSIONED),
+    *("*.safetensors", *(f"*{suffix}" for suffix in sorted(model_files.COMPANIONS)), model_files.VERSIONED),
     *model_files.LICENCES,
 )
 """What is fetched of a repository."""
@@ -23,7 +23,7 @@ _UNWANTED = ("consolidated*", "original/*", "onnx/*")
 """The same weights once more, in other layouts."""
 
 
-def find(uri: str, request: StageInput, reason: StageReason) -> pathlib.Path:
+def find(uri: str, request: StageRequest, reason: StageReason) -> pathlib.Path:
     """The folder of the repository at that commit, in the workspace's cache.
 
     Raises:

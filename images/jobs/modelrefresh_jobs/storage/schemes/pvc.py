@@ -4,13 +4,13 @@ import pathlib
 
 from modelrefresh.contract import allowed, artifacts, uris
 from modelrefresh.contract.reasons import StageReason
-from modelrefresh.contract.stage_request import StageInput
+from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh_jobs.process import guarded_files
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.storage import existing
 
 
-def find(uri: str, request: StageInput, reason: StageReason) -> pathlib.Path:
+def find(uri: str, request: StageRequest, reason: StageReason) -> pathlib.Path:
     """The path below the mount.
 
     Raises:
@@ -33,7 +33,7 @@ def find(uri: str, request: StageInput, reason: StageReason) -> pathlib.Path:
     return found
 
 
-def _allowed_root(uri: str, mount: pathlib.Path, request: StageInput, reason: StageReason) -> pathlib.Path:
+def _allowed_root(uri: str, mount: pathlib.Path, request: StageRequest, reason: StageReason) -> pathlib.Path:
     """The claim, or the part of it that the profile allows."""
     if not request.allowed:
         return mount
@@ -43,6 +43,6 @@ def _allowed_root(uri: str, mount: pathlib.Path, request: StageInput, reason: St
     return mount / prefix.removeprefix(uris.CLAIM.prefix).partition("/")[2]
 
 
-def _allowed_words(uri: str, request: StageInput) -> str:
+def _allowed_words(uri: str, request: StageRequest) -> str:
     prefix = allowed.widest(request.allowed, uri)
     return f"the allowed source {prefix}" if prefix and prefix != uris.CLAIM.prefix else "the claim"
