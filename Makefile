@@ -44,7 +44,7 @@ bench: environment # figures kept in docs/benchmarks.md; BENCH=merge, recipes, f
 lock: environment # write requirements/*.txt anew from pyproject.toml
 	$(LOCK) operator -o requirements/operator.txt
 	$(LOCK) jobs -o requirements/jobs.txt
-	$(LOCK) dev --extra operator --extra jobs -o requirements/dev.txt
+	$(LOCK) dev --extra operator --extra jobs --extra demo -o requirements/dev.txt
 
 environment:
 	@python3 -m tests.environment
