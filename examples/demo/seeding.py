@@ -23,11 +23,10 @@ MANIFEST = "seed.json"
 """Written last by the seed; without it there is none."""
 PARTS = ("models", "corpus", "evals")
 LONGEST_SECONDS = 1800
-_TARGET = f"--namespace={kubectl.NAMESPACE}"
 _STEP = re.compile(r"^(base|instruct) (\d+)/(\d+) (loss=\S+)$")
 _LOOKS = (
-    f"describe {_TARGET} job/seed",
-    f"logs {_TARGET} job/seed --tail=30",
+    f"describe --namespace={kubectl.NAMESPACE} job/seed",
+    f"logs --namespace={kubectl.NAMESPACE} job/seed --tail=30",
 )
 
 
@@ -40,7 +39,10 @@ def run(client: kubectl.Kubectl, filler: manifests.Filler) -> None:
     manifests.apply(client, filler.text("demo/seed.yaml"))
     screen.say("Seed", "base + instruct pair, documents and questions from facts of 2002 and of today")
     _await(client, "ready", "succeeded")
-    with screen.Moving() as line, client.beside("logs", "--follow", _TARGET, "job/seed") as logs:
+    with (
+        screen.Moving() as line,
+        client.beside("logs", "--follow", f"--namespace={kubectl.NAMESPACE}", "job/seed") as logs,
+    ):
         for text in logs.stdout or ():
             _draw(line, text.strip())
     _await(client, "succeeded")
