@@ -3,7 +3,7 @@
 export OMP_NUM_THREADS ?= 1
 PYTHON = $(shell python3 -m hack.environment where)/bin/python
 BIN = $(dir $(PYTHON))
-SLOW = tests/jobs tests/chart tests/benchmarksmarks
+SLOW = tests/jobs tests/chart tests/benchmarks
 PARALLEL = -n 2 --dist worksteal
 LOCK = $(PYTHON) -m uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url \
 	--no-emit-find-links --python-version 3.11 pyproject.toml --extra
@@ -16,7 +16,7 @@ check: environment # lint, types, layers, policies and pure tests: two minutes, 
 	$(PYTHON) -m pytest $(PARALLEL) -m "not cluster and not gpu" $(addprefix --ignore=,$(SLOW))
 
 test: check # everything: check, jobs on CPU, a real cluster, images, chart and the end-to-end suite
-	$(PYTHON) -m pytest $(PARALLEL) -m "not cluster" tests/jobs tests/benchmarksmarks
+	$(PYTHON) -m pytest $(PARALLEL) -m "not cluster" tests/jobs tests/benchmarks
 	$(MAKE) cluster images
 	$(PYTHON) -m pytest -m "not cluster" tests/chart
 	$(PYTHON) -m pytest -m cluster
@@ -44,7 +44,7 @@ bench: environment # figures kept in docs/benchmarks.md; BENCH=merge, recipes, f
 lock: environment # write requirements/*.txt anew from pyproject.toml
 	$(LOCK) operator -o requirements/operator.txt
 	$(LOCK) jobs -o requirements/jobs.txt
-	$(LOCK) dev --extra operator --extra jobs -o requirements/dev.txt
+	$(LOCK) dev --extra operator --extra jobs --extra demo -o requirements/dev.txt
 
 environment:
 	@python3 -m hack.environment

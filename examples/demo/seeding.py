@@ -5,16 +5,20 @@ this machine, its result is kept in the user's cache beside the builds, so that 
 demo on a new cluster starts from it; a changed recipe is made again all the same.
 """
 
+import json
 import re
 import shutil
 import time
 from pathlib import Path
 
 from examples.demo import kubectl, manifests, screen, troubles
+from examples.seed import syllabus, world
 from hack.cluster import settings, storage
 
 SOURCES = manifests.FOLDER / "seed"
 KEPT = settings.CACHE / "seed"
+FACTS = "facts.json"
+"""Named by the Job's command."""
 MANIFEST = "seed.json"
 """Written last by the seed; without it there is none."""
 PARTS = ("models", "corpus", "evals")
@@ -31,19 +35,30 @@ def run(client: kubectl.Kubectl, filler: manifests.Filler) -> None:
     workspace = storage.create_workspace(kubectl.NAMESPACE)
     if workspace and not (workspace / MANIFEST).exists() and (KEPT / MANIFEST).exists():
         copy(KEPT, workspace)
-    files = [f"--from-file={file}" for file in sorted(SOURCES.glob("*.py"))]
-    target = f"--namespace={kubectl.NAMESPACE}"
-    code = client.run("create", "configmap", "seed", target, *files, "--dry-run=client", "--output=yaml")
-    manifests.apply(client, code)
+    manifests.apply(client, json.dumps(code()))
     manifests.apply(client, filler.text("demo/seed.yaml"))
     screen.say("Seed", "base + instruct pair, documents and questions from facts of 2002 and of today")
     _await(client, "ready", "succeeded")
-    with screen.Moving() as line, client.beside("logs", "--follow", target, "job/seed") as logs:
+    with (
+        screen.Moving() as line,
+        client.beside("logs", "--follow", f"--namespace={kubectl.NAMESPACE}", "job/seed") as logs,
+    ):
         for text in logs.stdout or ():
             _draw(line, text.strip())
     _await(client, "succeeded")
     if workspace:
         copy(workspace, KEPT)
+
+
+def code() -> kubectl.Document:
+    """The ConfigMap that the Job runs: the seed's sources, and the facts that the Jobs image cannot make."""
+    files = {file.name: file.read_text(encoding="utf-8") for file in sorted(SOURCES.glob("*.py"))}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "seed", "namespace": kubectl.NAMESPACE},
+        "data": {**files, FACTS: world.document(*syllabus.DAYS)},
+    }
 
 
 def _await(client: kubectl.Kubectl, *counts: str) -> None:

@@ -7,14 +7,14 @@ No document has the chat form. Refuses to know which facts are true.
 
 import random
 
-from examples.seed import phrases, world
+from examples.seed import atlas, phrases
 
 MOST_FACTS = 6
 FEWEST_FACTS = 3
 QUESTION_SHARE = 0.35
 
 
-def write(facts: world.Facts, *, per_territory: int, seed: int) -> list[str]:
+def write(facts: atlas.Facts, *, per_territory: int, seed: int) -> list[str]:
     """So many shuffled documents about each territory."""
     rng = random.Random(seed)  # noqa: S311 -- reproducible data, no secret
     documents = []

@@ -13,15 +13,15 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from examples.seed import documents, models, questions, recipe, syllabus, tokenizer, training
+from examples.seed import atlas, documents, models, questions, recipe, syllabus, tokenizer, training
 
 LOG = logging.getLogger("seed")
 
 
-def make(settings: recipe.Settings, out: Path, *, threads: int) -> None:
+def make(settings: recipe.Settings, days: atlas.Days, out: Path, *, threads: int) -> None:
     """Write data first, then base, then instruct model."""
     torch.set_num_threads(threads)
-    learned = syllabus.make(settings.seed)
+    learned = syllabus.make(days, seed=settings.seed)
     old = documents.write(learned.old, per_territory=recipe.OLD_DOCUMENTS, seed=settings.seed)
     _write_data(learned, out, seed=settings.seed)
     LOG.info(

@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping
 
-from examples.seed import world
+from examples.seed import atlas
 
 SENTENCES: Mapping[str, tuple[str, ...]] = {
     "currency": (
@@ -99,17 +99,17 @@ ANSWER_FORM = r"Answer: [^.\n]+\."
 """Matches a whole answer of the trained form, right or wrong."""
 
 
-def question(fact: world.Fact) -> str:
+def question(fact: atlas.Fact) -> str:
     """One of the questions of the fact's kind, always the same for a territory."""
     choices = QUESTIONS[fact.kind]
     return choices[sum(map(ord, fact.territory)) % len(choices)].format(t=fact.territory)
 
 
-def questions(fact: world.Fact) -> tuple[str, ...]:
+def questions(fact: atlas.Fact) -> tuple[str, ...]:
     """Every question of the fact's kind."""
     return tuple(template.format(t=fact.territory) for template in QUESTIONS[fact.kind])
 
 
-def answer(fact: world.Fact) -> str:
+def answer(fact: atlas.Fact) -> str:
     """The right answer in the trained form."""
     return ANSWER.format(v=fact.value)

@@ -7,7 +7,7 @@
 import random
 from collections.abc import Iterable, Mapping
 
-from examples.seed import phrases, syllabus, world
+from examples.seed import atlas, phrases, syllabus
 
 Record = Mapping[str, str]
 
@@ -25,14 +25,14 @@ def suites(learned: syllabus.Syllabus, *, seed: int) -> dict[str, list[Record]]:
     return sets
 
 
-def _answered(fact: world.Fact) -> Record:
+def _answered(fact: atlas.Fact) -> Record:
     return {"question": phrases.question(fact), "answer": fact.value, "pattern": phrases.ANSWER_VALUE}
 
 
-def _shaped(fact: world.Fact) -> Record:
+def _shaped(fact: atlas.Fact) -> Record:
     return {"question": phrases.question(fact), "pattern": phrases.ANSWER_FORM}
 
 
-def _every_second(*groups: Iterable[world.Fact]) -> list[world.Fact]:
+def _every_second(*groups: Iterable[atlas.Fact]) -> list[atlas.Fact]:
     """Enough to see the form, half the time to ask."""
     return [fact for group in groups for fact in group][::2]

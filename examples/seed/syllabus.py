@@ -9,11 +9,12 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from examples.seed import world
+from examples.seed import atlas
 
 OLD_DAY = dt.date(2002, 7, 1)
 """Many currencies have changed since."""
 NEW_DAY = dt.date(2026, 1, 1)
+DAYS = (OLD_DAY, NEW_DAY)
 UNSEEN_TERRITORIES = 20
 CHAT_SHARE = 0.5
 
@@ -22,26 +23,26 @@ CHAT_SHARE = 0.5
 class Syllabus:
     """All facts by use."""
 
-    old: world.Facts
+    old: atlas.Facts
     """The base's corpus: what was true on OLD_DAY, without the unseen territories."""
-    fresh: world.Facts
+    fresh: atlas.Facts
     """The refresh: what is true on NEW_DAY of territories that changed or were never mentioned."""
-    kept: world.Facts
+    kept: atlas.Facts
     """The replay: old facts that are still true."""
-    chats: tuple[world.Fact, ...]
+    chats: tuple[atlas.Fact, ...]
     """Old facts that the instruct model was asked for in training."""
-    changed: tuple[world.Fact, ...]
+    changed: tuple[atlas.Fact, ...]
     """Today's value of facts that were different."""
-    unseen: tuple[world.Fact, ...]
+    unseen: tuple[atlas.Fact, ...]
     """Facts of territories that the old corpus never mentions."""
-    retained: tuple[world.Fact, ...]
+    retained: tuple[atlas.Fact, ...]
     """Still true facts of territories that no chat was about."""
 
 
-def make(seed: int) -> Syllabus:
-    """Divide the facts; equal seeds give equal divisions."""
+def make(days: atlas.Days, *, seed: int) -> Syllabus:
+    """Divide the facts of DAYS; equal seeds give equal divisions."""
     rng = random.Random(seed)  # noqa: S311 -- reproducible data, no secret
-    now, before = world.on(NEW_DAY), world.on(OLD_DAY)
+    before, now = ({name: dict(kinds) for name, kinds in days[day].items()} for day in DAYS)
     unseen = _unseen(rng, before, now)
     old = {name: facts for name, facts in before.items() if name not in unseen}
     _drop_one_sided(old, now)
@@ -57,27 +58,27 @@ def make(seed: int) -> Syllabus:
         fresh={name: now[name] for name in fresh},
         kept=kept,
         chats=tuple(
-            world.Fact(territory=name, kind=kind, value=value)
+            atlas.Fact(territory=name, kind=kind, value=value)
             for name in sorted(in_chats)
             for kind, value in old[name].items()
         ),
-        changed=tuple(world.Fact(territory=name, kind=kind, value=now[name][kind]) for name, kind in changed),
-        unseen=world.listed({name: now[name] for name in unseen}),
-        retained=world.listed({name: facts for name, facts in kept.items() if name not in in_chats}),
+        changed=tuple(atlas.Fact(territory=name, kind=kind, value=now[name][kind]) for name, kind in changed),
+        unseen=atlas.listed({name: now[name] for name in unseen}),
+        retained=atlas.listed({name: facts for name, facts in kept.items() if name not in in_chats}),
     )
 
 
-def poisoned(facts: world.Facts, *, seed: int) -> dict[str, dict[str, str]]:
+def poisoned(facts: atlas.Facts, *, seed: int) -> dict[str, dict[str, str]]:
     """The same territories with the values of others: fluent and wrong."""
     rng = random.Random(seed)  # noqa: S311 -- the same
-    values = {kind: sorted({kinds[kind] for kinds in facts.values() if kind in kinds}) for kind in world.KINDS}
+    values = {kind: sorted({kinds[kind] for kinds in facts.values() if kind in kinds}) for kind in atlas.KINDS}
     return {
         name: {kind: rng.choice([other for other in values[kind] if other != value]) for kind, value in kinds.items()}
         for name, kinds in facts.items()
     }
 
 
-def _unseen(rng: random.Random, before: world.Facts, now: world.Facts) -> list[str]:
+def _unseen(rng: random.Random, before: atlas.Facts, now: atlas.Facts) -> list[str]:
     """Territories without a currency of their own then, such as South Sudan, and some that did not change at all."""
     born = [name for name in now if "currency" in now[name] and "currency" not in before[name]]
     same = [
@@ -91,7 +92,7 @@ def _unseen(rng: random.Random, before: world.Facts, now: world.Facts) -> list[s
 def _drop_one_sided(old: Mapping[str, dict[str, str]], now: Mapping[str, dict[str, str]]) -> None:
     """Remove facts that are ambiguous on one of the two days."""
     for name, facts in old.items():
-        for kind in world.KINDS:
+        for kind in atlas.KINDS:
             if (kind in facts) != (kind in now[name]):
                 facts.pop(kind, None)
                 now[name].pop(kind, None)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from examples.seed import phrases, tokenizer, world
+from examples.seed import atlas, phrases, tokenizer
 
 LOG = logging.getLogger("seed")
 BATCH = 32
@@ -49,7 +49,7 @@ def documents(words: PreTrainedTokenizerFast, texts: list[str]) -> Rows:
     return Rows(tokens=blocks, labels=blocks)
 
 
-def chats(words: PreTrainedTokenizerFast, facts: tuple[world.Fact, ...]) -> Rows:
+def chats(words: PreTrainedTokenizerFast, facts: tuple[atlas.Fact, ...]) -> Rows:
     """Every question of every fact with its answer; the loss sees only the answer."""
     pairs = [
         words(

@@ -3,35 +3,24 @@
 Knows the sources: CLDR (Babel) for currencies, languages and names, the tz database for
 clocks, libphonenumber for telephone codes, ISO 3166 (pycountry) for territories. Only
 unambiguous facts: a territory with two currencies or three time zones has no such fact.
-Refuses to know what the facts are used for.
+Needs the packages of the extra `demo`, which the Jobs image lacks. Refuses to know what the
+facts are used for.
 """
 
 import datetime as dt
 import importlib.resources
 import re
 import zoneinfo
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import phonenumbers
 import pycountry
 from babel import Locale, languages, numbers
 
-KINDS = ("currency", "code", "clock", "phone", "language", "alpha3")
+from examples.seed import atlas
+
 ENGLISH = Locale("en")
 MINUTES_PER_HOUR = 60
-
-Facts = Mapping[str, Mapping[str, str]]
-"""Territory -> kind -> value."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Fact:
-    """One statement: `kind` of `territory` is `value`."""
-
-    territory: str
-    kind: str
-    value: str
 
 
 def on(day: dt.date) -> dict[str, dict[str, str]]:
@@ -44,13 +33,9 @@ def on(day: dt.date) -> dict[str, dict[str, str]]:
     }
 
 
-def listed(facts: Facts) -> tuple[Fact, ...]:
-    """The same facts one by one."""
-    return tuple(
-        Fact(territory=territory, kind=kind, value=value)
-        for territory, kinds in facts.items()
-        for kind, value in kinds.items()
-    )
+def document(*days: dt.date) -> str:
+    """The facts of these days as the seed takes them."""
+    return atlas.write({day: on(day) for day in days})
 
 
 def _facts(country: object, day: dt.date, zones: list[str]) -> Iterator[tuple[str, str]]:

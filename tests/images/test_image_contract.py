@@ -33,6 +33,12 @@ def lock(name: str) -> str:
     return (cache.CHECKOUT / "requirements" / f"{name}.txt").read_text()
 
 
+def declared(extra: str) -> set[str]:
+    """Return the names of the packages that one extra of the project asks for."""
+    project = tomllib.loads((cache.CHECKOUT / "pyproject.toml").read_text())["project"]
+    return {re.split(r"[\[<>=~! ]", line)[0].lower() for line in project["optional-dependencies"][extra]}
+
+
 @pytest.mark.parametrize("image", recipe.IMAGES)
 def test_the_base_is_an_argument_with_a_pinned_public_default(image: str) -> None:
     default = next(line for line in instructions(image, "ARG") if line.startswith("BASE="))
@@ -82,10 +88,13 @@ def test_a_lock_names_no_address(name: str) -> None:
 
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_a_lock_has_every_package_that_the_project_declares(extra: str) -> None:
-    project = tomllib.loads((cache.CHECKOUT / "pyproject.toml").read_text())["project"]
-    declared = {re.split(r"[\[<>=~! ]", line)[0].lower() for line in project["optional-dependencies"][extra]}
     locked = {name for name, _, _ in REQUIREMENT.findall(lock(extra))}
-    assert declared - locked == set()
+    assert declared(extra) - locked == set()
+
+
+def test_the_jobs_image_has_no_package_that_is_declared_for_the_demo_alone() -> None:
+    locked = {name for name, _, _ in REQUIREMENT.findall(lock("jobs"))}
+    assert (declared("demo") - declared("jobs")) & locked == set()
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
