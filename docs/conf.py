@@ -12,6 +12,7 @@ extensions = ["myst_parser"]
 root_doc = "docs/index"
 include_patterns = ["*.md", "docs/**.md", "examples/README.md"]
 myst_heading_anchors = 3
+smartquotes = False
 html_theme = "furo"
 html_title = project
 html_extra_path = ["site"]
