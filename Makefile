@@ -9,9 +9,9 @@ LOCK = $(PYTHON) -m uv pip compile --quiet --generate-hashes --no-header --no-an
 	--no-emit-find-links --python-version 3.11 pyproject.toml --extra
 
 .NOTPARALLEL:
-.PHONY: check test demo cluster cluster-down crds images bench lock environment
+.PHONY: check test docs demo cluster cluster-down crds images bench lock environment
 
-check: environment # lint, types, layers, policies and pure tests: two minutes, no cluster
+check: environment docs # lint, types, layers, policies, pure tests and the pages: two minutes, no cluster
 	$(BIN)ruff format --check . && $(BIN)ruff check . && $(BIN)mypy && PYTHONPATH=operator:images/jobs $(BIN)lint-imports --no-cache
 	$(PYTHON) -m pytest $(PARALLEL) -m "not cluster and not gpu" $(addprefix --ignore=,$(SLOW))
 
@@ -20,6 +20,9 @@ test: check # everything: check, jobs on CPU, a real cluster, images, chart and 
 	$(MAKE) cluster images
 	$(PYTHON) -m pytest -m "not cluster" tests/chart
 	$(PYTHON) -m pytest -m cluster
+
+docs: environment # the documentation as a site, build/docs/index.html; a link that leads nowhere is an error
+	$(PYTHON) -m sphinx -W -n --keep-going -E -q -c docs -d build/doctrees . build/docs
 
 demo: environment cluster images # a refresh that is promoted and one that is rejected; EXAMPLE="06-lora.yaml" tries others
 	$(PYTHON) -m examples.demo $(EXAMPLE)
@@ -30,9 +33,11 @@ cluster: environment # a throw-away single-node Kubernetes; CLUSTER=current take
 cluster-down: # stop that cluster and remove its state; built programs stay cached
 	python3 -m hack.cluster down
 
-crds: environment # write crds/*.yaml, the chart's copies and docs/rules.md from the code
+crds: environment # write crds/*.yaml, the chart's copies and the generated pages of docs/ from the code
 	PYTHONPATH=operator $(PYTHON) -m modelrefresh.api.schema crds && cp crds/*.yaml charts/modelrefresh/files/crds/
 	PYTHONPATH=operator $(PYTHON) -m hack.rules_page docs/rules.md
+	PYTHONPATH=operator $(PYTHON) -m hack.fields_page docs/reference/fields.md
+	PYTHONPATH=operator:images/jobs $(PYTHON) -m hack.commands_page docs/reference/commands.md
 	$(PYTHON) -m hack.attacks_table docs/security.md
 
 images: environment # build both images from the checkout and push them to the cluster's registry
