@@ -67,7 +67,7 @@ def make(folder: pathlib.Path, shape: Shape) -> Trio:
     )
     for path in (trio.base, trio.instruct, trio.trained):
         path.mkdir(parents=True)
-        _write_manners(path, shape)
+        _write_companions(path, shape)
     _write_weights(trio, shape)
     return trio
 
@@ -108,7 +108,7 @@ def _layer(shape: Shape) -> dict[str, tuple[int, ...]]:
     return {**square, **wide, "mlp.down_proj.weight": (hidden, inner), **norms}
 
 
-def _write_manners(folder: pathlib.Path, shape: Shape) -> None:
+def _write_companions(folder: pathlib.Path, shape: Shape) -> None:
     transformers.LlamaConfig(
         architectures=["LlamaForCausalLM"],
         vocab_size=shape.vocabulary,

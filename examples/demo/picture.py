@@ -17,7 +17,7 @@ _QUARTER = 25
 def line(status: Document) -> str:
     """Such as `import ✓ 6s  prepare ✓ 4s  train ▓▓▓▓▓░░░ 68%  merge ·  evaluate ·  rollout ·`."""
     run = status.get("run", {})
-    drawn = [_stage(stage) for stage in run.get("stages", []) if stage["state"] != "Skipped"]
+    drawn = [_stage(stage) for stage in run.get("stages", [])]
     return "  ".join([*drawn, f"{ROLLOUT} {_rollout(status)}"])
 
 

@@ -20,11 +20,6 @@ def test_a_stage_that_takes_over_a_minute_shows_minutes() -> None:
     assert picture.line(status).startswith("train ✓ 1m23s")
 
 
-def test_a_skipped_stage_is_not_drawn() -> None:
-    status = statuses.document(statuses.stage(Stage.IMPORT, StageState.SKIPPED), TO_MERGE)
-    assert picture.line(status) == "merge ·  rollout ·"
-
-
 def test_a_later_attempt_shows_its_number_and_a_failure_its_reason() -> None:
     failed = statuses.stage(Stage.TRAIN, StageState.FAILED).model_copy(update={"attempt": 2, "reason": "OutOfMemory"})
     assert picture.line(statuses.document(failed)).startswith("train (2) ✗ OutOfMemory")

@@ -26,7 +26,13 @@ from tests.fuzz import corpus
 from tests.fuzz.targets import Target
 from tests.jobs import builders, corpora
 
-_MANNERS = ("tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja", "config.json")
+_COMPANIONS = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "generation_config.json",
+    "chat_template.jinja",
+    "config.json",
+)
 _MADE_FROM = {"blocks": "b", "settings": "s"}
 
 
@@ -78,7 +84,7 @@ def _asked(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
 
     small = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
     return [
-        Target(name="instruct model's small files", folder=folder, files=_MANNERS, use=ask, weight=3),
+        Target(name="instruct model's small files", folder=folder, files=_COMPANIONS, use=ask, weight=3),
         Target(
             name="start model's small files",
             folder=start,

@@ -101,7 +101,7 @@ def tiny_tokenizer() -> Any:  # noqa: ANN401 -- transformers' tokenizers are unt
 
 
 def make_instruct(folder: pathlib.Path) -> None:
-    """Give a model the manners of an instruct model: template, and `TURN_END` as the stop token."""
+    """Give a model what an instruct model has beside weights: template, and `TURN_END` as the stop token."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     tokenizer.chat_template = TEMPLATE
     tokenizer.eos_token = TURN_END

@@ -1,7 +1,7 @@
 """What a number of a request may be, and what it is where nobody says it.
 
 Stated once for both who ask: `api/` makes schema and messages of it, the stages' command line
-checks its flags with it. Knows no field's name or meaning; those are in `env` and in `api/`.
+checks its flags with it. Knows no field's name or meaning; those are in `stage_request` and in `api/`.
 """
 
 from dataclasses import dataclass

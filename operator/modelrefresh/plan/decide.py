@@ -22,7 +22,7 @@ Rule: TypeAlias = Callable[[ReadyRefresh, datetime.datetime], Plan | None]
 
 BEFORE: Final[tuple[Precondition, ...]] = (
     prerequisites.clean_up,  # going away beats everything
-    prerequisites.keep,  # nothing may vanish before its Jobs have
+    prerequisites.add_finalizer,  # nothing may vanish before its Jobs have
     prerequisites.refuse_bad_spec,  # a spec we cannot read is said once, not retried
     rollout.advance,  # a Deployment on its way is brought to rest, whatever else is amiss
     prerequisites.hold_if_suspended,  # the user asked for silence
@@ -32,7 +32,7 @@ BEFORE: Final[tuple[Precondition, ...]] = (
 RULES: Final[tuple[Rule, ...]] = (
     holding.hold,  # one Deployment, one refresh
     rollout.adopt_user_choice,  # a person's choice of version is right
-    rollout.mark,  # the versions say which one serves
+    rollout.record_served,  # the versions say which one serves
     opening.supersede,  # the spec says something else now
     opening.clear,  # never two runs at work
     rollout.report_conflict,  # two writers of one variable would never end

@@ -38,6 +38,7 @@ def decide(observed: ObservedExtraction, now: datetime.datetime) -> ResidualPlan
 
 
 def _clean_up(observed: ObservedExtraction, _: datetime.datetime) -> ResidualPlan | None:
+    """Deletion: the Job first, then the finalizer; what was stored stays."""
     if not observed.meta.deleting:
         return None
     summary = StatusSummary(reason=Reason.DELETING, message="stopping the Job", reconciling=True)
@@ -46,7 +47,8 @@ def _clean_up(observed: ObservedExtraction, _: datetime.datetime) -> ResidualPla
     return _plan(observed, summary, actions=(RemoveFinalizer(),) if observed.meta.finalizer else ())
 
 
-def _keep(observed: ObservedExtraction, _: datetime.datetime) -> ResidualPlan | None:
+def _add_finalizer(observed: ObservedExtraction, _: datetime.datetime) -> ResidualPlan | None:
+    """First sight: hold the object until its Job can be cleaned up."""
     if observed.meta.finalizer:
         return None
     summary = StatusSummary(reason=Reason.PENDING, message="seen for the first time", reconciling=True)
@@ -54,12 +56,14 @@ def _keep(observed: ObservedExtraction, _: datetime.datetime) -> ResidualPlan | 
 
 
 def _refuse_bad_spec(observed: ObservedExtraction, _: datetime.datetime) -> ResidualPlan | None:
+    """A spec that cannot be understood is said once."""
     if observed.spec is not None:
         return None
     return _plan(observed, StatusSummary(reason=Reason.INVALID_SPEC, message="; ".join(observed.faults), stalled=True))
 
 
 def _done(observed: ObservedExtraction, _: datetime.datetime) -> ResidualPlan | None:
+    """It is stored: nothing is left to do."""
     if observed.status.digest is None:
         return None
     return _plan(
@@ -83,6 +87,7 @@ def _require(observed: ObservedExtraction, _: datetime.datetime) -> ResidualPlan
 
 
 def _await(observed: ObservedExtraction, _: datetime.datetime) -> ResidualPlan | None:
+    """The stage is at work: look again later; replace a Job that can never start."""
     stage = _stage(observed)
     if not stage.at_work:
         return None
@@ -135,7 +140,7 @@ def _start(observed: ObservedExtraction, now: datetime.datetime) -> ResidualPlan
 
 RULES: Final[tuple[Rule, ...]] = (
     _clean_up,
-    _keep,
+    _add_finalizer,
     _refuse_bad_spec,
     _done,
     _require,

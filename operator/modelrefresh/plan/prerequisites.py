@@ -46,7 +46,7 @@ def clean_up(observed: ObservedRefresh, _: datetime.datetime) -> Plan | None:
     return Plan(status=observed.status, summary=summary, actions=actions)
 
 
-def keep(observed: ObservedRefresh, _: datetime.datetime) -> Plan | None:
+def add_finalizer(observed: ObservedRefresh, _: datetime.datetime) -> Plan | None:
     """First sight: hold the object until its Jobs can be cleaned up."""
     if observed.meta.finalizer:
         return None

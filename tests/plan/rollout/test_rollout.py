@@ -302,7 +302,7 @@ def test_the_deadline_counts_from_when_the_deployment_was_pointed() -> None:
     assert decide(with_newer(rolling()), LATE).status.held == ()
     pointed = decide(with_newer(rolling(), digest=NEWER, settled=False), LATE).status.rollout
     assert pointed is not None
-    assert (pointed.seen, pointed.start_time) == (True, LATE)
+    assert (pointed.applied, pointed.start_time) == (True, LATE)
 
 
 def test_a_suspended_refresh_stops_training_although_a_rollout_does_not_end() -> None:

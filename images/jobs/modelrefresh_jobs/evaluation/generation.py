@@ -38,8 +38,8 @@ class Chat:
     """One model, ready to answer."""
 
     def __init__(self, folder: pathlib.Path) -> None:
-        self._manners = prompts.load(folder)
-        self._lm = _load(self._manners)
+        self._prompt_format = prompts.load(folder)
+        self._lm = _load(self._prompt_format)
 
     def answer(self, questions: Sequence[str], *, max_new_tokens: int, progress: Progress) -> list[Reply]:
         """Greedy replies in the order of the questions; `progress` moves on by their number.
@@ -47,8 +47,8 @@ class Chat:
         Raises:
             StageError: EvaluationUnreadable or InvalidSpec, when a question does not fit beside its answer.
         """
-        self._manners.require_fit("the questions", questions, max_new_tokens=max_new_tokens)
-        rendered = [self._manners.render(question) for question in questions]
+        self._prompt_format.require_fit("the questions", questions, max_new_tokens=max_new_tokens)
+        rendered = [self._prompt_format.render(question) for question in questions]
         replies: list[Reply] = []
         size = _BATCH * _BATCHES_PER_CALL
         for start in range(0, len(rendered), size):

@@ -1,8 +1,7 @@
 """What the instruct model gives beside weights: tokenizer, chat template, stop tokens, licence.
 
-A merged model has the weights' shapes of its base and the manners of its instruct model. Without
-the latter's stop tokens it would never end an answer. Which files these are is `model_files`'
-rule, what config.json says `model_config`'s.
+A merged model has the weights' shapes of its base; without the instruct model's stop tokens it would
+never end an answer. Which files these are is `model_files`' rule, what config.json says `model_config`'s.
 """
 
 import json

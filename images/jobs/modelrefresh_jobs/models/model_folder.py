@@ -1,7 +1,7 @@
 """Which model folders are accepted, and how a model is told from another.
 
 Safetensors of known architectures in a plain floating point format; nothing that loads code.
-A fingerprint names the weights whatever their sharding. Does not compare models (`pair`).
+A fingerprint names the weights whatever their sharding. Does not compare models (`weights/compatibility.py`).
 """
 
 import hashlib

@@ -107,7 +107,7 @@ class PromptFormat:
 
 
 def prove(folder: pathlib.Path, config: Mapping[str, object] | None = None) -> None:
-    """Load the manners and ask them odd things, in a process that may take only so much time and memory.
+    """Load the format and render odd questions by it, in a process that may take only so much time and memory.
 
     Raises:
         StageError: ModelUnreadable.
@@ -118,7 +118,7 @@ def prove(folder: pathlib.Path, config: Mapping[str, object] | None = None) -> N
 
 
 def load(folder: pathlib.Path, config: Mapping[str, object] | None = None) -> PromptFormat:
-    """The manners of a model folder, tried on one user message.
+    """The prompt format of a model folder, tried on one user message.
 
     `config` stands for the folder's own config.json where the model is yet to be written.
 

@@ -1,7 +1,7 @@
 """The one door to files below a source: what is read is a regular file that lies, links resolved, below its root.
 
 The root is the claim and, in it, the prefix that the profile allows. Loaders open files of a model folder by
-themselves, so a source is looked through as a whole first (`survey`); what our own code opens is looked at once more
+themselves, so a source is looked through as a whole first (`require_inside`); what our own code opens is looked at once more
 when it is open (`opened`), which no exchange of files in between can deceive. Links that stay inside are fine, as in a
 snapshot of the hub. Knows no URI and no format.
 """
@@ -60,7 +60,7 @@ def is_reached(path: pathlib.Path, root: pathlib.Path) -> bool:
         return False
 
 
-def survey(found: pathlib.Path, *, root: pathlib.Path, reason: StageReason, is_model: bool) -> None:
+def require_inside(found: pathlib.Path, *, root: pathlib.Path, reason: StageReason, is_model: bool) -> None:
     """Look through everything at or below a path.
 
     A link that leads nowhere is nothing; what neither is a file nor a folder may lie beside data, but in a model's

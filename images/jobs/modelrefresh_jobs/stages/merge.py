@@ -2,7 +2,7 @@
 
 Finds the parts (start, trained checkpoint or adapter, residual), refuses any that do not belong
 together, and writes `versions/<digest>/`. With strategy Direct the trained instruct model is
-itself the candidate. The pass over the weights is `combine`'s.
+itself the candidate. The pass over the weights is `weights/merge_pass.py`.
 """
 
 import json
@@ -110,7 +110,7 @@ def store(
     merge_pass.check(parts, merge_sources.residual)
     gauges, layout = merge_pass.write(parts, made, progress=progress)
     lineage.check_drift(gauges, merge_sources.trained, scale=parts.scale, proven=proven, progress=progress)
-    _write_manners(merge_sources, start, layout, made.path)
+    _write_assets(merge_sources, start, layout, made.path)
     provenance = Provenance(
         start=made.parents.get("start", str(merge_sources.start)),
         start_fingerprint=known,
@@ -149,7 +149,7 @@ def _check_start(merge_sources: MergeSources, card: stored_residual.Description)
     return known
 
 
-def _write_manners(merge_sources: MergeSources, start: Model, layout: Sequence[Shard], target: pathlib.Path) -> None:
+def _write_assets(merge_sources: MergeSources, start: Model, layout: Sequence[Shard], target: pathlib.Path) -> None:
     instruct_assets.copy(merge_sources.residual / instruct_assets.FOLDER, target)
     instruct_assets.copy_licences(start.folder, target)
     instruct = instruct_assets.read_configuration(merge_sources.residual)

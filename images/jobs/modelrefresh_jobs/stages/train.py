@@ -20,7 +20,7 @@ def artifact(request: stage_request.StageRequest, _summary: result.TrainSummary)
 
 
 def run(request: stage_request.StageRequest, progress: Progress) -> result.TrainSummary:
-    """Train; see `training.train` for what may go wrong."""
+    """Train; see `trainer.train` for what may go wrong."""
     wanted = request.train
     assert wanted is not None  # noqa: S101 -- env.parse() guarantees the section of the stage
     if launcher.needed(wanted):

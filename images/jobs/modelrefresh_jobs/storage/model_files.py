@@ -2,7 +2,7 @@
 
 Weights are `STEM.safetensors`, or the shards that `STEM.safetensors.index.json` names; a loader
 may prefer either, or fold an adapter in unasked, so a folder that leaves a choice is refused.
-Manners are what a loader reads for tokenizer and chat, told by suffix. Opens nothing but the index.
+Companions are what a loader reads for tokenizer and chat, told by suffix. Opens nothing but the index.
 """
 
 import json
@@ -31,7 +31,7 @@ COMPANIONS = frozenset({".codes", ".jinja", ".json", ".model", ".spm", ".tiktoke
 VERSIONED = "tokenizer.model.*"
 """Mistral's name for a tokenizer of some version."""
 LICENCES = ("LICENSE*", "LICENCE*", "NOTICE*", "COPYING*", "USE_POLICY*")
-_NOT_MANNERS = frozenset({CONFIG, ADAPTER_CONFIG, "params.json", "trainer_state.json", "requirements.txt"})
+_NO_COMPANIONS = frozenset({CONFIG, ADAPTER_CONFIG, "params.json", "trainer_state.json", "requirements.txt"})
 """They tell of weights, of another layout's weights, or of how the model was made."""
 _OUR_OWN = frozenset({artifacts.MANIFEST, artifacts.PROVENANCE, artifacts.RESULT})
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
@@ -107,7 +107,7 @@ def licences(folder: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def _other(path: pathlib.Path) -> bool:
-    told = path.name in _NOT_MANNERS or path.match("*.index.json") or path.match("*_results.json")
+    told = path.name in _NO_COMPANIONS or path.match("*.index.json") or path.match("*_results.json")
     return told or path.name in _OUR_OWN or path.name.startswith(".")
 
 

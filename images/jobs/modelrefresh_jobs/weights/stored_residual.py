@@ -39,7 +39,7 @@ class Description:
     base_fingerprint: str
     instruct_fingerprint: str
     encoding: str = "xor"
-    """How the shards hold it, see `residual`."""
+    """How the shards hold it, see `residual_math`."""
     mixed: Mapping[str, Formats] | None = None
     """Tensors whose formats differ; for all others the base's format is the instruct model's."""
 

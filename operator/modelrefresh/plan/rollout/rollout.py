@@ -135,7 +135,7 @@ def report_conflict(at: Serving, _: datetime.datetime) -> Plan | None:
     return _conflict(at, live) if live is not None and rollout_state.is_foreign(at) else None
 
 
-def mark(at: Serving, _: datetime.datetime) -> Plan | None:
+def record_served(at: Serving, _: datetime.datetime) -> Plan | None:
     """Each ModelVersion says whether it is the one that serves."""
     live = at.status.live
     stale = [
@@ -187,8 +187,8 @@ def _settle(at: Serving, rollout: Rollout, now: datetime.datetime) -> Plan:
     summary = serving.ended(dataclasses.replace(at, status=status)) or StatusSummary(
         reason=Reason.SERVING, message=serving.told(target.version, at.deployment)
     )
-    # What `mark` and `runs.idle` would say next: one status for the end of a rollout instead of three.
-    marked = mark(dataclasses.replace(at, status=status), now)
+    # What `record_served` and `runs.idle` would say next: one status for the end of a rollout instead of three.
+    marked = record_served(dataclasses.replace(at, status=status), now)
     return Plan(status=status, summary=summary, actions=marked.actions if marked else (), requeue_after_seconds=0.0)
 
 

@@ -69,5 +69,5 @@ def _snapshot(uri: str, repo: str, revision: str, *, home: pathlib.Path, reason:
     snapshot = pathlib.Path(folder)
     if snapshot.exists():
         # Its files are links to the blobs beside it; other stages write this cache too.
-        guarded_files.survey(snapshot, root=home, reason=reason, is_model=True)
+        guarded_files.require_inside(snapshot, root=home, reason=reason, is_model=True)
     return snapshot

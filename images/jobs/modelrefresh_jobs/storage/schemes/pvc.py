@@ -28,7 +28,7 @@ def find(uri: str, request: StageRequest, reason: StageReason) -> pathlib.Path:
     if not (guarded_files.is_reached(root, mount) and guarded_files.inside(found, root)):
         raise StageError(reason, f"{uri}: a link leads out of {_allowed_words(uri, request)}; copy the files instead")
     existing.require(uri, found, reason, root=root)
-    guarded_files.survey(found, root=root, reason=reason, is_model=existing.is_folder(reason))
+    guarded_files.require_inside(found, root=root, reason=reason, is_model=existing.is_folder(reason))
     guarded_files.admit(root)
     return found
 
