@@ -30,7 +30,7 @@ _WARNINGS: Final = (Outcome.REJECTED, Outcome.FAILED, Outcome.ROLLED_BACK)
 class EventRecord:
     """Something worth an event."""
 
-    reason: str
+    reason: Reason
     message: str
     warning: bool = False
 
@@ -116,7 +116,7 @@ def _run_event_records(before: Run | None, after: Run | None) -> Iterator[EventR
         return
     if before is None or before.id != after.id:
         trigger = f"{after.trigger.kind} {after.trigger.detail}".rstrip()
-        yield EventRecord(reason="RunOpened", message=f"run {after.id} opened by {trigger}")
+        yield EventRecord(reason=Reason.RUN_OPENED, message=f"run {after.id} opened by {trigger}")
         before = None
     for stage in after.stages:
         old = before.record(stage.name) if before else None
@@ -132,7 +132,7 @@ def _run_event_records(before: Run | None, after: Run | None) -> Iterator[EventR
                 reason=promotion.reason(stage.evaluate), message=told, warning=not promotion.passed(stage.evaluate)
             )
     if after.outcome is not None and (before is None or before.outcome is None):
-        yield EventRecord(reason=after.outcome, message=after.message, warning=after.outcome in _WARNINGS)
+        yield EventRecord(reason=Reason(after.outcome.value), message=after.message, warning=after.outcome in _WARNINGS)
 
 
 def _warnings(stage: StageRecord) -> Iterator[EventRecord]:
@@ -144,7 +144,12 @@ def _failures(before: RefreshStatus | ResidualStatus, after: RefreshStatus | Res
     failure: Failure | None = after.last_failure
     if failure is not None and failure != before.last_failure:
         text = f"{failure.stage} attempt {failure.attempt} of run {failure.run}: {failure.message}"
-        yield EventRecord(reason=failure.reason, message=text, warning=True)
+        yield EventRecord(reason=_known(failure.reason), message=text, warning=True)
+
+
+def _known(word: str) -> Reason:
+    """The reason that a status holds; one of another release counts as a fault without a name."""
+    return Reason(word) if word in tuple(Reason) else Reason.INTERNAL_ERROR
 
 
 def _served(before: RefreshStatus, after: RefreshStatus) -> Iterator[EventRecord]:
@@ -161,7 +166,7 @@ def _stalls(before: RefreshStatus | ResidualStatus, after: RefreshStatus | Resid
     if new is None or new.status != "True" or new.reason == Reason.FAILED:
         return
     if old is None or (old.status, old.reason) != (new.status, new.reason):
-        yield EventRecord(reason=new.reason, message=new.message, warning=True)
+        yield EventRecord(reason=_known(new.reason), message=new.message, warning=True)
 
 
 def _is_under_way(status: RefreshStatus, summary: StatusSummary) -> bool:

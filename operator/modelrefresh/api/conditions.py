@@ -1,7 +1,7 @@
 """Condition types and reasons: the words in which the operator speaks.
 
-Reasons are the keys of docs/troubleshooting.md, of events and of logs; each is documented
-under itself with its cause. Types follow kstatus (`Ready`, `Reconciling`, `Stalled`).
+Reasons are the keys of docs/troubleshooting.md, of events and of logs; those of stages are the
+contract's. Types follow kstatus (`Ready`, `Reconciling`, `Stalled`).
 """
 
 import enum
@@ -32,6 +32,8 @@ class Reason(enum.StrEnum):
     # Normal course of a run.
     PENDING = "Pending"
     """Seen for the first time, nothing started yet."""
+    RUN_OPENED = "RunOpened"
+    """A run began; its trigger is told."""
     RUNNING = "Running"
     """A stage is at work."""
     QUEUED = "Queued"
@@ -49,9 +51,9 @@ class Reason(enum.StrEnum):
     SKIPPED = "Skipped"
     """The data has not changed since the last run; nothing was trained."""
     SUPERSEDED = "Superseded"
-    """A newer trigger took the run's place."""
+    """The spec says something else than what the run works on."""
     ROLLED_BACK = "RolledBack"
-    """The candidate did not become available in time; the previous version serves."""
+    """The candidate did not become available in time, or a person undid its rollout; the version before serves."""
     FAILED = "Failed"
     """A stage gave up."""
     AWAITING_APPROVAL = "AwaitingApproval"

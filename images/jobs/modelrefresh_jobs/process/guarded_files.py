@@ -1,9 +1,9 @@
 """The one door to files below a source: what is read is a regular file that lies, links resolved, below its root.
 
 The root is the claim and, in it, the prefix that the profile allows. Loaders open files of a model folder by
-themselves, so a source is looked through as a whole first (`require_inside`); what our own code opens is looked at once more
-when it is open (`opened`), which no exchange of files in between can deceive. Links that stay inside are fine, as in a
-snapshot of the hub. Knows no URI and no format.
+themselves, so a source is looked through as a whole first (`require_inside`); what our own code opens is looked at
+once more when it is open (`opened`), which no exchange of files in between can deceive. Links that stay inside are
+fine, as in a snapshot of the hub. Knows no URI and no format.
 """
 
 import contextlib
