@@ -16,7 +16,7 @@ from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan import decide, extraction
 from modelrefresh.plan.observed import JobState, ObservedJob
 from modelrefresh.plan.rollout import rollout_state
-from modelrefresh.plan.stages import retries, stage_records
+from modelrefresh.plan.stages import retries, stage_records, stage_state
 
 _HEAD: Final = """# What the operator decides, and in which order
 
@@ -43,6 +43,7 @@ def page() -> str:
     arrows = [f"    {one} --> {two}" for one, two in itertools.pairwise(order)]
     parts = [
         _HEAD + "\n".join(arrows) + "\n" + _OUTCOMES,
+        "## A stage\n\n" + _states(),
         "## Before any work\n\nThe first rule that has something to say ends the pass.\n\n" + _table(decide.BEFORE),
         "## At work\n\n" + _table(decide.RULES),
         "## A rollout under way\n\nThe first row that holds is its state.\n\n" + _rollout(),
@@ -50,6 +51,14 @@ def page() -> str:
         "## An InstructionResidual\n\nOne stage, by rules of the same kind.\n\n" + _table(extraction.RULES),
     ]
     return "\n".join(parts)
+
+
+def _states() -> str:
+    arrows: dict[tuple[str, str], list[str]] = {}
+    for (before, event), after in stage_state.TRANSITIONS.items():
+        arrows.setdefault((before, after), []).append(event)
+    lines = [f"    {one} --> {two}: {', '.join(events)}" for (one, two), events in arrows.items()]
+    return "\n".join(["```mermaid", "stateDiagram-v2", "    [*] --> Waiting", *lines, "```", ""])
 
 
 def _rollout() -> str:

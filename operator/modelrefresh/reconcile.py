@@ -20,14 +20,14 @@ from modelrefresh.kube import kinds
 from modelrefresh.kube.port import Document, Port
 from modelrefresh.manifests.network import Network
 from modelrefresh.plan import decide, extraction
-from modelrefresh.plan.actions import Plan, ResidualPlan
+from modelrefresh.plan.actions import RefreshPlan, ResidualPlan
 from modelrefresh.plan.observed import Meta, ObservedExtraction, ObservedRefresh
 from modelrefresh.report import EventRecord
 from modelrefresh.runtime.queue import Key
 
 LOGGER = logging.getLogger(__name__)
 S = TypeVar("S", status.RefreshStatus, status.ResidualStatus)
-P = TypeVar("P", Plan, ResidualPlan)
+P = TypeVar("P", RefreshPlan, ResidualPlan)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ async def one_pass(port: Port, key: Key, *, network: Network | None = None, now:
 
 async def _refresh(port: Port, document: Document, *, network: Network | None, now: datetime.datetime) -> float | None:
     seen = await gather.refresh(port, document, now=now)
-    this: Pass[status.RefreshStatus, Plan] = Pass(
+    this: Pass[status.RefreshStatus, RefreshPlan] = Pass(
         seen=seen,
         before=seen.status,
         status=lambda plan: report.refresh(plan, seen, now),

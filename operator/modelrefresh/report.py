@@ -14,7 +14,7 @@ from modelrefresh.api.conditions import ConditionType, Reason
 from modelrefresh.api.run_status import Condition, Failure, Outcome, Run, StageRecord
 from modelrefresh.api.status import RefreshStatus, ResidualStatus, fit
 from modelrefresh.contract.vocabulary import Stage
-from modelrefresh.plan.actions import Plan, ResidualPlan, StatusSummary
+from modelrefresh.plan.actions import RefreshPlan, ResidualPlan, StatusSummary
 from modelrefresh.plan.judging import promotion
 from modelrefresh.plan.observed import Meta, ObservedExtraction, ObservedRefresh
 from modelrefresh.plan.rollout import serving
@@ -22,7 +22,7 @@ from modelrefresh.plan.stages import stage_records
 
 _NOT_READY: Final = (Reason.TARGET_NOT_FOUND, Reason.TARGET_CONFLICT, Reason.INVALID_SPEC)
 """Words that take Ready away although a version was rolled out: nobody can say what serves."""
-P = TypeVar("P", Plan, ResidualPlan)
+P = TypeVar("P", RefreshPlan, ResidualPlan)
 _WARNINGS: Final = (Outcome.REJECTED, Outcome.FAILED, Outcome.ROLLED_BACK)
 
 
@@ -45,7 +45,7 @@ class _Fact:
     summary: StatusSummary
 
 
-def refresh(plan: Plan, observed: ObservedRefresh, now: datetime.datetime) -> RefreshStatus:
+def refresh(plan: RefreshPlan, observed: ObservedRefresh, now: datetime.datetime) -> RefreshStatus:
     """The status to write: what the plan remembers, and what follows from it for readers."""
     status, summary = plan.status, plan.summary
     ready = status.live is not None and summary.reason not in _NOT_READY

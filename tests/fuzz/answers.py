@@ -15,7 +15,7 @@ from modelrefresh.cluster import stage_jobs
 from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.vocabulary import Method, Stage
-from modelrefresh.plan.stages import retries, stage_state
+from modelrefresh.plan.stages import retries, stage_results
 from tests import builders
 from tests.examples import statuses as examples
 from tests.fuzz.targets import Target
@@ -82,10 +82,10 @@ def _folded(path: pathlib.Path) -> None:
             "status": {"conditions": [condition]},
         }
         (seen,) = stage_jobs.read([job], [pod])
-        context = stage_state.AttemptContext(attempts=3, evaluation=builders.refresh_spec().evaluation, now=_NOW)
+        context = stage_results.AttemptContext(attempts=3, evaluation=builders.refresh_spec().evaluation, now=_NOW)
         before = StageRecord(name=stage, attempt=1, state=StageState.RUNNING)
-        after = stage_state.follow(before, seen, context)
-        retries.due(after, failure=stage_state.failure(before, after, seen, context), profile="p")
+        after = stage_results.observe_job(before, seen, context)
+        retries.due(after, failure=stage_results.failure(before, after, seen, context), profile="p")
         json.dumps(after.model_dump(mode="json", by_alias=True), ensure_ascii=False, allow_nan=False).encode()
 
 

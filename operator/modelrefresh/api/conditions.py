@@ -114,7 +114,7 @@ class Reason(enum.StrEnum):
     # How stages fail.
     DATA_UNREADABLE = StageReason.DATA_UNREADABLE
     NO_DATA = StageReason.NO_DATA
-    """No document survived intake."""
+    """The prepare stage kept no document."""
     MODEL_UNREADABLE = StageReason.MODEL_UNREADABLE
     SOURCE_UNAVAILABLE = StageReason.SOURCE_UNAVAILABLE
     RESIDUAL_INCOMPATIBLE = StageReason.RESIDUAL_INCOMPATIBLE

@@ -77,7 +77,7 @@ class OverlapFacts(Record):
 
 
 class PrepareFacts(Record):
-    """What intake found."""
+    """What the prepare stage found."""
 
     fingerprint: Digest
     """Of the data; equal data is not trained on again."""

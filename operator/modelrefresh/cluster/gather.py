@@ -1,6 +1,6 @@
 """One look at the cluster: the port in, `plan.observed` records out.
 
-All reads are live. Decides nothing: whatever is absent is absent in the record too.
+All reads are live. Whatever is absent is absent in the record too; what it means is decided in `plan/`.
 """
 
 import asyncio

@@ -50,7 +50,7 @@ class ImportSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrepareSummary:
-    """Intake of one run's data."""
+    """Data of one run, prepared."""
 
     fingerprint: Digest
     unchanged: bool
@@ -69,7 +69,7 @@ class PrepareSummary:
     cut: int | None = None
     """Documents of which only the beginning fitted."""
     unusable_dates: int | None = None
-    """Documents whose date cannot be read or lies after the day of intake; they count as undated."""
+    """Documents whose date cannot be read or lies after the day of the prepare stage; they count as undated."""
     ignored_files: int | None = None
     """Files of the source that are not read."""
     ignored_examples: str | None = None

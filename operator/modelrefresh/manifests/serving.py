@@ -1,7 +1,7 @@
 """The fields of a user's Deployment that the operator owns by server-side apply, and no others.
 
 The container's env entry, one pod-template annotation, two labels, and who holds it: so a Deployment in Git
-shows no drift and `kubectl rollout undo` works without the operator (design section 4).
+shows no drift and `kubectl rollout undo` works without the operator.
 """
 
 from typing import Any

@@ -5,7 +5,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.run_status import Run
@@ -50,7 +50,7 @@ class SealVersion:
     name: str
     digest: str
     run: Run
-    """The run that made it; lineage and scores are read from here."""
+    """The run that made it, with the scores; the lineage is the spec's."""
     stock: bool = False
 
 
@@ -113,22 +113,19 @@ class StatusSummary:
     """Nothing goes on until a person acts."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What follows from one look at a ModelRefresh: the record to write first, then the actions."""
+S = TypeVar("S", RefreshStatus, ResidualStatus)
 
-    status: RefreshStatus
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan(Generic[S]):
+    """What follows from one look at an object: the status to write first, then the actions."""
+
+    status: S
     summary: StatusSummary
     actions: Sequence[Action] = ()
     requeue_after_seconds: float | None = None
     """Look again after this long even if nothing happens; None: only events and resync."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResidualPlan:
-    """The same for an InstructionResidual."""
-
-    status: ResidualStatus
-    summary: StatusSummary
-    actions: Sequence[Action] = ()
-    requeue_after_seconds: float | None = None
+RefreshPlan: TypeAlias = Plan[RefreshStatus]
+ResidualPlan: TypeAlias = Plan[ResidualStatus]

@@ -10,15 +10,15 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from modelrefresh.plan import prerequisites, retention
-from modelrefresh.plan.actions import Plan
+from modelrefresh.plan.actions import RefreshPlan
 from modelrefresh.plan.judging import promotion
 from modelrefresh.plan.observed import ObservedRefresh, ReadyRefresh
 from modelrefresh.plan.rollout import holding, rollout
 from modelrefresh.plan.runs import opening
-from modelrefresh.plan.stages import stage_state, stage_steps
+from modelrefresh.plan.stages import stage_results, stage_steps
 
-Precondition: TypeAlias = Callable[[ObservedRefresh, datetime.datetime], Plan | None]
-Rule: TypeAlias = Callable[[ReadyRefresh, datetime.datetime], Plan | None]
+Precondition: TypeAlias = Callable[[ObservedRefresh, datetime.datetime], RefreshPlan | None]
+Rule: TypeAlias = Callable[[ReadyRefresh, datetime.datetime], RefreshPlan | None]
 
 BEFORE: Final[tuple[Precondition, ...]] = (
     prerequisites.clean_up,  # going away beats everything
@@ -50,14 +50,16 @@ RULES: Final[tuple[Rule, ...]] = (
 )
 
 
-def decide(observed: ObservedRefresh, now: datetime.datetime) -> Plan:
+def decide(observed: ObservedRefresh, now: datetime.datetime) -> RefreshPlan:
     """Answer with the first rule that has something to say."""
     if observed.spec is not None and observed.profile is not None:
         # Without both nobody can say what an ended attempt means; its Job keeps the answer until they are back.
-        context = stage_state.AttemptContext(
+        context = stage_results.AttemptContext(
             attempts=observed.profile.limits.attempts, evaluation=observed.spec.evaluation, now=now
         )
-        observed = dataclasses.replace(observed, status=stage_state.absorb(observed.status, observed.jobs, context))
+        observed = dataclasses.replace(
+            observed, status=stage_results.observe_jobs(observed.status, observed.jobs, context)
+        )
     for precondition in BEFORE:
         if (plan := precondition(observed, now)) is not None:
             return plan

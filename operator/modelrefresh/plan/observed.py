@@ -160,32 +160,48 @@ class Meta:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ObservedRefresh:
-    """One ModelRefresh and everything around it."""
+class Observed:
+    """An object that has stages, and what every such object needs."""
 
     meta: Meta
-    spec: RefreshSpec | None
-    """None if it cannot be understood; then `faults` says why."""
     faults: tuple[str, ...] = ()
-    status: RefreshStatus
-    """What was remembered; empty at first sight."""
+    """Why its spec cannot be understood."""
     profile: ProfileSpec | None = None
     profile_faults: tuple[str, ...] = ()
     """Why there is none although the object exists."""
     profile_hash: str = ""
     namespace_labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Of the object's Namespace, where the profile asks for some."""
-    residual: ObservedResidual | None = None
     jobs: tuple[ObservedJob, ...] = ()
     pods: frozenset[tuple[str, Stage]] = frozenset()
     """(run, stage) of pods that may still write: neither Succeeded nor Failed."""
+    missing_claims: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedRefresh(Observed):
+    """One ModelRefresh and everything around it."""
+
+    spec: RefreshSpec | None
+    """None if it cannot be understood; then `faults` says why."""
+    status: RefreshStatus
+    """What was remembered; empty at first sight."""
+    residual: ObservedResidual | None = None
     versions: tuple[ObservedVersion, ...] = ()
     foreign_digests: frozenset[str] = frozenset()
     """Digests named by ModelVersions of other refreshes of this namespace, or by any Deployment that was served."""
     deployment: ObservedDeployment | None = None
     rival: str | None = None
     """Another ModelRefresh that holds the target Deployment."""
-    missing_claims: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedExtraction(Observed):
+    """One InstructionResidual and everything around it."""
+
+    spec: ResidualSpec | None
+    """None if it cannot be understood; then `faults` says why."""
+    status: ResidualStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,22 +230,3 @@ class ReadyRefresh(Serving):
     jobs: tuple[ObservedJob, ...]
     pods: frozenset[tuple[str, Stage]]
     foreign_digests: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObservedExtraction:
-    """One InstructionResidual and everything around it."""
-
-    meta: Meta
-    spec: ResidualSpec | None
-    faults: tuple[str, ...] = ()
-    status: ResidualStatus
-    profile: ProfileSpec | None = None
-    profile_faults: tuple[str, ...] = ()
-    """Why there is none although the object exists."""
-    profile_hash: str = ""
-    namespace_labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """Of the object's Namespace, where the profile asks for some."""
-    jobs: tuple[ObservedJob, ...] = ()
-    pods: frozenset[tuple[str, Stage]] = frozenset()
-    missing_claims: tuple[str, ...] = ()

@@ -7,7 +7,6 @@ they let pass becomes `ReadyRefresh`, in which no prerequisite is absent.
 import dataclasses
 import datetime
 import hashlib
-import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -15,53 +14,32 @@ from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.run_status import StageState
 from modelrefresh.api.spec import RefreshSpec
-from modelrefresh.plan import profiles
-from modelrefresh.plan.actions import Action, AddFinalizer, Plan, RemoveFinalizer, StatusSummary, StopJob
-from modelrefresh.plan.observed import JobState, ObservedJob, ObservedRefresh, ReadyRefresh, Serving
+from modelrefresh.plan import lifecycle, profiles
+from modelrefresh.plan.actions import Plan, RefreshPlan, StatusSummary
+from modelrefresh.plan.observed import ObservedJob, ObservedRefresh, ReadyRefresh, Serving
 from modelrefresh.plan.profiles import Lack
 from modelrefresh.plan.rollout import holding
-from modelrefresh.plan.stages import stage_records, stage_state
-
-_STOPS = 20
-"""Jobs that one pass deletes at most: an honest refresh has a few, and a pass must not grow with what others make."""
-_LOOK_AGAIN_SECONDS = 30.0
-"""How often a missing prerequisite is looked for; most of them cause no event of ours."""
+from modelrefresh.plan.stages import stage_records, stage_results
 
 
-def clean_up(observed: ObservedRefresh, _: datetime.datetime) -> Plan | None:
+def clean_up(observed: ObservedRefresh, _: datetime.datetime) -> RefreshPlan | None:
     """Deletion: Jobs first, then the finalizer; what serves is left as it is."""
-    if not observed.meta.deleting:
-        return None
-    summary = StatusSummary(
-        reason=Reason.DELETING, message="stopping Jobs; the Deployment is left as it is", reconciling=True
-    )
-    if observed.jobs or observed.pods:
-        return Plan(
-            status=observed.status,
-            summary=summary,
-            actions=stop(observed.jobs, finished=True),
-            requeue_after_seconds=5.0,
-        )
-    actions: tuple[Action, ...] = (RemoveFinalizer(),) if observed.meta.finalizer else ()
-    return Plan(status=observed.status, summary=summary, actions=actions)
+    return lifecycle.clean_up(observed, observed.status, stays="the Deployment is left as it is")
 
 
-def add_finalizer(observed: ObservedRefresh, _: datetime.datetime) -> Plan | None:
+def add_finalizer(observed: ObservedRefresh, _: datetime.datetime) -> RefreshPlan | None:
     """First sight: hold the object until its Jobs can be cleaned up."""
-    if observed.meta.finalizer:
-        return None
-    summary = StatusSummary(reason=Reason.PENDING, message="seen for the first time", reconciling=True)
-    return Plan(status=observed.status, summary=summary, actions=(AddFinalizer(),), requeue_after_seconds=0.0)
+    return lifecycle.add_finalizer(observed, observed.status)
 
 
-def refuse_bad_spec(observed: ObservedRefresh, _: datetime.datetime) -> Plan | None:
+def refuse_bad_spec(observed: ObservedRefresh, _: datetime.datetime) -> RefreshPlan | None:
     """A spec that cannot be understood is said once; the next change of it wakes us."""
     if observed.spec is not None:
         return None
     return _blocked(observed, Reason.INVALID_SPEC, "; ".join(observed.faults))
 
 
-def hold_if_suspended(observed: ObservedRefresh, now: datetime.datetime) -> Plan | None:
+def hold_if_suspended(observed: ObservedRefresh, now: datetime.datetime) -> RefreshPlan | None:
     """Suspended: running Jobs are stopped with a checkpoint; the attempt does not count."""
     if observed.spec is None or not observed.spec.suspend:
         return None
@@ -69,14 +47,14 @@ def hold_if_suspended(observed: ObservedRefresh, now: datetime.datetime) -> Plan
     return without_work(Plan(status=observed.status, summary=summary), observed.jobs, now)
 
 
-def without_work(plan: Plan, jobs: Iterable[ObservedJob], now: datetime.datetime) -> Plan:
+def without_work(plan: RefreshPlan, jobs: Iterable[ObservedJob], now: datetime.datetime) -> RefreshPlan:
     """The plan of a suspended refresh: what else it does, and no Job at work."""
     observed = tuple(jobs)
-    status = stage_state.pause(plan.status, observed, reason=Reason.SUSPENDED, now=now)
-    return dataclasses.replace(plan, status=status, actions=(*plan.actions, *stop(observed)))
+    status = stage_results.pause(plan.status, observed, reason=Reason.SUSPENDED, now=now)
+    return dataclasses.replace(plan, status=status, actions=(*plan.actions, *lifecycle.stop(observed)))
 
 
-def require(observed: ObservedRefresh, _: datetime.datetime) -> Plan | None:
+def require(observed: ObservedRefresh, _: datetime.datetime) -> RefreshPlan | None:
     """Everything that a run needs must be there; all that is not is told at once, under the first one's reason.
 
     The Deployment comes first: only its lack leaves open what serves.
@@ -93,7 +71,7 @@ def require(observed: ObservedRefresh, _: datetime.datetime) -> Plan | None:
         return None
     if [lack.reason for lack in lacks] == [Reason.RESIDUAL_NOT_READY]:
         summary = StatusSummary(reason=Reason.RESIDUAL_NOT_READY, message=lacks[0].text, reconciling=True)
-        return Plan(status=observed.status, summary=summary, requeue_after_seconds=_LOOK_AGAIN_SECONDS)
+        return Plan(status=observed.status, summary=summary, requeue_after_seconds=lifecycle.LOOK_AGAIN_SECONDS)
     return _blocked(observed, lacks[0].reason, tell(lacks))
 
 
@@ -244,17 +222,6 @@ def inputs(spec: RefreshSpec, *, residual: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def stop(jobs: Iterable[ObservedJob], *, finished: bool = False) -> tuple[Action, ...]:
-    """Delete Jobs that may still work, with `finished` the others too; what is too much waits for the next pass."""
-    open_states = (JobState.QUEUED, JobState.RUNNING)
-    stops = (
-        StopJob(name=job.name, uid=job.uid)
-        for job in jobs
-        if not job.deleting and (finished or job.state in open_states)
-    )
-    return tuple(itertools.islice(stops, _STOPS))
-
-
 def _container(observed: ObservedRefresh) -> str | None:
     assert observed.spec is not None  # noqa: S101
     named = observed.spec.rollout.deployment.container
@@ -263,9 +230,9 @@ def _container(observed: ObservedRefresh) -> str | None:
     return observed.deployment.containers[0] if len(observed.deployment.containers) == 1 else None
 
 
-def _blocked(observed: ObservedRefresh, reason: Reason, message: str) -> Plan:
+def _blocked(observed: ObservedRefresh, reason: Reason, message: str) -> RefreshPlan:
     """Nothing new starts until a person acts; Jobs that run go on."""
     found = stage_records.at_work(observed.status)
     at_work = found is not None and found[1].state is StageState.RUNNING
     summary = StatusSummary(reason=reason, message=message, stalled=not at_work, reconciling=at_work)
-    return Plan(status=observed.status, summary=summary, requeue_after_seconds=_LOOK_AGAIN_SECONDS)
+    return Plan(status=observed.status, summary=summary, requeue_after_seconds=lifecycle.LOOK_AGAIN_SECONDS)

@@ -14,10 +14,11 @@ from modelrefresh.api.status import RefreshStatus, Sweep
 from modelrefresh.contract import stage_request
 from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh.contract.vocabulary import Stage
-from modelrefresh.plan import prerequisites
-from modelrefresh.plan.actions import Action, DropVersion, Plan, StartStage, StatusSummary
+from modelrefresh.plan import lifecycle
+from modelrefresh.plan.actions import Action, DropVersion, Plan, RefreshPlan, StartStage, StatusSummary
 from modelrefresh.plan.observed import JobState, ObservedJob, ObservedVersion, ReadyRefresh
-from modelrefresh.plan.stages import stage_records, stage_state
+from modelrefresh.plan.stages import stage_records, stage_results, stage_state
+from modelrefresh.plan.stages.stage_state import StageEvent
 
 RUN: Final = "retention"
 """Run id of every sweep; sweeps are told apart by their attempt."""
@@ -30,10 +31,10 @@ _ATTEMPT_SECONDS: Final = 3600
 """A sweep that failed is tried again after this time."""
 
 
-def sweep(ready: ReadyRefresh, now: datetime.datetime) -> Plan | None:
+def sweep(ready: ReadyRefresh, now: datetime.datetime) -> RefreshPlan | None:
     """Go on with the sweep under way, or begin one if something may go."""
     under_way = ready.status.sweep
-    job = stage_state.find(ready.jobs, run=RUN, stage=under_way.stage) if under_way else None
+    job = stage_results.find(ready.jobs, run=RUN, stage=under_way.stage) if under_way else None
     # A sweep whose Job is gone, as after a suspension, is not made again: its list may name what serves by now.
     if under_way is not None and job is not None and under_way.stage.at_work:
         return _follow(ready, under_way, job, now)
@@ -55,16 +56,16 @@ def is_wanted(ready: ReadyRefresh) -> bool:
     return stage is not None and stage.state is StageState.WAITING and stage.reason == full
 
 
-def make_room(ready: ReadyRefresh, now: datetime.datetime) -> Plan | None:
+def make_room(ready: ReadyRefresh, now: datetime.datetime) -> RefreshPlan | None:
     """A stage has found no room: sweep before its next attempt."""
     return sweep(ready, now) if is_wanted(ready) else None
 
 
-def _begin(ready: ReadyRefresh, runs: tuple[str, ...], versions: tuple[ObservedVersion, ...]) -> Plan:
+def _begin(ready: ReadyRefresh, runs: tuple[str, ...], versions: tuple[ObservedVersion, ...]) -> RefreshPlan:
     shared = {item.digest for item in ready.versions if item not in versions} | ready.foreign_digests
     digests = tuple(sorted({item.digest for item in versions} - shared))
     number = ready.status.sweep.stage.attempt + 1 if ready.status.sweep else 1
-    stage = StageRecord(name=Stage.SWEEP, state=StageState.QUEUED, attempt=number)
+    stage = stage_state.move(StageRecord(name=Stage.SWEEP), StageEvent.BEGIN, attempt=number)
     total = ready.status.sweep.total_bytes if ready.status.sweep else 0
     begun = Sweep(stage=stage, runs=runs, versions=digests, total_bytes=total)
     summary = StatusSummary(
@@ -78,7 +79,7 @@ def _begin(ready: ReadyRefresh, runs: tuple[str, ...], versions: tuple[ObservedV
     )
 
 
-def _follow(ready: ReadyRefresh, begun: Sweep, job: ObservedJob, now: datetime.datetime) -> Plan:
+def _follow(ready: ReadyRefresh, begun: Sweep, job: ObservedJob, now: datetime.datetime) -> RefreshPlan:
     if job.state in (JobState.QUEUED, JobState.RUNNING):
         return _await(ready, job)
     told = job.result.sweep if job.state is JobState.SUCCEEDED and job.result is not None else None
@@ -87,11 +88,11 @@ def _follow(ready: ReadyRefresh, begun: Sweep, job: ObservedJob, now: datetime.d
     return _fail(ready, begun, job, now)
 
 
-def _await(ready: ReadyRefresh, job: ObservedJob) -> Plan:
+def _await(ready: ReadyRefresh, job: ObservedJob) -> RefreshPlan:
     summary = StatusSummary(reason=Reason.RETAINED, message="removing what retention no longer keeps", reconciling=True)
     if job.state is JobState.QUEUED and job.profile != ready.profile_hash:
         # It may wait for what the old profile named; the next sweep is made with the new one.
-        return Plan(status=ready.status, summary=summary, actions=prerequisites.stop([job]), requeue_after_seconds=1.0)
+        return Plan(status=ready.status, summary=summary, actions=lifecycle.stop([job]), requeue_after_seconds=1.0)
     hindered = job.hindrance
     if hindered is not None:
         text = f"{summary.message}: {hindered.message}"
@@ -100,7 +101,7 @@ def _await(ready: ReadyRefresh, job: ObservedJob) -> Plan:
     return Plan(status=ready.status, summary=summary, requeue_after_seconds=_LOOK_SECONDS)
 
 
-def _finish(ready: ReadyRefresh, begun: Sweep, freed: int, now: datetime.datetime) -> Plan:
+def _finish(ready: ReadyRefresh, begun: Sweep, freed: int, now: datetime.datetime) -> RefreshPlan:
     """The folders are gone: delete what named them. Repeated until the objects are gone too."""
     actions = _drops(ready, begun)
     if actions:
@@ -109,7 +110,7 @@ def _finish(ready: ReadyRefresh, begun: Sweep, freed: int, now: datetime.datetim
         )
         return Plan(status=ready.status, summary=summary, actions=actions, requeue_after_seconds=1.0)
     ended = begun.evolve(
-        stage=begun.stage.evolve(state=StageState.SUCCEEDED, end_time=now, reason=Reason.RETAINED),
+        stage=stage_state.move(begun.stage, StageEvent.SUCCEED, end_time=now, reason=Reason.RETAINED),
         freed_bytes=freed,
         total_bytes=begun.total_bytes + freed,
     )
@@ -117,9 +118,9 @@ def _finish(ready: ReadyRefresh, begun: Sweep, freed: int, now: datetime.datetim
     return Plan(status=ready.status.evolve(sweep=ended), summary=summary, requeue_after_seconds=0.0)
 
 
-def _fail(ready: ReadyRefresh, begun: Sweep, job: ObservedJob, now: datetime.datetime) -> Plan:
+def _fail(ready: ReadyRefresh, begun: Sweep, job: ObservedJob, now: datetime.datetime) -> RefreshPlan:
     text = job.result.message if job.result else job.message
-    ended = begun.stage.evolve(state=StageState.FAILED, end_time=now, reason=Reason.FAILED, message=text)
+    ended = stage_state.move(begun.stage, StageEvent.GIVE_UP, end_time=now, reason=Reason.FAILED, message=text)
     summary = StatusSummary(reason=Reason.RETAINED, message=f"the sweep failed: {text}", reconciling=True)
     return Plan(status=ready.status.evolve(sweep=begun.evolve(stage=ended)), summary=summary, requeue_after_seconds=0.0)
 
@@ -127,7 +128,7 @@ def _fail(ready: ReadyRefresh, begun: Sweep, job: ObservedJob, now: datetime.dat
 def _drops(ready: ReadyRefresh, begun: Sweep) -> tuple[Action, ...]:
     done = begun.stage.attempt
     gone = [job for job in ready.jobs if job.run in begun.runs or (job.run == RUN and job.attempt < done)]
-    old = prerequisites.stop(gone, finished=True)
+    old = lifecycle.stop(gone, finished=True)
     versions = tuple(
         DropVersion(name=item.name, uid=item.uid)
         for item in _old_versions(ready)

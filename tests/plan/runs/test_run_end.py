@@ -12,7 +12,7 @@ from modelrefresh.plan.actions import StartStage
 from modelrefresh.plan.decide import decide
 from modelrefresh.plan.observed import JobState
 from modelrefresh.plan.runs import run_end
-from modelrefresh.plan.stages import stage_records, stage_state
+from modelrefresh.plan.stages import stage_records, stage_results
 from tests.plan.sights import NOW, a_job, a_run, a_sight, a_status, at_work, inputs_of
 
 INTAKE = datetime.datetime(2026, 11, 20, 23, 0, tzinfo=datetime.UTC)
@@ -56,8 +56,8 @@ def facts_of(**answer: object) -> PrepareFacts:
     summary = PrepareSummary(**(given | answer))  # type: ignore[arg-type]
     said = Result(stage=Stage.PREPARE, run="r1", attempt=1, exit_code=ExitCode.OK, prepare=summary)
     job = a_job(Stage.PREPARE, state=JobState.SUCCEEDED, result=said, finished=NOW)
-    after = stage_state.absorb(
-        at_work(Stage.PREPARE), [job], stage_state.AttemptContext(attempts=3, evaluation=None, now=NOW)
+    after = stage_results.observe_jobs(
+        at_work(Stage.PREPARE), [job], stage_results.AttemptContext(attempts=3, evaluation=None, now=NOW)
     )
     record = after.run.record(Stage.PREPARE) if after.run else None
     assert record is not None

@@ -4,7 +4,7 @@ ISO dates and times (also with " UTC" at their end, or as 14 digits), and number
 milliseconds, microseconds or nanoseconds since 1970 from the year 1973 on, as numbers or as
 text; smaller numbers are years or counters. Without a zone a time is UTC. Data holds dates
 that nothing happened on (9999-12-31, 0001-01-01): what cannot be said in UTC is no date, and
-neither is one later than the day of intake, which the caller names.
+neither is one later than the day of the prepare stage, which the caller names.
 """
 
 import datetime as dt

@@ -31,7 +31,7 @@ class Survey:
     dates: Mapping[bytes, int]
     """Seconds since 1970 of those that have a plausible date."""
     unusable_dates: int
-    """Documents whose date cannot be read, or lies after the day of intake."""
+    """Documents whose date cannot be read, or lies after the day of the prepare stage."""
 
 
 @dataclass(slots=True)

@@ -75,7 +75,7 @@ _OF_OTHER_PROGRAMS = (
 """No class of transformers that we take reads them."""
 COSMETIC = frozenset({*_GENERATION, *_OF_OTHER_TASKS, *_OF_THE_PROGRAM, *_OF_OTHER_PROGRAMS})
 ELSEWHERE = frozenset({"architectures", "auto_map", "quantization_config", "transformers_weights"})
-"""Intake has its own rule for each."""
+"""`model_folder` has its own rule for each."""
 _CHOOSES = frozenset(
     {
         *("_attn_implementation", "_attn_implementation_autoset", "_commit_hash", "_name_or_path"),

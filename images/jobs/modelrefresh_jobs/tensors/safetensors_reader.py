@@ -56,7 +56,7 @@ class Tensor:
 
     @property
     def form(self) -> Format:
-        """The floating point format; intake has made sure that it is one."""
+        """The floating point format; `model_folder.accept` has made sure that it is one."""
         return dtypes.FORMATS[self.dtype]
 
     @property

@@ -8,16 +8,17 @@ from modelrefresh.api.run_status import EvaluateFacts, Outcome, Run, StageState,
 from modelrefresh.api.spec import Approval
 from modelrefresh.api.status import VersionRef
 from modelrefresh.contract.vocabulary import Stage
-from modelrefresh.plan.actions import DropVersion, Plan, SealVersion, StatusSummary
+from modelrefresh.plan.actions import DropVersion, Plan, RefreshPlan, SealVersion, StatusSummary
 from modelrefresh.plan.judging.gates import Verdict
 from modelrefresh.plan.observed import ObservedVersion, ReadyRefresh
 from modelrefresh.plan.rollout import rollout, serving
 from modelrefresh.plan.runs import run_end
 from modelrefresh.plan.runs.run_end import End
-from modelrefresh.plan.stages import stage_records
+from modelrefresh.plan.stages import stage_records, stage_state
+from modelrefresh.plan.stages.stage_state import StageEvent
 
 
-def conclude(ready: ReadyRefresh, now: datetime.datetime) -> Plan | None:
+def conclude(ready: ReadyRefresh, now: datetime.datetime) -> RefreshPlan | None:
     """Every stage has succeeded: act on what the gates said."""
     run = ready.status.run
     measured = run.record(Stage.EVALUATE) if run and run.outcome is None else None
@@ -40,7 +41,7 @@ def conclude(ready: ReadyRefresh, now: datetime.datetime) -> Plan | None:
     return _release(ready, run, target, now) if sealed.passed else _seal_anew(ready, sealed)
 
 
-def _release(ready: ReadyRefresh, run: Run, target: VersionRef, now: datetime.datetime) -> Plan:
+def _release(ready: ReadyRefresh, run: Run, target: VersionRef, now: datetime.datetime) -> RefreshPlan:
     if ready.spec.rollout.approval is Approval.MANUAL and ready.meta.approved != target.version:
         return _await_approval(ready, target)
     return rollout.promote(ready, run, target, now)
@@ -69,7 +70,7 @@ def spell(item: VerdictFacts) -> str:
     return f"{item.suite}/{item.metric} {item.seen} {bounds} needs {item.needed}: {item.verdict}"
 
 
-def _seal(ready: ReadyRefresh, run: Run, target: VersionRef, facts: EvaluateFacts) -> Plan:
+def _seal(ready: ReadyRefresh, run: Run, target: VersionRef, facts: EvaluateFacts) -> RefreshPlan:
     summary = StatusSummary(
         reason=Reason.RUNNING, message=f"{target.version} is judged: {reason(facts)}", reconciling=True
     )
@@ -79,7 +80,7 @@ def _seal(ready: ReadyRefresh, run: Run, target: VersionRef, facts: EvaluateFact
     )
 
 
-def _seal_anew(ready: ReadyRefresh, sealed: ObservedVersion) -> Plan:
+def _seal_anew(ready: ReadyRefresh, sealed: ObservedVersion) -> RefreshPlan:
     """The same bytes were rejected by an earlier run's gates: that record must not speak for what will serve."""
     summary = StatusSummary(
         reason=Reason.RUNNING, message=f"{sealed.name} passes other gates than before", reconciling=True
@@ -88,14 +89,14 @@ def _seal_anew(ready: ReadyRefresh, sealed: ObservedVersion) -> Plan:
     return Plan(status=ready.status, summary=summary, actions=(drop,), requeue_after_seconds=0.0)
 
 
-def _reject(ready: ReadyRefresh, run: Run, facts: EvaluateFacts, now: datetime.datetime) -> Plan:
+def _reject(ready: ReadyRefresh, run: Run, facts: EvaluateFacts, now: datetime.datetime) -> RefreshPlan:
     against = [spell(item) for item in facts.verdicts if item.verdict != Verdict.PASS]
     text = "; ".join(against) or "no gate has a verdict"
     status = run_end.close(ready.status, run, End(outcome=Outcome.REJECTED, message=text, reason=reason(facts)), now)
     return Plan(status=status, summary=StatusSummary(reason=Reason.REJECTED, message=text), requeue_after_seconds=0.0)
 
 
-def _await_approval(ready: ReadyRefresh, target: VersionRef) -> Plan:
+def _await_approval(ready: ReadyRefresh, target: VersionRef) -> RefreshPlan:
     text = (
         f"{target.version} passed every gate; approve it with: kubectl annotate mref {ready.meta.name} "
         f"-n {ready.meta.namespace} --overwrite {names.ANNOTATION_APPROVE}={target.version}"
@@ -103,11 +104,11 @@ def _await_approval(ready: ReadyRefresh, target: VersionRef) -> Plan:
     return Plan(status=ready.status, summary=StatusSummary(reason=Reason.AWAITING_APPROVAL, message=text))
 
 
-def _measure_again(ready: ReadyRefresh, run: Run) -> Plan:
+def _measure_again(ready: ReadyRefresh, run: Run) -> RefreshPlan:
     """What serves has changed since the evaluation began: its comparison is with the wrong incumbent."""
     stale = run.record(Stage.EVALUATE)
     assert stale is not None  # noqa: S101 -- conclude() has seen it
-    again = stale.evolve(state=StageState.WAITING, evaluate=None, digest=None, end_time=None)
+    again = stage_state.move(stale, StageEvent.REPEAT, evaluate=None, digest=None, end_time=None)
     summary = StatusSummary(
         reason=Reason.RUNNING, message="the live version changed; measuring against it", reconciling=True
     )

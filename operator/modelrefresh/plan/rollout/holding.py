@@ -7,7 +7,7 @@ so that neither a name made anew nor a shortened one takes a Deployment over.
 import datetime
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.plan.actions import Hold, Plan, StatusSummary
+from modelrefresh.plan.actions import Hold, Plan, RefreshPlan, StatusSummary
 from modelrefresh.plan.observed import Meta, ObservedDeployment, Serving
 
 
@@ -16,7 +16,7 @@ def is_allowed(meta: Meta, deployment: ObservedDeployment) -> bool:
     return _is_named(meta, deployment) or deployment.labelled == meta.name
 
 
-def hold(at: Serving, _: datetime.datetime) -> Plan | None:
+def hold(at: Serving, _: datetime.datetime) -> RefreshPlan | None:
     """Nothing is begun before the Deployment says that this refresh rolls it; of two that come at once one gets it."""
     deployment = at.deployment
     if deployment.holder == at.meta.uid:

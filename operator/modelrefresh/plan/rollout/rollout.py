@@ -14,7 +14,7 @@ from modelrefresh.api.run_status import Outcome, Run
 from modelrefresh.api.status import RefreshStatus, Rollout, VersionRef
 from modelrefresh.contract import artifacts
 from modelrefresh.plan import prerequisites
-from modelrefresh.plan.actions import Action, MarkServed, Plan, Serve, StatusSummary
+from modelrefresh.plan.actions import Action, MarkServed, Plan, RefreshPlan, Serve, StatusSummary
 from modelrefresh.plan.observed import Hindrance, ObservedRefresh, ObservedVersion, Serving
 from modelrefresh.plan.rollout import rollout_state, serving, trial
 from modelrefresh.plan.rollout.rollout_state import RolloutState
@@ -26,7 +26,7 @@ _HINDERED_SECONDS = 30.0
 """How often a rollout is looked at that is hindered; a change of the Deployment is an event anyway."""
 
 
-def install(at: Serving, now: datetime.datetime) -> Plan | None:
+def install(at: Serving, now: datetime.datetime) -> RefreshPlan | None:
     """Nothing serves yet: adopt what the Deployment already serves, else roll out version zero."""
     status = at.status
     if status.live is not None or status.rollout is not None:
@@ -53,7 +53,7 @@ def _found(at: Serving) -> VersionRef | None:
     return VersionRef(version=serving.name_of(at, digest), digest=digest)
 
 
-def promote(at: Serving, run: Run, target: VersionRef, now: datetime.datetime) -> Plan:
+def promote(at: Serving, run: Run, target: VersionRef, now: datetime.datetime) -> RefreshPlan:
     """Roll out a candidate that passed every gate."""
     status = at.status
     if status.live is not None and status.live.digest == target.digest:
@@ -74,7 +74,7 @@ def promote(at: Serving, run: Run, target: VersionRef, now: datetime.datetime) -
     return _begin(at, target, now)
 
 
-def advance(observed: ObservedRefresh, now: datetime.datetime) -> Plan | None:
+def advance(observed: ObservedRefresh, now: datetime.datetime) -> RefreshPlan | None:
     """A rollout is under way: point, wait, settle, or go back.
 
     So also while the refresh is suspended or lacks what only stages need, such as its residual: a candidate that does
@@ -91,7 +91,7 @@ def advance(observed: ObservedRefresh, now: datetime.datetime) -> Plan | None:
     return prerequisites.without_work(_advance(at, rollout, now), observed.jobs, now)
 
 
-def _advance(at: Serving, rollout: Rollout, now: datetime.datetime) -> Plan:
+def _advance(at: Serving, rollout: Rollout, now: datetime.datetime) -> RefreshPlan:
     rollout = rollout_state.clocked(at, rollout, now)
     state, live = rollout_state.find(rollout_state.facts_of(at, rollout, now)), at.status.live
     if state is RolloutState.AVAILABLE:
@@ -107,7 +107,7 @@ def _advance(at: Serving, rollout: Rollout, now: datetime.datetime) -> Plan:
     return _wait(at, rollout, state)
 
 
-def adopt_user_choice(at: Serving, now: datetime.datetime) -> Plan | None:
+def adopt_user_choice(at: Serving, now: datetime.datetime) -> RefreshPlan | None:
     """Nothing is under way, yet the Deployment names another version than the live one."""
     live, digest = at.status.live, at.deployment.digest
     if live is None:
@@ -129,13 +129,13 @@ def adopt_user_choice(at: Serving, now: datetime.datetime) -> Plan | None:
     )
 
 
-def report_conflict(at: Serving, _: datetime.datetime) -> Plan | None:
+def report_conflict(at: Serving, _: datetime.datetime) -> RefreshPlan | None:
     """Something else says what the container loads: nobody knows what serves, and two writers would never end."""
     live = at.status.live
     return _conflict(at, live) if live is not None and rollout_state.is_foreign(at) else None
 
 
-def record_served(at: Serving, _: datetime.datetime) -> Plan | None:
+def record_served(at: Serving, _: datetime.datetime) -> RefreshPlan | None:
     """Each ModelVersion says whether it is the one that serves."""
     live = at.status.live
     stale = [
@@ -158,7 +158,7 @@ def _is_elsewhere(at: Serving, version: ObservedVersion) -> bool:
     return version.deployment not in (None, at.deployment.name)
 
 
-def _begin(at: Serving, target: VersionRef, now: datetime.datetime, *, is_rollback: bool = False) -> Plan:
+def _begin(at: Serving, target: VersionRef, now: datetime.datetime, *, is_rollback: bool = False) -> RefreshPlan:
     rollout = Rollout(target=target, start_time=now, is_rollback=is_rollback)
     summary = StatusSummary(reason=Reason.ROLLING_OUT, message=f"rolling out {target.version}", reconciling=True)
     return Plan(
@@ -169,7 +169,7 @@ def _begin(at: Serving, target: VersionRef, now: datetime.datetime, *, is_rollba
     )
 
 
-def _settle(at: Serving, rollout: Rollout, now: datetime.datetime) -> Plan:
+def _settle(at: Serving, rollout: Rollout, now: datetime.datetime) -> RefreshPlan:
     status = at.status
     # Going back, it has been the live one all along.
     target = rollout.target.evolve(since=rollout.target.since if rollout.is_rollback else now)
@@ -192,13 +192,13 @@ def _settle(at: Serving, rollout: Rollout, now: datetime.datetime) -> Plan:
     return Plan(status=status, summary=summary, actions=marked.actions if marked else (), requeue_after_seconds=0.0)
 
 
-def _undone(at: Serving, rollout: Rollout, now: datetime.datetime) -> Plan:
+def _undone(at: Serving, rollout: Rollout, now: datetime.datetime) -> RefreshPlan:
     digest = rollout.target.digest
     text = f"the rollout of {rollout.target.version} was undone by hand; it is not tried again by itself"
     return _abandon(at, digest, text, now)
 
 
-def _go_back(at: Serving, rollout: Rollout, live: VersionRef, now: datetime.datetime) -> Plan:
+def _go_back(at: Serving, rollout: Rollout, live: VersionRef, now: datetime.datetime) -> RefreshPlan:
     seconds = trial.allowed_seconds(at)
     text = (
         f"{rollout.target.version} was not available within {seconds:.0f} s ({at.deployment.message}); "
@@ -216,7 +216,7 @@ def _go_back(at: Serving, rollout: Rollout, live: VersionRef, now: datetime.date
 
 def _abandon(
     at: Serving, digest: str, text: str, now: datetime.datetime, *, reason: Reason = Reason.ROLLED_BACK
-) -> Plan:
+) -> RefreshPlan:
     status = at.status.evolve(rollout=None, held=_hold(at.status, digest))
     if _is_of_run(at.status) and status.run is not None:
         status = run_end.close(status, status.run, End(outcome=Outcome.ROLLED_BACK, message=text, reason=reason), now)
@@ -231,13 +231,13 @@ def _is_of_run(status: RefreshStatus) -> bool:
     return is_open and rollout is not None and not rollout.is_rollback and status.candidate == rollout.target
 
 
-def _hindered(at: Serving, rollout: Rollout, hindrance: Hindrance) -> Plan:
+def _hindered(at: Serving, rollout: Rollout, hindrance: Hindrance) -> RefreshPlan:
     text = f"rolling out {rollout.target.version}: {hindrance.message}; no time counts against it meanwhile"
     summary = StatusSummary(reason=hindrance.reason, message=text, reconciling=True, stalled=hindrance.stalled)
     return Plan(status=at.status.evolve(rollout=rollout), summary=summary, requeue_after_seconds=_HINDERED_SECONDS)
 
 
-def _wait(at: Serving, rollout: Rollout, state: RolloutState) -> Plan:
+def _wait(at: Serving, rollout: Rollout, state: RolloutState) -> RefreshPlan:
     text = f"rolling out {rollout.target.version}: {at.deployment.message or 'waiting for the Deployment'}"
     late = state is RolloutState.OVERDUE
     reason = Reason.PROGRESS_DEADLINE_EXCEEDED if late else Reason.ROLLING_OUT
@@ -267,7 +267,7 @@ def _path(at: Serving, target: VersionRef) -> str:
     return f"{at.deployment.mounts[at.container].rstrip('/')}/{artifacts.VERSIONS}/{target.digest}"
 
 
-def _conflict(at: Serving, target: VersionRef) -> Plan:
+def _conflict(at: Serving, target: VersionRef) -> RefreshPlan:
     text = (
         f'container "{at.container}" of Deployment "{at.deployment.name}" has '
         f"{names.MODEL_VARIABLE}={at.deployment.models[at.container]}, expected {_path(at, target)}; take the variable "

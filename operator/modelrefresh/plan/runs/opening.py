@@ -12,13 +12,13 @@ from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.run_status import Outcome, Run, StageState, Trigger, TriggerKind
 from modelrefresh.api.status import RefreshStatus
-from modelrefresh.plan import prerequisites, retention
-from modelrefresh.plan.actions import Plan, StatusSummary, StopJob
+from modelrefresh.plan import lifecycle, retention
+from modelrefresh.plan.actions import Plan, RefreshPlan, StatusSummary, StopJob
 from modelrefresh.plan.observed import ReadyRefresh
 from modelrefresh.plan.rollout import serving
 from modelrefresh.plan.runs import run_end, schedule
 from modelrefresh.plan.runs.run_end import End
-from modelrefresh.plan.stages import stage_records, stage_state, stage_steps
+from modelrefresh.plan.stages import stage_records, stage_results, stage_steps
 
 _RETRY_SECONDS = 60
 _TOKEN_LIMIT = 120
@@ -28,9 +28,9 @@ _RETRY_DOUBLINGS = 6
 """A cheap stage that failed is tried again after 1, 2, 4 ... 64 minutes."""
 
 
-def supersede(ready: ReadyRefresh, now: datetime.datetime) -> Plan | None:
+def supersede(ready: ReadyRefresh, now: datetime.datetime) -> RefreshPlan | None:
     """The active run works on something the spec no longer says."""
-    status = stage_state.pause(ready.status, ready.jobs, reason=Reason.SUPERSEDED, now=now)
+    status = stage_results.pause(ready.status, ready.jobs, reason=Reason.SUPERSEDED, now=now)
     run = status.run
     if run is None or run.outcome is not None or run.inputs == ready.inputs:
         return None
@@ -39,12 +39,12 @@ def supersede(ready: ReadyRefresh, now: datetime.datetime) -> Plan | None:
     return Plan(
         status=status,
         summary=StatusSummary(reason=Reason.SUPERSEDED, message=text, reconciling=True),
-        actions=prerequisites.stop(ready.jobs),
+        actions=lifecycle.stop(ready.jobs),
         requeue_after_seconds=0.0,
     )
 
 
-def clear(ready: ReadyRefresh, _: datetime.datetime) -> Plan | None:
+def clear(ready: ReadyRefresh, _: datetime.datetime) -> RefreshPlan | None:
     """Jobs and pods of other runs must be gone before anything new starts; a sweep gives way to a run.
 
     So must an open Job of a stage that is not at work: its end was recorded, and the operator died before it.
@@ -54,7 +54,7 @@ def clear(ready: ReadyRefresh, _: datetime.datetime) -> Plan | None:
     active |= {retention.RUN} if retention.is_wanted(ready) else set()
     stage = stage_records.current(run) if run and run.outcome is None else None
     idle_stage = stage.name if stage and stage.state is StageState.WAITING else None
-    stops = prerequisites.stop(job for job in ready.jobs if job.run not in active or job.stage is idle_stage)
+    stops = lifecycle.stop(job for job in ready.jobs if job.run not in active or job.stage is idle_stage)
     writing = sorted(other for other, _ in ready.pods if other not in active)
     if not stops and not writing:
         return None
@@ -64,7 +64,7 @@ def clear(ready: ReadyRefresh, _: datetime.datetime) -> Plan | None:
     return Plan(status=ready.status, summary=summary, actions=stops, requeue_after_seconds=5.0)
 
 
-def open_next(ready: ReadyRefresh, now: datetime.datetime) -> Plan | None:
+def open_next(ready: ReadyRefresh, now: datetime.datetime) -> RefreshPlan | None:
     """Open a run if one is due, and start its first stage."""
     status = _watch_schedule(ready, now)
     if status.run is not None and status.run.outcome is None:
@@ -95,7 +95,7 @@ def open_next(ready: ReadyRefresh, now: datetime.datetime) -> Plan | None:
     return clear(opened, now) or stage_steps.start_stage(opened, now)
 
 
-def idle(ready: ReadyRefresh, now: datetime.datetime) -> Plan:
+def idle(ready: ReadyRefresh, now: datetime.datetime) -> RefreshPlan:
     """No run is active or due; always answers."""
     status = _watch_schedule(ready, now)
     wakes = [(moment - now).total_seconds() for moment in (status.next_schedule_time, _retry_at(status)) if moment]

@@ -47,13 +47,13 @@ def close(status: RefreshStatus, run: Run, end: End, now: datetime.datetime) -> 
 
 
 def freshness(run: Run) -> str | None:
-    """Date of the newest document that a run has learned, at most the day of its intake; without dates that day."""
+    """Date of the newest document that a run has learned, at most the day it was prepared; without dates that day."""
     prepared = run.record(Stage.PREPARE)
     if prepared is None or prepared.prepare is None:
         return None
-    intake, newest = prepared.end_time.date() if prepared.end_time else None, _day(prepared.prepare.newest)
+    prepared_on, newest = prepared.end_time.date() if prepared.end_time else None, _day(prepared.prepare.newest)
     # A stage of an older release may pass on a date of the data's own making, such as 9999-12-31.
-    days = [day for day in (intake, newest) if day]
+    days = [day for day in (prepared_on, newest) if day]
     return min(days).isoformat() if days else None
 
 

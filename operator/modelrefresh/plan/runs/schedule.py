@@ -1,8 +1,6 @@
-"""Whether a run is due, and when the next one will be.
+"""Ticks of a cron schedule: the newest one that has passed, and the next one.
 
-Triggers in order of strength: first sight, changed inputs, a new annotation token, a
-schedule tick. Only the newest missed tick counts: an operator that was away for a week opens one run.
-What is announced and what is due are one sequence, walked forwards: walked backwards, cron
+Only the newest missed tick counts: an operator that was away for a week opens one run. What is announced and what is due are one sequence, walked forwards: walked backwards, cron
 gives other times where clocks are put back.
 """
 

@@ -1,7 +1,7 @@
-"""The stages of a run: their order, what each one asks of its Job, what its result leaves.
+"""The stages of a run: their order, and what each one asks of its Job.
 
-The whole transition table of a run stands here: a stage starts when the one before it has
-succeeded, and its result is recorded once, from the Job's own answer.
+A stage starts when the one before it has succeeded. What may happen to one is `stage_state`'s table, what its
+result leaves `stage_results`' matter.
 """
 
 import dataclasses

@@ -1,264 +1,68 @@
-"""What the Jobs of the active run did since the last pass, folded into its record.
+"""The state of a stage, and the only table by which it changes.
 
-Each attempt is counted once: only a stage that is Queued or Running takes in its Job's
-end, and leaves that state by it. Starting the next attempt is not decided here.
+A record's state is written here alone; what else changes with it is the caller's. An event that the table does not
+know in a state is a fault of this software, since results of attempts are taken in only while a stage is at work.
 """
 
-import dataclasses
-import datetime
-from collections.abc import Sequence
-from typing import Any
-
-import pydantic
+import enum
+from collections.abc import Mapping
+from typing import Any, Final
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.evaluation import Evaluation
-from modelrefresh.api.run_status import (
-    EvaluateFacts,
-    Failure,
-    MergeFacts,
-    PrepareFacts,
-    StageRecord,
-    StageState,
-    TrainFacts,
-)
-from modelrefresh.api.status import RefreshStatus, ResidualStatus
-from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh.contract.result import (
-    EvaluateSummary,
-    ExtractSummary,
-    ImportSummary,
-    MergeSummary,
-    PrepareSummary,
-    Result,
-    TrainSummary,
-)
-from modelrefresh.plan.actions import StatusSummary
-from modelrefresh.plan.judging import gates
-from modelrefresh.plan.observed import JobState, ObservedJob
-from modelrefresh.plan.stages import retries, stage_records
-from modelrefresh.plan.stages.retries import FailureAction, FailureDecision
-
-_STALLING = (Reason.IMAGE_PULL_FAILED, Reason.PODS_REFUSED, Reason.POD_STUCK)
-"""Reasons of a stage at work for which nothing goes on until a person acts."""
+from modelrefresh.api.run_status import StageRecord, StageState
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptContext:
-    """What an attempt is held against."""
+class StageEvent(enum.StrEnum):
+    """What happens to a stage."""
 
-    attempts: int
-    """The profile's limit of attempts that fail by their own fault."""
-    evaluation: Evaluation | None
-    now: datetime.datetime
-
-
-def absorb(status: RefreshStatus, jobs: Sequence[ObservedJob], context: AttemptContext) -> RefreshStatus:
-    """The status after a look at the Job of the current stage."""
-    found = stage_records.at_work(status)
-    if found is None:
-        return status
-    run, stage = found
-    job = find(jobs, run=run.id, stage=stage)
-    if job is None:
-        return status
-    after = follow(stage, job, context)
-    return status.evolve(
-        run=stage_records.put(run, after), last_failure=failure(stage, after, job, context) or status.last_failure
-    )
+    BEGIN = "begin"
+    """An attempt is recorded; its Job comes next."""
+    WAITS = "waits"
+    """No pod of the attempt's Job runs."""
+    RUNS = "runs"
+    """A pod of it runs."""
+    SUCCEED = "succeed"
+    """The attempt ended well, with a result that can be used."""
+    RETRY = "retry"
+    """The attempt ended otherwise, and there will be another one."""
+    GIVE_UP = "give up"
+    """The attempt ended otherwise, and there will be none."""
+    STOP = "stop"
+    """Its Job is deleted before an end: suspension, another spec, another profile."""
+    REPEAT = "repeat"
+    """What it found is out of date: it is done again."""
 
 
-def find(jobs: Sequence[ObservedJob], *, run: str, stage: StageRecord) -> ObservedJob | None:
-    """The Job of the stage's current attempt."""
-    wanted = (run, stage.name, stage.attempt)
-    return next((job for job in jobs if (job.run, job.stage, job.attempt) == wanted), None)
+TRANSITIONS: Final[Mapping[tuple[StageState, StageEvent], StageState]] = {
+    (StageState.WAITING, StageEvent.BEGIN): StageState.QUEUED,
+    (StageState.QUEUED, StageEvent.WAITS): StageState.QUEUED,
+    (StageState.QUEUED, StageEvent.RUNS): StageState.RUNNING,
+    (StageState.QUEUED, StageEvent.SUCCEED): StageState.SUCCEEDED,
+    (StageState.QUEUED, StageEvent.RETRY): StageState.WAITING,
+    (StageState.QUEUED, StageEvent.GIVE_UP): StageState.FAILED,
+    (StageState.QUEUED, StageEvent.STOP): StageState.WAITING,
+    (StageState.RUNNING, StageEvent.WAITS): StageState.QUEUED,  # the only pod vanished, and another one is made
+    (StageState.RUNNING, StageEvent.RUNS): StageState.RUNNING,
+    (StageState.RUNNING, StageEvent.SUCCEED): StageState.SUCCEEDED,
+    (StageState.RUNNING, StageEvent.RETRY): StageState.WAITING,
+    (StageState.RUNNING, StageEvent.GIVE_UP): StageState.FAILED,
+    (StageState.RUNNING, StageEvent.STOP): StageState.WAITING,
+    (StageState.SUCCEEDED, StageEvent.REPEAT): StageState.WAITING,
+    (StageState.FAILED, StageEvent.BEGIN): StageState.QUEUED,  # of a residual: a mended file is no event
+}
+"""State and event to the next state."""
 
 
-def told(stage: StageRecord, name: str) -> StatusSummary:
-    """What is said of a stage at work: its name, how far it is, and what Kubernetes says of its Job."""
-    progress = f"{name} {stage.progress or ''}".rstrip()
-    return StatusSummary(
-        reason=Reason(stage.reason or Reason.RUNNING),
-        message=": ".join(text for text in (progress, stage.message) if text),
-        reconciling=True,
-        stalled=stage.reason in _STALLING,
-    )
+def move(stage: StageRecord, event: StageEvent, **changes: Any) -> StageRecord:  # noqa: ANN401 -- any field's value
+    """The stage's record after an event, with what else changes."""
+    return stage.evolve(state=TRANSITIONS[stage.state, event], **changes)
 
 
-def follow(stage: StageRecord, job: ObservedJob, context: AttemptContext) -> StageRecord:
-    """The stage's record after a look at its Job."""
-    hindered = job.hindrance
-    if job.state is JobState.QUEUED:
-        if job.image_failed:
-            # The kubelet alternates between a cause and its pause; the fuller text stands, since each other is a write.
-            known = stage.reason == Reason.IMAGE_PULL_FAILED and stage.message.startswith(job.message)
-            text = stage.message if known else job.message
-            return stage.evolve(state=StageState.QUEUED, reason=Reason.IMAGE_PULL_FAILED, message=text)
-        # A pod that ran and vanished is the Job's end, of which its controller has yet to tell.
-        if hindered is not None and hindered.stalled and stage.state is not StageState.RUNNING:
-            return stage.evolve(state=StageState.QUEUED, reason=hindered.reason, message=hindered.message)
-        return stage.evolve(state=StageState.QUEUED, reason=Reason.QUEUED, message=job.message)
-    if job.state is JobState.RUNNING:
-        return stage.evolve(
-            state=StageState.RUNNING,
-            reason=hindered.reason if hindered and hindered.stalled else Reason.RUNNING,
-            message=hindered.message if hindered else "",
-            progress=job.progress or stage.progress,
-            start_time=stage.start_time or job.started,
-        )
-    outcome = _outcome(stage, job, context)
-    if isinstance(outcome, FailureDecision):
-        return _fail(stage, job, context, outcome)
-    return _end(stage, job, context).evolve(
-        state=StageState.SUCCEEDED,
-        reason=Reason.STAGE_SUCCEEDED,
-        message="",
-        warnings=job.result.warnings if job.result else (),
-        **outcome,
-    )
+def begin(stage: StageRecord) -> StageRecord:
+    """The record of the next attempt, before its Job exists."""
+    return move(stage, StageEvent.BEGIN, attempt=stage.attempt + 1, reason=Reason.QUEUED, message="", end_time=None)
 
 
-def failure(before: StageRecord, after: StageRecord, job: ObservedJob, context: AttemptContext) -> Failure | None:
-    """What to remember of an attempt that failed just now, or None."""
-    if after.failures + after.disruptions == before.failures + before.disruptions:
-        return None
-    outcome = _outcome(before, job, context)
-    return Failure(
-        run=job.run,
-        stage=after.name,
-        attempt=after.attempt,
-        reason=after.reason or Reason.INTERNAL_ERROR,
-        exit_code=job.exit_code,
-        message=outcome.message if isinstance(outcome, FailureDecision) else "",
-        time=context.now,
-        profile=job.profile,
-    )
-
-
-def pause(
-    status: RefreshStatus, jobs: Sequence[ObservedJob], *, reason: Reason, now: datetime.datetime
-) -> RefreshStatus:
-    """The status with the stage at work sent back to wait; the next attempt goes on from its checkpoint."""
-    found = stage_records.at_work(status)
-    if found is None:
-        return status
-    run, stage = found
-    job = find(jobs, run=run.id, stage=stage)
-    if job is not None and job.state in (JobState.SUCCEEDED, JobState.FAILED):
-        # Its end is not recorded yet, for want of a profile; the Job keeps it.
-        return status
-    waiting = stage.evolve(
-        state=StageState.WAITING,
-        reason=reason,
-        message="",
-        progress=None,
-        end_time=None,
-        gpu_seconds=stage.gpu_seconds + (_gpu_seconds(stage, job, until=now) if job else 0),
-    )
-    return status.evolve(run=stage_records.put(run, waiting))
-
-
-def _fail(stage: StageRecord, job: ObservedJob, context: AttemptContext, answer: FailureDecision) -> StageRecord:
-    lost = answer.action in (
-        FailureAction.RETRY_UNCOUNTED,
-        FailureAction.RETRY_LATER,
-        FailureAction.AWAIT_PROFILE_CHANGE,
-    )
-    failures, disruptions = stage.failures + (not lost), stage.disruptions + lost
-    exhausted = failures >= context.attempts or disruptions > retries.MAX_DISRUPTIONS
-    over = answer.action is FailureAction.GIVE_UP or exhausted
-    return _end(stage, job, context).evolve(
-        state=StageState.FAILED if over else StageState.WAITING,
-        reason=answer.reason,
-        message=answer.message,
-        failures=failures,
-        disruptions=disruptions,
-        outages=stage.outages + 1 if answer.action is FailureAction.RETRY_LATER else 0,
-    )
-
-
-def _end(stage: StageRecord, job: ObservedJob, context: AttemptContext) -> StageRecord:
-    finished = job.finished or context.now
-    return stage.evolve(
-        start_time=stage.start_time or job.started,
-        end_time=finished,
-        progress=None,
-        gpu_seconds=stage.gpu_seconds + _gpu_seconds(stage, job, until=finished),
-    )
-
-
-def _gpu_seconds(stage: StageRecord, job: ObservedJob, *, until: datetime.datetime) -> int:
-    """What this attempt has held its GPUs for."""
-    return round(max(0.0, (until - job.started).total_seconds()) * stage.gpus) if job.started else 0
-
-
-def _outcome(stage: StageRecord, job: ObservedJob, context: AttemptContext) -> dict[str, Any] | FailureDecision:
-    """What a success leaves, or what follows from an attempt that leaves nothing to go on with."""
-    said = job.result
-    # Who could not read what was asked knows no run.
-    unread = said is not None and not said.run and said.exit_code is not ExitCode.OK
-    if said is not None and not unread and (said.stage, said.run) != (job.stage, job.run):
-        fault = f"it is of stage {said.stage} of run {said.run}"
-        job = dataclasses.replace(job, result=None, message=job.message or fault)
-    if job.state is not JobState.SUCCEEDED or job.result is None:
-        return retries.classify(job)
-    facts = _checked(stage, job.result, context.evaluation)
-    return retries.classify(dataclasses.replace(job, result=None, message=facts)) if isinstance(facts, str) else facts
-
-
-def _checked(stage: StageRecord, said: Result, evaluation: Evaluation | None) -> dict[str, Any] | str:
-    """The facts of a success, or why there are none."""
-    try:
-        facts = _facts(said, evaluation)
-        if said.extract is not None:
-            # The status of an InstructionResidual takes in all of it.
-            ResidualStatus.model_validate(dataclasses.asdict(said.extract))
-    except pydantic.ValidationError as error:
-        wrong = error.errors(include_url=False)[0]
-        place = ".".join(str(step) for step in wrong["loc"])
-        return f"{place}: {wrong['msg']}, saw {wrong['input']!r:.40}"
-    if facts is None:
-        return f"it says nothing of {stage.name}"
-    if said.prepare is not None and said.prepare.newest is not None and not _is_date(said.prepare.newest):
-        return f"prepare.newest: no date, saw {said.prepare.newest}"
-    measured = said.evaluate
-    if measured is not None and stage.incumbent is not None and measured.incumbent != stage.incumbent:
-        return f"the candidate was compared with {measured.incumbent or 'nothing'}, expected {stage.incumbent}"
-    return facts
-
-
-def _is_date(text: str) -> bool:
-    try:
-        datetime.datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _facts(result: Result, evaluation: Evaluation | None) -> dict[str, Any] | None:
-    """Fields of the stage record that a success fills; None if the stage's summary is missing."""
-    match result:
-        case Result(extract=ExtractSummary(digest=digest)) | Result(import_=ImportSummary(digest=digest)):
-            return {"digest": digest}
-        case Result(prepare=PrepareSummary() as summary):
-            most_first = sorted(summary.overlap.items(), key=lambda item: (-item[1], item[0]))
-            overlap = [{"suite": suite, "share": share} for suite, share in most_first]
-            return {"prepare": PrepareFacts.model_validate(dataclasses.asdict(summary) | {"overlap": overlap})}
-        case Result(train=TrainSummary() as summary):
-            return {"train": TrainFacts.model_validate(dataclasses.asdict(summary))}
-        case Result(merge=MergeSummary() as summary):
-            return {"digest": summary.digest, "merge": MergeFacts.model_validate(dataclasses.asdict(summary))}
-        case Result(evaluate=EvaluateSummary() as summary) if evaluation is not None:
-            return {"digest": summary.candidate, "evaluate": _judged(summary, evaluation)}
-    return None
-
-
-def _judged(summary: EvaluateSummary, evaluation: Evaluation) -> EvaluateFacts:
-    judgements = gates.judge(evaluation, summary.scores)
-    return EvaluateFacts.model_validate(
-        {
-            "incumbent": summary.incumbent,
-            "scores": [dataclasses.asdict(score) for score in summary.scores],
-            "verdicts": [dataclasses.asdict(judgement) for judgement in judgements],
-        }
-    )
+def replace_job(stage: StageRecord) -> StageRecord:
+    """The record of a stage whose Job was made with a profile that has changed since: its template cannot change."""
+    return move(stage, StageEvent.STOP, reason=Reason.PENDING, message="the profile changed")
