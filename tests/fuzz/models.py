@@ -52,7 +52,7 @@ def _data(root: pathlib.Path) -> list[Target]:
 
     def read(name: str) -> None:
         found = data_files.find(folder / name)
-        scan.take(documents.read(found.files, text_field="text"), today=corpora.TODAY)
+        scan.of(documents.read(found.files, text_field="text"), today=corpora.TODAY)
 
     def suite(name: str) -> None:
         request, refused = builders.request(root, Stage.EVALUATE), None

@@ -156,7 +156,7 @@ def _check_tensors(start: Model, built: Any) -> None:  # noqa: ANN401 -- transfo
 def _candidate(residual: pathlib.Path, start: Model, wanted: stage_request.PrepareInput) -> prompts.PromptFormat:
     """How the model that merge will write is going to be asked."""
     _verify(residual, below=(f"{instruct_assets.FOLDER}/", stored_residual.DESCRIPTION))
-    card, instruct = stored_residual.read_description(residual), instruct_assets.read_configuration(residual)
+    description, instruct = stored_residual.read_description(residual), instruct_assets.read_configuration(residual)
     compatibility.check_served(start, instruct, residual)
     parts = merge_pass.MergeInputs(
         start=start,
@@ -164,7 +164,7 @@ def _candidate(residual: pathlib.Path, start: Model, wanted: stage_request.Prepa
         residual=stored_residual.open_shards(residual),
         scale=None,
         other="",
-        formats=card.formats(start, direct=wanted.base_fingerprint == card.instruct_fingerprint),
+        formats=description.formats(start, direct=wanted.base_fingerprint == description.instruct_fingerprint),
     )
     merge_pass.check(parts, residual)
     prompts.prove(residual / instruct_assets.FOLDER, instruct)

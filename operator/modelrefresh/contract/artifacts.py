@@ -4,7 +4,7 @@ One claim per namespace. A folder without a valid `manifest.json` does not exist
 fill a temporary sibling, fsync, rename, and write the manifest last.
 
     runs/<owner>/<run>/<stage>/   scratch of a run, removed by retention
-    residuals/<digest>/           residual shards and the instruct model's donor files
+    residuals/<digest>/           residual shards and the instruct model's files beside weights
     versions/<digest>/            a complete Hugging Face checkpoint; immutable
     cache/huggingface/            downloads of hf:// sources
 """

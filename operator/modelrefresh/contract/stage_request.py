@@ -153,7 +153,7 @@ class MergeInput:
     strategy: Strategy = Strategy.RESIDUAL
     """Residual adds the residual to what was trained, Direct takes it as it is."""
     residual: Digest
-    """Digest under `residuals/`; also donor of tokenizer, chat template and generation_config."""
+    """Digest under `residuals/`; it also gives tokenizer, chat template and generation_config."""
     scale: Annotated[float, limits.SCALE] = 1.0
     """Factor of the residual; 1.0 in the paper."""
 

@@ -49,7 +49,7 @@ class Corpus:
     def choose(self, budget: int, *, sampling: Sampling = NEWEST, seed: int = 0) -> selection.Chosen:
         """The choice; blocks of it are in `self.blocks`."""
         vocabulary: Any = self.vocabulary
-        seen = scan.take(documents.read(self.files, text_field="text"), today=corpora.TODAY)
+        seen = scan.of(documents.read(self.files, text_field="text"), today=corpora.TODAY)
         order = scan.order(seen, sampling=sampling, seed=seed)
         source = selection.Source(files=self.files, text_field="text", seen=seen, order=order)
         chooser = selection.Selection(

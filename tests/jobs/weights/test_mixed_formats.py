@@ -196,17 +196,17 @@ def test_the_merged_config_names_the_instruct_models_format_or_that_of_most_weig
 
 def test_a_residual_of_equal_formats_is_stored_as_before(tmp_path: pathlib.Path) -> None:
     models = Mixed(tmp_path)
-    card = json.loads((models.residual() / stored_residual.DESCRIPTION).read_text())
-    assert sorted(card) == ["architecture", "base_fingerprint", "encoding", "instruct_fingerprint"]
+    description = json.loads((models.residual() / stored_residual.DESCRIPTION).read_text())
+    assert sorted(description) == ["architecture", "base_fingerprint", "encoding", "instruct_fingerprint"]
 
 
 def test_a_residual_says_of_each_tensor_that_differs_what_both_models_have(tmp_path: pathlib.Path) -> None:
     models = Mixed(tmp_path)
     models.cast("base", {name: torch.float16 if "norm" in name else torch.float32 for name in read(models.pair.base)})
-    card = stored_residual.read_description(models.residual())
-    assert card.mixed is not None
-    assert set(card.mixed) == {name for name in read(models.pair.base) if "norm" in name}
-    assert card.mixed["model.norm.weight"] == stored_residual.Formats(base="F16", instruct="F32")
+    description = stored_residual.read_description(models.residual())
+    assert description.mixed is not None
+    assert set(description.mixed) == {name for name in read(models.pair.base) if "norm" in name}
+    assert description.mixed["model.norm.weight"] == stored_residual.Formats(base="F16", instruct="F32")
 
 
 def test_a_bit_that_flipped_in_a_residual_of_mixed_formats_is_found(tmp_path: pathlib.Path) -> None:

@@ -21,7 +21,7 @@ MIN_BYTES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Survey:
+class Scan:
     """What one source holds."""
 
     documents: int
@@ -57,7 +57,7 @@ class ExactFilter:
         return digest, reason
 
 
-def take(source: Iterable[documents.Document], *, today: dt.date) -> Survey:
+def of(source: Iterable[documents.Document], *, today: dt.date) -> Scan:
     """Read a source to its end; dates after `today` are not believed."""
     sieve, count, unusable = ExactFilter(), 0, 0
     when: dict[bytes, int] = {}
@@ -69,7 +69,7 @@ def take(source: Iterable[documents.Document], *, today: dt.date) -> Survey:
         elif digest:
             # A text that comes twice is as new as its newest record, whatever the order of files.
             when[digest] = max(dates.seconds(document.date), when.get(digest, dates.seconds(document.date)))
-    return Survey(documents=count, dropped=sieve.dropped, lengths=sieve.lengths, dates=when, unusable_dates=unusable)
+    return Scan(documents=count, dropped=sieve.dropped, lengths=sieve.lengths, dates=when, unusable_dates=unusable)
 
 
 def distinct(source: Iterable[documents.Document]) -> Iterator[tuple[bytes, str]]:
@@ -81,7 +81,7 @@ def distinct(source: Iterable[documents.Document]) -> Iterator[tuple[bytes, str]
             yield digest, item.text
 
 
-def order(source: Survey, *, sampling: Sampling, seed: int) -> list[bytes]:
+def order(source: Scan, *, sampling: Sampling, seed: int) -> list[bytes]:
     """Digests in the order in which they are worth learning, whatever the order of files.
 
     Drawn by seed; with `Newest` the newest first, equal dates drawn, and those without a date at the end.
@@ -93,7 +93,7 @@ def order(source: Survey, *, sampling: Sampling, seed: int) -> list[bytes]:
     return drawn
 
 
-def fingerprint(request: stage_request.PrepareInput, fresh: Survey, replay: Survey | None) -> str:
+def fingerprint(request: stage_request.PrepareInput, fresh: Scan, replay: Scan | None) -> str:
     """Identity of the data and of the settings that shape the blocks."""
     settings = [
         request.base,
@@ -105,8 +105,8 @@ def fingerprint(request: stage_request.PrepareInput, fresh: Survey, replay: Surv
     if request.sampling is not Sampling.NEWEST:
         settings.append(request.sampling)
     content = hashlib.sha256(json.dumps(settings).encode())
-    for survey in (fresh, replay):
+    for scanned in (fresh, replay):
         content.update(b"|")
-        for digest in sorted(survey.lengths if survey else ()):
+        for digest in sorted(scanned.lengths if scanned else ()):
             content.update(digest)
     return content.hexdigest()

@@ -40,7 +40,7 @@ class Source:
 
     files: Sequence[DataFile]
     text_field: str
-    seen: scan.Survey
+    seen: scan.Scan
     order: Sequence[bytes]
     """Digests, the ones most worth learning first."""
 

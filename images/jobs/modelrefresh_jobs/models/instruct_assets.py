@@ -17,6 +17,7 @@ from modelrefresh_jobs.storage import model_files
 LOG = logging.getLogger("modelrefresh.jobs")
 
 FOLDER = "donor"
+"""Of a stored residual: what the instruct model gives; a name on disk, which stays as it was."""
 
 
 def copy(instruct: pathlib.Path, target: pathlib.Path) -> None:
@@ -66,7 +67,7 @@ def write_configuration(target: pathlib.Path, document: Mapping[str, object]) ->
 
 
 def read_configuration(folder: pathlib.Path) -> dict[str, object]:
-    """The instruct model's config.json as kept among donor files.
+    """The instruct model's config.json as a stored residual keeps it.
 
     Raises:
         StageError: ModelUnreadable, missing or with arithmetic that cannot be told.

@@ -1,7 +1,7 @@
 """Stage `extract`: cut the instruction residual of a base and its instruct model.
 
 One pass reads both, fingerprints both and writes `residuals/<digest>/`: the residual's shards,
-the instruct model's donor files and a description that says from which base it was cut.
+what the instruct model gives beside weights and a description that says from which base it was cut.
 """
 
 import hashlib

@@ -91,13 +91,13 @@ def store(
 ) -> result.MergeSummary:
     """Write and seal the candidate, as `target` or under its digest."""
     start = model_folder.accept(merge_sources.start)
-    card = stored_residual.read_description(merge_sources.residual)
+    description = stored_residual.read_description(merge_sources.residual)
     direct = merge_sources.strategy is Strategy.DIRECT
-    known = _check_start(merge_sources, card)
+    known = _check_start(merge_sources, description)
     compatibility.check_served(
         start, instruct_assets.read_configuration(merge_sources.residual), merge_sources.residual
     )
-    other = card.base_fingerprint if direct else card.instruct_fingerprint
+    other = description.base_fingerprint if direct else description.instruct_fingerprint
     proven = lineage.check_start(merge_sources.trained, expected=known, other=other, direct=direct)
     parts = MergeInputs(
         start=start,
@@ -105,7 +105,7 @@ def store(
         residual=stored_residual.open_shards(merge_sources.residual),
         scale=None if direct else merge_sources.scale,
         other=other,
-        formats=card.formats(start, direct=direct),
+        formats=description.formats(start, direct=direct),
     )
     merge_pass.check(parts, merge_sources.residual)
     gauges, layout = merge_pass.write(parts, made, progress=progress)
@@ -116,7 +116,7 @@ def store(
         start_fingerprint=known,
         trained=made.parents.get("trained", str(merge_sources.trained)),
         residual=sealed.read(merge_sources.residual).digest,
-        instruct_fingerprint=card.instruct_fingerprint,
+        instruct_fingerprint=description.instruct_fingerprint,
         strategy=merge_sources.strategy.value,
         scale=parts.scale,
         formats=f"{'+'.join(start.formats)} and {'+'.join(parts.trained.formats)}, F64, {'+'.join(_weights(layout))}",
@@ -135,10 +135,10 @@ def store(
     )
 
 
-def _check_start(merge_sources: MergeSources, card: stored_residual.Description) -> str:
+def _check_start(merge_sources: MergeSources, description: stored_residual.Description) -> str:
     known = model_folder.fingerprint(merge_sources.start)
     direct = merge_sources.strategy is Strategy.DIRECT
-    expected = card.instruct_fingerprint if direct else card.base_fingerprint
+    expected = description.instruct_fingerprint if direct else description.base_fingerprint
     if known != expected:
         role = "instruct model" if direct else "base"
         raise StageError(

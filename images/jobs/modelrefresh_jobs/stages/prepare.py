@@ -41,7 +41,7 @@ class _Reading:
     """A source after its first reading."""
 
     found: data_files.Found
-    seen: scan.Survey
+    seen: scan.Scan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +140,7 @@ def _read(uri: str, request: stage_request.StageRequest, today: dt.date) -> _Rea
     assert request.prepare is not None  # noqa: S101 -- see run
     found = data_files.find(sources.resolve(uri, request, reason=StageReason.DATA_UNREADABLE))
     records = documents.read(found.files, text_field=request.prepare.text_field)
-    return _Reading(found=found, seen=scan.take(records, today=today))
+    return _Reading(found=found, seen=scan.of(records, today=today))
 
 
 def _check_base(request: stage_request.StageRequest, wanted: stage_request.PrepareInput) -> None:

@@ -1,7 +1,8 @@
 """Ticks of a cron schedule: the newest one that has passed, and the next one.
 
-Only the newest missed tick counts: an operator that was away for a week opens one run. What is announced and what is due are one sequence, walked forwards: walked backwards, cron
-gives other times where clocks are put back.
+Only the newest missed tick counts: an operator that was away for a week opens one run. What is announced
+and what is due are one sequence, walked forwards: walked backwards, cron gives other times where clocks are
+put back.
 """
 
 import datetime
