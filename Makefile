@@ -11,7 +11,7 @@ LOCK = $(PYTHON) -m uv pip compile --quiet --generate-hashes --no-header --no-an
 .NOTPARALLEL:
 .PHONY: check test docs demo cluster cluster-down crds images bench lock environment
 
-check: environment docs # lint, types, layers, policies, pure tests and the pages: two minutes, no cluster
+check: environment docs # lint, types, layers, policies, pure tests and the pages: four minutes, no cluster
 	$(BIN)ruff format --check . && $(BIN)ruff check . && $(BIN)mypy && PYTHONPATH=operator:images/jobs $(BIN)lint-imports --no-cache
 	$(PYTHON) -m pytest $(PARALLEL) -m "not cluster and not gpu" $(addprefix --ignore=,$(SLOW))
 

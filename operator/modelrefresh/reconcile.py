@@ -132,17 +132,17 @@ async def _record(port: Port, document: Document, after: status.RefreshStatus | 
 
 
 async def _tell(port: Port, document: Document, this: Pass[S, P], after: S) -> None:
-    for happening in this.event_records(this.before, after):
-        await events.emit(port, _event(document["kind"], this.seen.meta, happening), now=this.now)
+    for record in this.event_records(this.before, after):
+        await events.emit(port, _event(document["kind"], this.seen.meta, record), now=this.now)
 
 
-def _event(kind: str, meta: Meta, happening: EventRecord) -> events.Event:
+def _event(kind: str, meta: Meta, record: EventRecord) -> events.Event:
     return events.Event(
         kind=kind,
         namespace=meta.namespace,
         name=meta.name,
         uid=meta.uid,
-        severity=events.Severity.WARNING if happening.warning else events.Severity.NORMAL,
-        reason=happening.reason,
-        message=happening.message,
+        severity=events.Severity.WARNING if record.warning else events.Severity.NORMAL,
+        reason=record.reason,
+        message=record.message,
     )

@@ -30,7 +30,7 @@ Rule: TypeAlias = Callable[[ObservedExtraction, datetime.datetime], ResidualPlan
 
 def decide(observed: ObservedExtraction, now: datetime.datetime) -> ResidualPlan:
     """Answer with the first rule that has something to say."""
-    observed = dataclasses.replace(observed, status=_absorb(observed, now))
+    observed = dataclasses.replace(observed, status=_observe_job(observed, now))
     for rule in RULES:
         if (plan := rule(observed, now)) is not None:
             return plan
@@ -100,7 +100,7 @@ RULES: Final[tuple[Rule, ...]] = (
 )
 
 
-def _absorb(observed: ObservedExtraction, now: datetime.datetime) -> ResidualStatus:
+def _observe_job(observed: ObservedExtraction, now: datetime.datetime) -> ResidualStatus:
     stage, status = _stage(observed), observed.status
     job = stage_results.find(observed.jobs, run=_run(observed), stage=stage)
     if job is None or not stage.at_work:

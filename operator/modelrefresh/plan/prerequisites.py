@@ -49,9 +49,9 @@ def hold_if_suspended(observed: ObservedRefresh, now: datetime.datetime) -> Refr
 
 def without_work(plan: RefreshPlan, jobs: Iterable[ObservedJob], now: datetime.datetime) -> RefreshPlan:
     """The plan of a suspended refresh: what else it does, and no Job at work."""
-    observed = tuple(jobs)
-    status = stage_results.pause(plan.status, observed, reason=Reason.SUSPENDED, now=now)
-    return dataclasses.replace(plan, status=status, actions=(*plan.actions, *lifecycle.stop(observed)))
+    found = tuple(jobs)
+    status = stage_results.pause(plan.status, found, reason=Reason.SUSPENDED, now=now)
+    return dataclasses.replace(plan, status=status, actions=(*plan.actions, *lifecycle.stop(found)))
 
 
 def require(observed: ObservedRefresh, _: datetime.datetime) -> RefreshPlan | None:

@@ -39,10 +39,10 @@ def write(
         if request.import_:
             stock = model_folder.accept(sources.resolve(request.import_.instruct, request))
             return import_.store(stock, made, progress=progress, target=out)
-        return merge.store(_ingredients(request, str(trained)), made, progress=progress, target=out)
+        return merge.store(_merge_sources(request, str(trained)), made, progress=progress, target=out)
 
 
-def _ingredients(request: stage_request.StageRequest, trained: str) -> merge.MergeSources:
+def _merge_sources(request: stage_request.StageRequest, trained: str) -> merge.MergeSources:
     asked = request.merge
     assert asked is not None  # noqa: S101 -- the one section that is left
     workspace = run_folders.of(request).workspace

@@ -59,24 +59,24 @@ class ExactFilter:
 
 def of(source: Iterable[documents.Document], *, today: dt.date) -> Scan:
     """Read a source to its end; dates after `today` are not believed."""
-    sieve, count, unusable = ExactFilter(), 0, 0
+    exact, count, unusable = ExactFilter(), 0, 0
     when: dict[bytes, int] = {}
     for document in source:
         count += 1
-        digest, _ = sieve.sort(document.text)
+        digest, _ = exact.sort(document.text)
         if document.date is None or not dates.is_plausible(document.date, today=today):
             unusable += document.claims_date
         elif digest:
             # A text that comes twice is as new as its newest record, whatever the order of files.
             when[digest] = max(dates.seconds(document.date), when.get(digest, dates.seconds(document.date)))
-    return Scan(documents=count, dropped=sieve.dropped, lengths=sieve.lengths, dates=when, unusable_dates=unusable)
+    return Scan(documents=count, dropped=exact.dropped, lengths=exact.lengths, dates=when, unusable_dates=unusable)
 
 
 def distinct(source: Iterable[documents.Document]) -> Iterator[tuple[bytes, str]]:
     """The texts that `take` counts as kept with their digests, in reading order."""
-    sieve = ExactFilter()
+    exact = ExactFilter()
     for item in source:
-        digest, reason = sieve.sort(item.text)
+        digest, reason = exact.sort(item.text)
         if digest and reason is None:
             yield digest, item.text
 

@@ -44,8 +44,8 @@ def of_difference(gains: int, losses: int, items: int, *, confidence: float) -> 
     """
     worse = _shortfall(gains, losses, items, confidence=confidence)
     better = _shortfall(losses, gains, items, confidence=confidence)
-    observed = (gains - losses) / items
-    return Interval(low=max(-1.0, observed - worse), high=min(1.0, observed + better))
+    seen = (gains - losses) / items
+    return Interval(low=max(-1.0, seen - worse), high=min(1.0, seen + better))
 
 
 def of_graded_share(mean: float, items: int, *, confidence: float) -> Interval:
@@ -106,9 +106,9 @@ def _upper_tail(count: int, items: int, *, share: float, ways: float) -> float:
     """Probability of `count` or more of `items`, for a share below count / items, where terms only shrink."""
     term = math.exp(ways + count * math.log(share) + (items - count) * math.log1p(-share))
     odds, total = share / (1 - share), 0.0
-    for observed in range(count, items + 1):
+    for seen in range(count, items + 1):
         total += term
-        term *= odds * (items - observed) / (observed + 1)
+        term *= odds * (items - seen) / (seen + 1)
         if term <= total * 1e-16:
             break
     return total
