@@ -16,6 +16,12 @@ from concurrent import futures
 from benchmarks import tables
 from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.stages.evaluate import EvaluateInput, Score, SuiteInput
+from modelrefresh.contract.stages.extract import ExtractInput
+from modelrefresh.contract.stages.import_ import ImportInput
+from modelrefresh.contract.stages.merge import MergeInput
+from modelrefresh.contract.stages.prepare import PrepareInput
+from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method, Stage, Strategy, Task
 
 ARCHITECTURES = ("llama", "qwen2")
@@ -83,9 +89,9 @@ class Bench:
     def figures(self, recipes: tuple[Recipe, ...] = RECIPES) -> Figures:
         """Refresh with each recipe."""
         models = self._root / "models"
-        extract = stage_request.ExtractInput(base=_uri(models / "base"), instruct=_uri(models / "instruct"))
-        cut = self._run("pair", Stage.EXTRACT, extract=extract).extract
-        stock = self._run("pair", Stage.IMPORT, import_=stage_request.ImportInput(instruct=extract.instruct)).import_
+        extract = ExtractInput(base=_uri(models / "base"), instruct=_uri(models / "instruct"))
+        cut = self._run("pair", Stage.EXTRACT, extract).summary
+        stock = self._run("pair", Stage.IMPORT, ImportInput(instruct=extract.instruct)).summary
         assert cut is not None
         assert stock is not None
         with futures.ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // _CORES)) as pool:
@@ -101,9 +107,9 @@ class Bench:
             ),
         )
 
-    def _refreshed(self, recipe: Recipe, residual: str) -> tuple[result.Score, ...]:
+    def _refreshed(self, recipe: Recipe, residual: str) -> tuple[Score, ...]:
         run, base = recipe.label.replace(" ", "-").replace(",", ""), _uri(self._root / "models" / "base")
-        prepare = stage_request.PrepareInput(
+        prepare = PrepareInput(
             base=base,
             data=_uri(self._root / "corpus" / "new"),
             replay=_uri(self._root / "corpus" / "general"),
@@ -111,7 +117,7 @@ class Bench:
             sequence_length=64,
             max_tokens=100_000_000,
         )
-        train = stage_request.TrainInput(
+        train = TrainInput(
             start=base,
             method=recipe.method,
             learning_rate=recipe.rate,
@@ -122,16 +128,16 @@ class Bench:
             lora_alpha=64,
             lora_embeddings=recipe.embeddings,
         )
-        merge = stage_request.MergeInput(start=base, strategy=Strategy.RESIDUAL, residual=residual)
-        self._run(run, Stage.PREPARE, prepare=prepare)
-        self._run(run, Stage.TRAIN, train=train)
-        merged = self._run(run, Stage.MERGE, merge=merge).merge
+        merge = MergeInput(start=base, strategy=Strategy.RESIDUAL, residual=residual)
+        self._run(run, Stage.PREPARE, prepare)
+        self._run(run, Stage.TRAIN, train)
+        merged = self._run(run, Stage.MERGE, merge).summary
         assert merged is not None
         return self._scores(run, merged.digest)
 
-    def _scores(self, run: str, digest: str) -> tuple[result.Score, ...]:
-        evaluate = stage_request.EvaluateInput(candidate=digest, incumbent=None, suites=tuple(self._suites()))
-        measured = self._run(run, Stage.EVALUATE, evaluate=evaluate).evaluate
+    def _scores(self, run: str, digest: str) -> tuple[Score, ...]:
+        evaluate = EvaluateInput(candidate=digest, incumbent=None, suites=tuple(self._suites()))
+        measured = self._run(run, Stage.EVALUATE, evaluate).summary
         assert measured is not None
         wanted = {name: metric for name, (_, metric) in SUITES.items()}
         scores = tuple(score for score in measured.scores if wanted[score.suite] == score.metric)
@@ -139,13 +145,14 @@ class Bench:
         print(f"bench: {self._architecture}, {run}: {told}", flush=True)
         return scores
 
-    def _suites(self) -> Iterator[stage_request.SuiteInput]:
+    def _suites(self) -> Iterator[SuiteInput]:
         for name, (task, _) in SUITES.items():
-            yield stage_request.SuiteInput(name=name, uri=_uri(self._root / "evals" / f"{name}.jsonl"), task=task)
+            yield SuiteInput(name=name, uri=_uri(self._root / "evals" / f"{name}.jsonl"), task=task)
 
-    def _run(self, run: str, stage: Stage, **section: object) -> result.Result:
-        request = stage_request.StageRequest(stage=stage, owner=_OWNER, run=run, workspace=str(self._root))
-        request = dataclasses.replace(request, **section)  # type: ignore[arg-type]
+    def _run(self, run: str, stage: Stage, section: object) -> result.Result:
+        request = stage_request.StageRequest(
+            stage=stage, owner=_OWNER, run=run, workspace=str(self._root), section=section
+        )
         variables = os.environ | {
             stage_request.INPUT_VARIABLE: stage_request.render(request),
             "MODELREFRESH_TERMINATION_LOG": os.devnull,
@@ -179,7 +186,7 @@ def _render(one: Figures) -> str:
     return f"{one.architecture} of {one.parameters:,} weights:\n\n{tables.table(head, rows)}"
 
 
-def _row(label: str, scores: tuple[result.Score, ...]) -> Row:
+def _row(label: str, scores: tuple[Score, ...]) -> Row:
     return Row(label=label, scores=tuple(score.candidate for score in scores))
 
 

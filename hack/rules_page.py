@@ -14,9 +14,10 @@ from typing import Final
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan import decide, extraction
+from modelrefresh.plan.attempts import retries, stage_state
 from modelrefresh.plan.observed import JobState, ObservedJob
 from modelrefresh.plan.rollout import rollout_state
-from modelrefresh.plan.stages import retries, stage_records, stage_state
+from modelrefresh.plan.stages import order
 
 _HEAD: Final = """# What the operator decides, and in which order
 
@@ -39,8 +40,7 @@ _OUTCOMES: Final = """    evaluate --> gates{gates}
 
 def page() -> str:
     """The whole page."""
-    order = [Stage.IMPORT, *stage_records.ORDER]
-    arrows = [f"    {one} --> {two}" for one, two in itertools.pairwise(order)]
+    arrows = [f"    {one.name} --> {two.name}" for one, two in itertools.pairwise((*order.FIRST, *order.EACH))]
     parts = [
         _HEAD + "\n".join(arrows) + "\n" + _OUTCOMES,
         "## A stage\n\n" + _states(),

@@ -3,21 +3,14 @@
 import datetime
 
 from modelrefresh.api.conditions import ConditionType
-from modelrefresh.api.run_status import (
-    Condition,
+from modelrefresh.api.run_status import Condition, Failure, Outcome, Run, StageRecord, StageState, Trigger, TriggerKind
+from modelrefresh.api.stage_facts import (
     EvaluateFacts,
-    Failure,
     MergeFacts,
-    Outcome,
     OverlapFacts,
     PrepareFacts,
-    Run,
     ScoreFacts,
-    StageRecord,
-    StageState,
     TrainFacts,
-    Trigger,
-    TriggerKind,
     VerdictFacts,
 )
 from modelrefresh.api.status import Cost, HistoryEntry, RefreshStatus, Rollout, StageCost, Sweep, VersionRef

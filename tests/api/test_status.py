@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelrefresh.api import run_status, status, status_types
-from modelrefresh.api.run_status import Condition, Failure, MergeFacts
+from modelrefresh.api.run_status import Condition, Failure
+from modelrefresh.api.stage_facts import MergeFacts
 from modelrefresh.api.status import RefreshStatus, VersionRef
 from modelrefresh.contract.vocabulary import Stage
 from tests.api import fullest

@@ -10,15 +10,16 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from modelrefresh.contract import result, stage_request
+from modelrefresh.contract.stages.evaluate import SuiteInput
+from modelrefresh.contract.stages.import_ import ImportInput
 from modelrefresh.contract.vocabulary import Stage, Task
 from modelrefresh_jobs import __main__ as entry
-from modelrefresh_jobs.attempt import record
+from modelrefresh_jobs.attempt import record, stage_module
 from modelrefresh_jobs.corpus import data_files, documents
 from modelrefresh_jobs.evaluation import suites
 from modelrefresh_jobs.process import guarded_files, progress
 from modelrefresh_jobs.process.errors import StageError
-from modelrefresh_jobs.stages import import_
-from modelrefresh_jobs.storage import sources
+from modelrefresh_jobs.storage import run_folders, sources
 from tests.attacks.catalogue import attack
 from tests.jobs import builders
 
@@ -26,7 +27,7 @@ CANARY = "hf_CANARYTOKEN0123456789abcdefghijkl"
 FILLS = "whoever fills a claim"
 WRITES = "whoever may write a ModelRefresh"
 _RECORD = '{"text": "a text of some length about rivers and towns"}\n'
-_SUITE = stage_request.SuiteInput(name="facts", uri="pvc://models/evals/facts.jsonl", task=Task.QUESTION_ANSWERING)
+_SUITE = SuiteInput(name="facts", uri="pvc://models/evals/facts.jsonl", task=Task.QUESTION_ANSWERING)
 
 
 @pytest.fixture(scope="module")
@@ -53,16 +54,18 @@ def place(tmp_path: pathlib.Path, pristine: pathlib.Path) -> pathlib.Path:
 
 def asks(place: pathlib.Path, *allowed: str) -> stage_request.StageRequest:
     """A request that may read below these prefixes."""
-    asked = stage_request.ImportInput(instruct="pvc://models/public/chat")
+    asked = ImportInput(instruct="pvc://models/public/chat")
     return stage_request.StageRequest(
         stage=Stage.IMPORT, owner="chat", run="r1", workspace=str(place / "workspace"),
-        sources=str(place / "sources"), allowed=allowed, import_=asked,
+        sources=str(place / "sources"), allowed=allowed, section=asked,
     )  # fmt: skip
 
 
 def read(place: pathlib.Path, uri: str = "pvc://models/public/corpus") -> list[str]:
     """The texts of a corpus."""
-    found = data_files.find(sources.resolve(uri, asks(place, "pvc://models/public"), reason="DataUnreadable"))
+    found = data_files.find(
+        sources.resolve(uri, run_folders.of(asks(place, "pvc://models/public")), reason="DataUnreadable")
+    )
     return [document.text for document in documents.read(found.files, text_field="text")]
 
 
@@ -123,7 +126,7 @@ def test_a_file_of_a_model_that_leads_out_is_refused(
     link.unlink(missing_ok=True)
     link.symlink_to(leads(place))
     with pytest.raises(StageError, match="leads out of the source") as caught:
-        sources.resolve("pvc://models/public/chat", asks(place, "pvc://models/public"))
+        sources.resolve("pvc://models/public/chat", run_folders.of(asks(place, "pvc://models/public")))
     assert CANARY not in str(caught.value)
 
 
@@ -132,7 +135,7 @@ def test_a_file_of_a_model_that_leads_out_is_refused(
 def test_a_suite_that_leads_out_is_refused(place: pathlib.Path, leads: Callable[[pathlib.Path], pathlib.Path]) -> None:
     (place / "sources" / "models" / "evals" / "facts.jsonl").symlink_to(leads(place))
     with pytest.raises(StageError, match="leads out") as caught:
-        suites.load(_SUITE, asks(place, "pvc://models/evals"))
+        suites.load(_SUITE, run_folders.of(asks(place, "pvc://models/evals")))
     assert (caught.value.reason, CANARY in str(caught.value)) == ("EvaluationUnreadable", False)
 
 
@@ -145,7 +148,7 @@ def test_a_suite_that_leads_out_is_refused(place: pathlib.Path, leads: Callable[
 def test_a_file_that_was_exchanged_after_the_look_is_not_read(place: pathlib.Path) -> None:
     with guarded_files.guarding(place / "workspace"):
         folder = sources.resolve(
-            "pvc://models/public/corpus", asks(place, "pvc://models/public"), reason="DataUnreadable"
+            "pvc://models/public/corpus", run_folders.of(asks(place, "pvc://models/public")), reason="DataUnreadable"
         )
         found = data_files.find(folder)
         (folder / "a.jsonl").unlink()
@@ -165,7 +168,7 @@ def test_links_that_stay_inside_are_read(place: pathlib.Path) -> None:
             file.rename(blobs / file.name)
             file.symlink_to(pathlib.Path("..") / "blobs" / file.name)
     with guarded_files.guarding(place / "workspace"):
-        summary = import_.run(asks(place, "pvc://models/public"), progress.Progress(stage="import"))
+        summary = stage_module.run(asks(place, "pvc://models/public"), progress.Progress(stage="import"))
     assert (place / "workspace" / "versions" / summary.digest / "config.json").is_file()
 
 
@@ -198,7 +201,9 @@ def test_what_is_no_file_is_refused_and_nobody_waits_for_it(place: pathlib.Path,
     path.unlink(missing_ok=True)
     os.mkfifo(path)
     with pytest.raises(StageError, match="no regular file"):
-        read(place) if name.startswith("corpus") else sources.resolve("pvc://models/public/chat", asks(place))
+        read(place) if name.startswith("corpus") else sources.resolve(
+            "pvc://models/public/chat", run_folders.of(asks(place))
+        )
     with pytest.raises(StageError, match="no regular file"):
         guarded_files.opened(path)
 
@@ -237,7 +242,7 @@ def test_an_allowed_file_of_another_kind_says_nothing_of_itself(place: pathlib.P
             read(place, uri)
         assert CANARY not in str(caught.value)
     with pytest.raises(StageError) as caught:
-        suites.load(_SUITE, asks(place))
+        suites.load(_SUITE, run_folders.of(asks(place)))
     assert CANARY not in str(caught.value)
 
 
@@ -260,7 +265,7 @@ _QUESTIONS = [
 def test_no_line_of_a_suite_is_repeated(place: pathlib.Path, text: str) -> None:
     (place / "sources" / "models" / "evals" / "facts.jsonl").write_text(text)
     with pytest.raises(StageError) as caught:
-        suites.load(_SUITE, asks(place))
+        suites.load(_SUITE, run_folders.of(asks(place)))
     assert CANARY not in str(caught.value)
 
 
@@ -273,7 +278,7 @@ def test_an_index_names_files_of_its_folder_only(place: pathlib.Path, shard: str
     (folder / "model.safetensors").unlink()
     builders.write_json(folder / "model.safetensors.index.json", {"weight_map": {"a": shard}})
     with pytest.raises(StageError) as caught:
-        import_.run(asks(place), progress.Progress(stage="import"))
+        stage_module.run(asks(place), progress.Progress(stage="import"))
     assert caught.value.reason == "ModelUnreadable"
 
 

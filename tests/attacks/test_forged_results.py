@@ -13,6 +13,7 @@ from modelrefresh.api import names
 from modelrefresh.api.run_status import Outcome
 from modelrefresh.contract import codec, result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.stages.evaluate import EvaluateInput, EvaluateSummary, Score, SuiteInput
 from modelrefresh.contract.vocabulary import Stage, Task
 from modelrefresh.kube import kinds
 from modelrefresh_jobs import __main__ as entry
@@ -160,20 +161,20 @@ def test_a_pod_that_only_wears_labels_holds_nothing_up(owners: list[dict[str, An
 
 
 _FORMS = [
-    (Stage.IMPORT, "import_", {"digest": _EVIL}),
-    (Stage.IMPORT, "import_", {"digest": ""}),
-    (Stage.IMPORT, "import_", {"digest": "A" * 64}),
-    (Stage.MERGE, "merge", {"digest": _EVIL}),
-    (Stage.MERGE, "merge", {"digest": "a" * 63}),
-    (Stage.MERGE, "merge", {"digest": "a" * 64 + "\n"}),
-    (Stage.MERGE, "merge", {"drift": 1e999}),
-    (Stage.PREPARE, "prepare", {"newest": "yesterday"}),
-    (Stage.PREPARE, "prepare", {"newest": "2026-13-45"}),
-    (Stage.PREPARE, "prepare", {"newest": "2026-02-30T99:99"}),
-    (Stage.PREPARE, "prepare", {"fingerprint": "../x"}),
-    (Stage.PREPARE, "prepare", {"documents": -1}),
-    (Stage.PREPARE, "prepare", {"tokens": 2**80}),
-    (Stage.TRAIN, "train", {"start_fingerprint": "$(X)"}),
+    (Stage.IMPORT, {"digest": _EVIL}),
+    (Stage.IMPORT, {"digest": ""}),
+    (Stage.IMPORT, {"digest": "A" * 64}),
+    (Stage.MERGE, {"digest": _EVIL}),
+    (Stage.MERGE, {"digest": "a" * 63}),
+    (Stage.MERGE, {"digest": "a" * 64 + "\n"}),
+    (Stage.MERGE, {"drift": 1e999}),
+    (Stage.PREPARE, {"newest": "yesterday"}),
+    (Stage.PREPARE, {"newest": "2026-13-45"}),
+    (Stage.PREPARE, {"newest": "2026-02-30T99:99"}),
+    (Stage.PREPARE, {"fingerprint": "../x"}),
+    (Stage.PREPARE, {"documents": -1}),
+    (Stage.PREPARE, {"tokens": 2**80}),
+    (Stage.TRAIN, {"start_fingerprint": "$(X)"}),
 ]
 
 
@@ -183,14 +184,14 @@ _FORMS = [
     by=STAGE,
     ends="refused: no result; nothing of it reaches a name, a path or a metric",
 )
-@pytest.mark.parametrize(("stage", "section", "changes"), _FORMS)
-def test_a_value_of_the_wrong_form_is_no_result(stage: Stage, section: str, changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("stage", "changes"), _FORMS)
+def test_a_value_of_the_wrong_form_is_no_result(stage: Stage, changes: dict[str, Any]) -> None:
     place = World()
     honest = place.answers[stage]
 
     def lie(request: stage_request.StageRequest) -> result.Result:
         said = honest(request)
-        return dataclasses.replace(said, **{section: dataclasses.replace(getattr(said, section), **changes)})
+        return dataclasses.replace(said, summary=dataclasses.replace(said.summary, **changes))
 
     place.answers[stage] = lie
     status = place.settle(limit=300)
@@ -266,24 +267,24 @@ def test_an_evaluation_that_lies_on_the_workspace_is_not_believed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(progress, "serve", lambda *_, **__: None)
-    asked = stage_request.EvaluateInput(
+    asked = EvaluateInput(
         candidate="a" * 64,
-        suites=(stage_request.SuiteInput(name="s", uri="pvc://e/s.jsonl", task=Task.QUESTION_ANSWERING),),
+        suites=(SuiteInput(name="s", uri="pvc://e/s.jsonl", task=Task.QUESTION_ANSWERING),),
     )
     request = stage_request.StageRequest(
-        stage=Stage.EVALUATE, owner="chat", run="r1", workspace=str(tmp_path), sources=str(tmp_path), evaluate=asked
+        stage=Stage.EVALUATE, owner="chat", run="r1", workspace=str(tmp_path), sources=str(tmp_path), section=asked
     )
-    score = result.Score(suite="s", metric="exact_match", items=10, candidate=0.999)
+    score = Score(suite="s", metric="exact_match", items=10, candidate=0.999)
     planted = result.Result(
         stage=Stage.EVALUATE, run="r1", attempt=1, exit_code=ExitCode.OK,
-        evaluate=result.EvaluateSummary(candidate="a" * 64, scores=(score,)),
+        summary=EvaluateSummary(candidate="a" * 64, scores=(score,)),
     )  # fmt: skip
     record.write(request, planted)
     folder = tmp_path / "runs" / "chat" / "r1" / "evaluate"
     with sealed.draft(folder, kind="records", label="records") as made:
         sealed.seal(made, target=folder / "records")
     ended = entry.attempt(request)
-    assert (ended.exit_code, ended.evaluate) == (ExitCode.BAD_INPUT, None)
+    assert (ended.exit_code, ended.summary) == (ExitCode.BAD_INPUT, None)
 
 
 @attack(

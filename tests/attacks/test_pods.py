@@ -9,7 +9,7 @@ from modelrefresh.api import names
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.manifests import job
 from modelrefresh.plan import prerequisites
-from modelrefresh.plan.stages import stage_records
+from modelrefresh.plan.attempts import stage_steps
 from tests import builders
 from tests.attacks.catalogue import attack
 from tests.plan.sights import RESIDUAL, a_meta, a_run, a_sight, a_status
@@ -27,7 +27,7 @@ def pod(stage: Stage, edits: dict[str, object] | None = None) -> dict[str, Any]:
     observed = a_sight(edits, status=a_status(run=run.evolve(stages=tuple(records))), profile=profile)
     work = prerequisites.ready(observed)
     record = run.record(stage) or run.stages[0].evolve(name=stage)
-    start = stage_records.start(work, observed.status.run, record.evolve(attempt=1))  # type: ignore[arg-type] -- it has one
+    start = stage_steps.start_action(work, observed.status.run, record.evolve(attempt=1))  # type: ignore[arg-type] -- it has one
     made = job.build(start, profile, meta=a_meta(), kind=names.REFRESH, nonce="0" * 32)
     spec: dict[str, Any] = made["spec"]["template"]["spec"]
     return spec

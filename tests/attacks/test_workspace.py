@@ -8,12 +8,13 @@ import shutil
 import pytest
 
 from modelrefresh.contract import artifacts, stage_request
+from modelrefresh.contract.stages.sweep import SweepInput
 from modelrefresh.contract.vocabulary import Stage
-from modelrefresh_jobs.attempt import make_folders
+from modelrefresh_jobs.attempt import make_folders, stage_module
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.stages import sweep
-from modelrefresh_jobs.storage import sealed
+from modelrefresh_jobs.storage import run_folders, sealed
 from tests.attacks.catalogue import attack
 
 BY = "a pod with nothing but the workspace claim"
@@ -86,7 +87,7 @@ def test_a_file_of_a_version_that_became_a_link_is_refused(tmp_path: pathlib.Pat
 def swept(root: pathlib.Path, **what: tuple[str, ...]) -> stage_request.StageRequest:
     """A sweep of these runs or versions."""
     return stage_request.StageRequest(
-        stage=Stage.SWEEP, owner="chat", run="retention", workspace=str(root), sweep=stage_request.SweepInput(**what)
+        stage=Stage.SWEEP, owner="chat", run="retention", workspace=str(root), section=SweepInput(**what)
     )
 
 
@@ -101,7 +102,7 @@ def test_a_sweep_follows_no_link(tmp_path: pathlib.Path) -> None:
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "chat").symlink_to(tmp_path / "versions")
     asked = swept(tmp_path, runs=(kept.name,))
-    assert sweep.run(asked, Progress(stage="sweep")).folders == 0
+    assert sweep.run(asked.section, run_folders.of(asked), Progress(stage="sweep")).folders == 0
     assert sealed.is_sealed(kept)
 
 
@@ -111,7 +112,7 @@ def test_a_sweep_removes_links_and_not_what_they_lead_to(tmp_path: pathlib.Path)
     scratch = tmp_path / "runs" / "chat" / "r1"
     scratch.mkdir(parents=True)
     (scratch / "way").symlink_to(kept)
-    sweep.run(swept(tmp_path, runs=("r1",)), Progress(stage="sweep"))
+    stage_module.run(swept(tmp_path, runs=("r1",)), Progress(stage="sweep"))
     assert (scratch.exists(), sealed.is_sealed(kept)) == (False, True)
 
 

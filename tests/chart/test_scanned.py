@@ -14,7 +14,7 @@ from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.manifests import job, network
 from modelrefresh.manifests.network import Network
 from modelrefresh.plan import prerequisites
-from modelrefresh.plan.stages import stage_records
+from modelrefresh.plan.attempts import stage_steps
 from tests import builders
 from tests.chart import render
 from tests.plan.sights import a_meta, a_run, a_sight, a_status
@@ -31,7 +31,9 @@ def stage() -> list[dict[str, Any]]:
     """The Job of a stage and its policy, by the smallest profile."""
     seen = a_sight(status=a_status(run=a_run(Stage.TRAIN)))
     assert seen.status.run is not None
-    start = stage_records.start(prerequisites.ready(seen), seen.status.run, seen.status.run.stages[1].evolve(attempt=1))
+    start = stage_steps.start_action(
+        prerequisites.ready(seen), seen.status.run, seen.status.run.stages[1].evolve(attempt=1)
+    )
     made = job.build(start, builders.profile_spec(), meta=a_meta(), kind=names.REFRESH, nonce="0" * 32)
     return [
         made,

@@ -12,9 +12,9 @@ from modelrefresh.cluster import stage_jobs
 from modelrefresh.contract import result
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.vocabulary import Stage
+from modelrefresh.plan.attempts import retries
+from modelrefresh.plan.attempts.retries import FailureAction
 from modelrefresh.plan.observed import JobState, ObservedJob
-from modelrefresh.plan.stages import retries
-from modelrefresh.plan.stages.retries import FailureAction
 
 TIME = "2026-11-26T08:00:00Z"
 WORST_FIRST = [

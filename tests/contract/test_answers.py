@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from modelrefresh.contract import codec, result, stage_request
-from modelrefresh.contract.result import Result, Score
+from modelrefresh.contract import codec, result, sections, stage_request
+from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.result import Result
+from modelrefresh.contract.stages.evaluate import EvaluateSummary, Score
+from modelrefresh.contract.stages.sweep import SweepInput
 from modelrefresh.contract.vocabulary import Stage
 
 SCORE = Score(suite="news", metric="exact_match", items=20, candidate=0.5)
@@ -17,12 +20,32 @@ ANSWER = Result(
     run="r1",
     attempt=1,
     exit_code=0,
-    evaluate=result.EvaluateSummary(candidate="7" * 64, scores=(SCORE,)),
+    summary=EvaluateSummary(candidate="7" * 64, scores=(SCORE,)),
 )
 
 
 def test_a_result_comes_back_as_it_was() -> None:
     assert result.parse(result.render_short(ANSWER)) == ANSWER
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_a_result_says_what_was_found_under_the_name_of_its_stage(stage: Stage) -> None:
+    kind = sections.summary_of(stage)
+    summary = kind(**{field.name: _some(field.type) for field in dataclasses.fields(kind) if _is_needed(field)})
+    answer = Result(stage=stage, run="r1", attempt=1, exit_code=ExitCode.OK, summary=summary)
+    assert "summary" not in json.loads(result.render(answer))
+    assert stage.value in json.loads(result.render(answer))
+    assert result.parse(result.render(answer)) == answer
+
+
+def _is_needed(field: "dataclasses.Field[object]") -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _some(hint: object) -> object:
+    if hint == tuple[Score, ...]:
+        return (SCORE,)
+    return {str: "x", int: 1, float: 0.5, bool: True}.get(hint, "7" * 64)  # type: ignore[call-overload]
 
 
 def test_what_a_newer_stage_adds_to_its_result_is_passed_over() -> None:
@@ -41,7 +64,7 @@ def test_what_a_result_says_in_our_words_must_be_right(damage: dict[str, object]
 
 
 def test_a_request_with_words_of_a_newer_operator_is_refused() -> None:
-    request = stage_request.StageRequest(stage=Stage.SWEEP, owner="news", run="r1", sweep=stage_request.SweepInput())
+    request = stage_request.StageRequest(stage=Stage.SWEEP, owner="news", run="r1", section=SweepInput())
     document = json.loads(stage_request.render(request))
     document["sweep"]["of_tomorrow"] = True
     with pytest.raises(codec.CodecError, match=r"sweep: unknown keys \['of_tomorrow'\]"):
@@ -56,10 +79,11 @@ def _records(kind: type) -> Iterator[type]:
                 yield from _records(one)
 
 
-@pytest.mark.parametrize("kind", [stage_request.StageRequest, Result])
-def test_whatever_may_be_absent_is_left_out_on_the_wire_and_reads_back_as_none(kind: type) -> None:
+def test_whatever_may_be_absent_is_left_out_on_the_wire_and_reads_back_as_none() -> None:
+    of_stages = [record for stage in Stage for record in (sections.input_of(stage), sections.summary_of(stage))]
     optional = [
         (record.__name__, field.name, field.default)
+        for kind in (stage_request.StageRequest, Result, *of_stages)
         for record in _records(kind)
         for field in dataclasses.fields(record)
         if type(None) in typing.get_args(typing.get_type_hints(record)[field.name])
@@ -89,8 +113,8 @@ def test_the_largest_evaluation_fits_the_termination_message() -> None:
         gains=50_000,
         losses=50_000,
     )
-    summary = result.EvaluateSummary(candidate="7" * 64, incumbent="8" * 64, scores=(score,) * 16)
-    answer = dataclasses.replace(ANSWER, run="0123456789", evaluate=summary)
+    summary = EvaluateSummary(candidate="7" * 64, incumbent="8" * 64, scores=(score,) * 16)
+    answer = dataclasses.replace(ANSWER, run="0123456789", summary=summary)
     assert len(result.render_short(answer)) <= result.TERMINATION_LIMIT
 
 

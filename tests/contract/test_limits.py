@@ -1,12 +1,19 @@
 """Ranges hold what they say, and a request of a pod can name no path where a digest belongs."""
 
+import dataclasses
 import json
 import math
 import random
 
 import pytest
 
+from modelrefresh.api.evaluation import Evaluation
+from modelrefresh.api.model import ApiModel
+from modelrefresh.api.spec import Data, LoraSettings, Training
 from modelrefresh.contract import codec, limits, stage_request
+from modelrefresh.contract.stages.evaluate import EvaluateInput
+from modelrefresh.contract.stages.prepare import PrepareInput
+from modelrefresh.contract.stages.train import TrainInput
 
 DIGEST = "0123456789abcdef" * 4
 STRANGE = ("/etc", "file:///etc", "../../etc", DIGEST[1:], DIGEST + "0", DIGEST.upper(), DIGEST + "\n", "")
@@ -27,6 +34,32 @@ def test_an_end_belongs_to_a_range_unless_it_is_open(seed: int) -> None:
     assert limit.holds(least + width / 2)
     assert not limit.holds(least - width)
     assert not limit.holds(least + 2 * width)
+
+
+@pytest.mark.parametrize(
+    ("asked", "written"),
+    [(TrainInput, Training), (PrepareInput, Training), (PrepareInput, Data), (EvaluateInput, Evaluation)],
+)
+def test_a_setting_has_one_default_for_those_who_write_yaml_and_those_at_a_shell(
+    asked: type, written: type[ApiModel]
+) -> None:
+    here = {field.name: field.default for field in dataclasses.fields(asked) if field.default not in _NONE}
+    there = {name: field.default for name, field in written.model_fields.items()}
+    there |= {f"lora_{name}": field.default for name, field in LoraSettings.model_fields.items()}
+    both = here.keys() & there.keys()
+    assert both
+    assert {name: str(here[name]) for name in both} == {name: str(_number(there[name])) for name in both}
+
+
+_NONE = (None, dataclasses.MISSING)
+
+
+def _number(default: object) -> object:
+    """A decimal is a text in YAML."""
+    try:
+        return float(default) if isinstance(default, str) else default
+    except ValueError:
+        return default
 
 
 @pytest.mark.parametrize("strange", STRANGE)

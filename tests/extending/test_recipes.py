@@ -6,10 +6,10 @@ import pytest
 
 from modelrefresh.api import evaluation, model
 from modelrefresh.contract import metrics, uris
+from modelrefresh.contract.artifacts import Workspace
 from modelrefresh.contract.metrics import Metric
-from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh.contract.uris import Scheme
-from modelrefresh.contract.vocabulary import Stage, Task
+from modelrefresh.contract.vocabulary import Task
 from modelrefresh.errors import SpecError
 from modelrefresh_jobs.evaluation import metrics as scorers
 from modelrefresh_jobs.evaluation import scoring
@@ -17,6 +17,7 @@ from modelrefresh_jobs.evaluation.generation import Reply
 from modelrefresh_jobs.evaluation.suites import Item
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.storage import schemes, sources
+from modelrefresh_jobs.storage.run_folders import RunFolders
 
 HERE = pathlib.Path(__file__).parent
 GATED = {
@@ -50,19 +51,19 @@ def test_a_gate_may_not_name_a_metric_without_a_row() -> None:
         model.parse(evaluation.Evaluation, GATED)
 
 
-def a_request(root: pathlib.Path) -> StageRequest:
-    return StageRequest(stage=Stage.TRAIN, owner="chat", run="r1", workspace=str(root))
+def folders_in(root: pathlib.Path) -> RunFolders:
+    return RunFolders(workspace=Workspace(root=root), owner="chat", run="r1")
 
 
 def test_a_new_scheme_is_found_by_its_file(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schemes, "__path__", [*schemes.__path__, str(HERE / "schemes")])
     (tmp_path / "toys" / "bear").mkdir(parents=True)
-    assert sources.resolve("toy://bear", a_request(tmp_path)) == tmp_path / "toys" / "bear"
+    assert sources.resolve("toy://bear", folders_in(tmp_path)) == tmp_path / "toys" / "bear"
 
 
 def test_a_scheme_without_a_file_is_refused_with_those_that_have_one(tmp_path: pathlib.Path) -> None:
     with pytest.raises(StageError, match="toy:// sources are not supported; use file, hf or pvc"):
-        sources.resolve("toy://bear", a_request(tmp_path))
+        sources.resolve("toy://bear", folders_in(tmp_path))
 
 
 def test_every_scheme_that_a_spec_may_name_has_a_file() -> None:

@@ -1,5 +1,6 @@
 """What the operator and the contract read of what others wrote: results, requests, statuses."""
 
+import dataclasses
 import datetime
 import json
 import pathlib
@@ -14,11 +15,17 @@ from modelrefresh.api.status import RefreshStatus, VersionStatus
 from modelrefresh.cluster import stage_jobs
 from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.stages.evaluate import EvaluateSummary, Score
+from modelrefresh.contract.stages.extract import ExtractSummary
+from modelrefresh.contract.stages.merge import MergeSummary
+from modelrefresh.contract.stages.prepare import PrepareSummary
+from modelrefresh.contract.stages.train import TrainInput, TrainSummary
 from modelrefresh.contract.vocabulary import Method, Stage
-from modelrefresh.plan.stages import retries, stage_results
-from tests import builders
+from modelrefresh.plan import extraction
+from modelrefresh.plan.attempts import retries, stage_results
 from tests.examples import statuses as examples
 from tests.fuzz.targets import Target
+from tests.plan import sights
 
 _NOW = datetime.datetime(2026, 11, 26, tzinfo=datetime.UTC)
 _TIME = "2026-11-26T00:00:00Z"
@@ -28,11 +35,13 @@ def targets(root: pathlib.Path) -> list[Target]:
     """Readers of text that a Job, a request or somebody's kubectl left."""
     root.mkdir()
     for stage, summary in _summaries().items():
-        answer = result.Result(stage=stage, run="r1", attempt=1, exit_code=ExitCode.OK, warnings=("look",), **summary)
+        answer = result.Result(
+            stage=stage, run="r1", attempt=1, exit_code=ExitCode.OK, warnings=("look",), summary=summary
+        )
         (root / f"{stage}.json").write_text(result.render(answer))
-    asked = stage_request.TrainInput(start="file:///base", method=Method.LORA, learning_rate=1e-4, sequence_length=32)
+    asked = TrainInput(start="file:///base", method=Method.LORA, learning_rate=1e-4, sequence_length=32)
     request = stage_request.StageRequest(
-        stage=Stage.TRAIN, owner="chat", run="r1", workspace="/w", sources="/s", train=asked
+        stage=Stage.TRAIN, owner="chat", run="r1", workspace="/w", sources="/s", section=asked
     )
     (root / "request.json").write_text(stage_request.render(request))
     done = [examples.stage(Stage.PREPARE, StageState.SUCCEEDED), examples.stage(Stage.TRAIN, StageState.RUNNING)]
@@ -82,7 +91,9 @@ def _folded(path: pathlib.Path) -> None:
             "status": {"conditions": [condition]},
         }
         (seen,) = stage_jobs.read([job], [pod])
-        context = stage_results.AttemptContext(attempts=3, evaluation=builders.refresh_spec().evaluation, now=_NOW)
+        context = sights.a_context(now=_NOW)
+        if stage is Stage.EXTRACT:
+            context = dataclasses.replace(context, found=extraction.found)
         before = StageRecord(name=stage, attempt=1, state=StageState.RUNNING)
         after = stage_results.observe_job(before, seen, context)
         retries.due(after, failure=stage_results.failure(before, after, seen, context), profile="p")
@@ -103,9 +114,9 @@ def _status(path: pathlib.Path) -> None:
         statuses.render(read)
 
 
-def _summaries() -> dict[Stage, dict[str, Any]]:
+def _summaries() -> dict[Stage, object]:
     digest = "d" * 64
-    score = result.Score(
+    score = Score(
         suite="facts",
         metric="exact_match",
         items=6,
@@ -116,7 +127,7 @@ def _summaries() -> dict[Stage, dict[str, Any]]:
         gains=2,
         losses=1,
     )
-    train = result.TrainSummary(
+    train = TrainSummary(
         steps=5,
         tokens=99,
         first_loss=2.0,
@@ -126,20 +137,20 @@ def _summaries() -> dict[Stage, dict[str, Any]]:
         start_fingerprint=digest,
         passes=1.0,
     )
-    prepare = result.PrepareSummary(
+    prepare = PrepareSummary(
         fingerprint=digest, unchanged=False, documents=9, kept=8, dropped={"empty": 1}, tokens=99, replay_tokens=0,
         blocks=3, newest="2026-01-01", overlap={"facts": 0.5}, cut=0,
     )  # fmt: skip
-    merge = result.MergeSummary(digest=digest, parameters=9, bytes=36, drift=0.1, residual_norm=0.2, alignment=0.0)
-    extract = result.ExtractSummary(
+    merge = MergeSummary(digest=digest, parameters=9, bytes=36, drift=0.1, residual_norm=0.2, alignment=0.0)
+    extract = ExtractSummary(
         digest=digest, base_fingerprint=digest, instruct_fingerprint=digest, architecture="LlamaForCausalLM",
         parameters=9, bytes=36, relative_norm=0.2,
     )  # fmt: skip
-    evaluate = result.EvaluateSummary(candidate=digest, incumbent=digest, scores=(score,))
+    evaluate = EvaluateSummary(candidate=digest, incumbent=digest, scores=(score,))
     return {
-        Stage.TRAIN: {"train": train},
-        Stage.PREPARE: {"prepare": prepare},
-        Stage.MERGE: {"merge": merge},
-        Stage.EXTRACT: {"extract": extract},
-        Stage.EVALUATE: {"evaluate": evaluate},
+        Stage.TRAIN: train,
+        Stage.PREPARE: prepare,
+        Stage.MERGE: merge,
+        Stage.EXTRACT: extract,
+        Stage.EVALUATE: evaluate,
     }

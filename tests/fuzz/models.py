@@ -8,8 +8,11 @@ from typing import Any
 import peft
 import transformers
 
-from modelrefresh.contract import artifacts, result, stage_request
+from modelrefresh.contract import artifacts, result
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.stages.extract import ExtractInput
+from modelrefresh.contract.stages.prepare import PrepareInput
+from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method, Stage, Strategy, Task
 from modelrefresh_jobs import preflight
 from modelrefresh_jobs.attempt import record
@@ -58,7 +61,7 @@ def _data(root: pathlib.Path) -> list[Target]:
         request, refused = builders.request(root, Stage.EVALUATE), None
         for task in Task:
             try:
-                suites.load(corpora.suite(root / "suites" / name, task=task), request)
+                suites.load(corpora.suite(root / "suites" / name, task=task), run_folders.of(request))
             except StageError as error:
                 refused = error
         if refused:
@@ -75,8 +78,8 @@ def _asked(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
     shutil.copytree(pair.instruct, folder, ignore=shutil.ignore_patterns("*.safetensors"))
     start = root / "start"
     shutil.copytree(pair.base, start)
-    asked = stage_request.PrepareInput(base=builders.uri(start), data="", sequence_length=32, max_tokens=1000)
-    request = builders.request(root, Stage.PREPARE, prepare=asked)
+    asked = PrepareInput(base=builders.uri(start), data="", sequence_length=32, max_tokens=1000)
+    request = builders.request(root, Stage.PREPARE, section=asked)
 
     def ask(_name: str) -> None:
         model_folder.refuse_code(folder)
@@ -89,7 +92,7 @@ def _asked(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
             name="start model's small files",
             folder=start,
             files=small,
-            use=lambda _: preflight.check(request, asked),
+            use=lambda _: preflight.check(request.section, run_folders.of(request)),
             weight=2,
         ),
     ]
@@ -104,9 +107,9 @@ def _weights(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
     _save_adapter(pair.base, folder)
 
     def pass_over(base: pathlib.Path) -> None:
-        wanted = stage_request.ExtractInput(base=builders.uri(base), instruct=builders.uri(pair.instruct))
-        request = builders.request(root / "extracts", Stage.EXTRACT, extract=wanted)
-        made = extract.run(request, builders.quiet(Stage.EXTRACT))
+        wanted = ExtractInput(base=builders.uri(base), instruct=builders.uri(pair.instruct))
+        request = builders.request(root / "extracts", Stage.EXTRACT, section=wanted)
+        made = extract.run(request.section, run_folders.of(request), builders.quiet(Stage.EXTRACT))
         shutil.rmtree(builders.workspace_of(root / "extracts").residual(made.digest))
 
     def fold(_name: str) -> None:
@@ -158,20 +161,22 @@ def _residual(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
     request = builders.request(
         root,
         Stage.EXTRACT,
-        extract=stage_request.ExtractInput(base=builders.uri(pair.base), instruct=builders.uri(pair.instruct)),
+        section=ExtractInput(base=builders.uri(pair.base), instruct=builders.uri(pair.instruct)),
     )
-    stored = builders.workspace_of(root).residual(extract.run(request, builders.quiet(Stage.EXTRACT)).digest)
+    stored = builders.workspace_of(root).residual(
+        extract.run(request.section, run_folders.of(request), builders.quiet(Stage.EXTRACT)).digest
+    )
     plain = shutil.copytree(stored, root / "resealed")
     manifest = (plain / artifacts.MANIFEST).read_bytes()
     names = sorted(path.relative_to(stored).as_posix() for path in stored.rglob("*") if path.is_file())
-    asked = stage_request.PrepareInput(
+    asked = PrepareInput(
         base=builders.uri(pair.base), data="", sequence_length=32, max_tokens=1000, residual=stored.name
     )
-    prepare = builders.request(root, Stage.PREPARE, prepare=asked)
+    prepare = builders.request(root, Stage.PREPARE, section=asked)
     resealed = [name for name in names if name.endswith((".json", ".safetensors")) and name != artifacts.MANIFEST]
 
     def check(_name: str) -> None:
-        preflight.check_bytes(preflight.check(prepare, asked))
+        preflight.check_bytes(preflight.check(prepare.section, run_folders.of(prepare)))
 
     def store(_name: str) -> None:
         (plain / artifacts.MANIFEST).unlink()
@@ -208,7 +213,7 @@ def _left(root: pathlib.Path) -> list[Target]:
     request = builders.request(
         root,
         Stage.TRAIN,
-        train=stage_request.TrainInput(start="file:///b", method=Method.LORA, sequence_length=32),
+        section=TrainInput(start="file:///b", method=Method.LORA, sequence_length=32),
     )
     places = run_folders.of(request)
     point = places.checkpoints / "checkpoint-5"

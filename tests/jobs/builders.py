@@ -160,13 +160,12 @@ def write_json(path: pathlib.Path, document: Mapping[str, object]) -> None:
     path.write_text(json.dumps(document))
 
 
-def request(workspace: pathlib.Path, stage: Stage, **section: object) -> stage_request.StageRequest:
-    """A stage's request in this workspace; the keyword is the stage's section."""
-    head = stage_request.StageRequest(
-        stage=stage, owner="chat", run="r1", workspace=str(workspace), sources=str(workspace / "src")
+def request(workspace: pathlib.Path, stage: Stage, section: object = None) -> stage_request.StageRequest:
+    """A stage's request in this workspace."""
+    sources = str(workspace / "src")
+    return stage_request.StageRequest(
+        stage=stage, owner="chat", run="r1", workspace=str(workspace), sources=sources, section=section
     )
-    changes: dict[str, Any] = section
-    return dataclasses.replace(head, **changes)
 
 
 def uri(folder: pathlib.Path) -> str:

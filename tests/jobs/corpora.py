@@ -5,9 +5,10 @@ import json
 import pathlib
 import random
 
-from modelrefresh.contract import stage_request
+from modelrefresh.contract.stages.evaluate import SuiteInput
+from modelrefresh.contract.stages.prepare import PrepareInput
 from modelrefresh.contract.vocabulary import Stage, Task
-from modelrefresh_jobs.stages import prepare
+from modelrefresh_jobs.attempt import stage_module
 from tests.jobs import builders
 
 TODAY = datetime.date(2026, 11, 26)
@@ -39,15 +40,15 @@ def texts(path: pathlib.Path, documents: list[str], *, date: str | None = None) 
     return write(path, [{"text": text, **dated} for text in documents])
 
 
-def suite(path: pathlib.Path, *, task: Task = Task.QUESTION_ANSWERING, name: str = "facts") -> stage_request.SuiteInput:
+def suite(path: pathlib.Path, *, task: Task = Task.QUESTION_ANSWERING, name: str = "facts") -> SuiteInput:
     """A suite at this path."""
-    return stage_request.SuiteInput(name=name, uri=f"file://{path}", task=task)
+    return SuiteInput(name=name, uri=f"file://{path}", task=task)
 
 
 def prepared(root: pathlib.Path, base: pathlib.Path, *, documents: int = 60, sequence_length: int = 32) -> None:
     """Packed blocks of generated text in this workspace."""
     data = texts(root / "data" / "a.jsonl", sentences(documents))
-    wanted = stage_request.PrepareInput(
+    wanted = PrepareInput(
         base=builders.uri(base), data=f"file://{data}", sequence_length=sequence_length, max_tokens=1_000_000
     )
-    prepare.run(builders.request(root, Stage.PREPARE, prepare=wanted), builders.quiet(Stage.PREPARE))
+    stage_module.run(builders.request(root, Stage.PREPARE, section=wanted), builders.quiet(Stage.PREPARE))

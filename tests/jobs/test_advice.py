@@ -2,12 +2,12 @@
 
 import pytest
 
-from modelrefresh.contract import stage_request
+from modelrefresh.contract.stages.prepare import PrepareInput
 from modelrefresh_jobs import advice
 
 
 def given(*, parameters: int, replay: str | None = "pvc://corpus/general") -> list[str]:
-    wanted = stage_request.PrepareInput(
+    wanted = PrepareInput(
         base="pvc://models/base", data="pvc://corpus/new", replay=replay, sequence_length=32, max_tokens=1000
     )
     return list(advice.given(wanted, parameters=parameters))

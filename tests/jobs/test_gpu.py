@@ -11,6 +11,11 @@ import torch
 
 from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.stages.evaluate import EvaluateInput
+from modelrefresh.contract.stages.extract import ExtractInput
+from modelrefresh.contract.stages.import_ import ImportInput
+from modelrefresh.contract.stages.merge import MergeInput
+from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method, Stage, Strategy
 from tests.jobs import builders, corpora
 
@@ -30,9 +35,9 @@ class Place:
         items: list[dict[str, object]] = [{"question": f"what is {n}", "answer": str(n)} for n in range(40)]
         self.suite = corpora.suite(corpora.write(root / "facts.jsonl", items))
 
-    def run(self, stage: Stage, **section: object) -> result.Result:
+    def run(self, stage: Stage, section: object) -> result.Result:
         """One attempt of one stage in a process of its own."""
-        request = builders.request(self.root, stage, **section)
+        request = builders.request(self.root, stage, section)
         variables = os.environ | {stage_request.INPUT_VARIABLE: stage_request.render(request), "HF_HUB_OFFLINE": "1"}
         subprocess.run((sys.executable, "-m", "modelrefresh_jobs", stage.value), check=False, env=variables)
         answer = self.root / "runs" / request.owner / request.run / stage.value / "result.json"
@@ -46,10 +51,8 @@ class Place:
             "batch_size": 4,
             "epochs": 2.0,
         }
-        wanted = stage_request.TrainInput(
-            start=builders.uri(self.pair.base), sequence_length=32, **(settings | changes)
-        )  # type: ignore[arg-type]
-        return self.run(Stage.TRAIN, train=wanted)
+        wanted = TrainInput(start=builders.uri(self.pair.base), sequence_length=32, **(settings | changes))  # type: ignore[arg-type]
+        return self.run(Stage.TRAIN, wanted)
 
 
 @pytest.fixture
@@ -60,32 +63,30 @@ def place(tmp_path: pathlib.Path) -> Place:
 @pytest.mark.parametrize("zero_stage", [0, 1, 2, 3])
 def test_full_training_on_a_gpu_learns_under_every_stage_of_zero(place: Place, zero_stage: int) -> None:
     ended = place.train(zero_stage=zero_stage)
-    assert ended.train is not None, ended.message
-    assert ended.train.last_loss < ended.train.first_loss - 0.5
+    assert ended.summary is not None, ended.message
+    assert ended.summary.last_loss < ended.summary.first_loss - 0.5
 
 
 @pytest.mark.parametrize("zero_stage", [0, 2])
 def test_lora_on_a_gpu_learns(place: Place, zero_stage: int) -> None:
     ended = place.train(method=Method.LORA, zero_stage=zero_stage, lora_rank=8)
-    assert ended.train is not None, ended.message
-    assert ended.train.last_loss < ended.train.first_loss
+    assert ended.summary is not None, ended.message
+    assert ended.summary.last_loss < ended.summary.first_loss
 
 
 @pytest.mark.parametrize("zero_stage", [0, 2])
 def test_a_model_trained_on_a_gpu_is_merged_and_answers(place: Place, zero_stage: int) -> None:
-    pair = stage_request.ExtractInput(base=builders.uri(place.pair.base), instruct=builders.uri(place.pair.instruct))
-    cut = place.run(Stage.EXTRACT, extract=pair).extract
-    stock = place.run(Stage.IMPORT, import_=stage_request.ImportInput(instruct=pair.instruct)).import_
+    pair = ExtractInput(base=builders.uri(place.pair.base), instruct=builders.uri(place.pair.instruct))
+    cut = place.run(Stage.EXTRACT, pair).summary
+    stock = place.run(Stage.IMPORT, ImportInput(instruct=pair.instruct)).summary
     assert cut is not None
     assert stock is not None
     place.train(zero_stage=zero_stage)
-    merge = stage_request.MergeInput(start=pair.base, strategy=Strategy.RESIDUAL, residual=cut.digest)
-    merged = place.run(Stage.MERGE, merge=merge).merge
+    merge = MergeInput(start=pair.base, strategy=Strategy.RESIDUAL, residual=cut.digest)
+    merged = place.run(Stage.MERGE, merge).summary
     assert merged is not None
-    wanted = stage_request.EvaluateInput(
-        candidate=merged.digest, incumbent=stock.digest, suites=(place.suite,), max_new_tokens=8
-    )
-    measured = place.run(Stage.EVALUATE, evaluate=wanted)
+    wanted = EvaluateInput(candidate=merged.digest, incumbent=stock.digest, suites=(place.suite,), max_new_tokens=8)
+    measured = place.run(Stage.EVALUATE, wanted)
     assert measured.exit_code is ExitCode.OK, measured.message
     records = place.root / "runs" / "chat" / "r1" / "evaluate" / "records" / "facts.jsonl"
     assert len([json.loads(line) for line in records.read_text().splitlines()]) == 40

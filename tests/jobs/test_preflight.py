@@ -9,8 +9,13 @@ from typing import Any
 import pytest
 import safetensors.torch
 
-from modelrefresh.contract import result, stage_request
+from modelrefresh.contract import stage_request
+from modelrefresh.contract.stages.evaluate import EvaluateInput
+from modelrefresh.contract.stages.extract import ExtractInput
+from modelrefresh.contract.stages.prepare import PrepareInput, PrepareSummary
+from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method, Stage
+from modelrefresh_jobs.attempt import stage_module
 from modelrefresh_jobs.evaluation import suites
 from modelrefresh_jobs.models import prompts
 from modelrefresh_jobs.process.errors import StageError
@@ -20,7 +25,7 @@ from tests.jobs import builders, corpora
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 CONTEXT = 128
-TRAIN = stage_request.TrainInput(start="", method=Method.LORA, learning_rate=1e-4, sequence_length=32, lora_rank=4)
+TRAIN = TrainInput(start="", method=Method.LORA, learning_rate=1e-4, sequence_length=32, lora_rank=4)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,11 +49,11 @@ class Place:
             "max_new_tokens": 16,
             "train": TRAIN,
         } | changes
-        return builders.request(self.root, Stage.PREPARE, prepare=stage_request.PrepareInput(**settings))
+        return builders.request(self.root, Stage.PREPARE, section=PrepareInput(**settings))
 
-    def run(self, **changes: Any) -> result.PrepareSummary:  # noqa: ANN401
+    def run(self, **changes: Any) -> PrepareSummary:  # noqa: ANN401
         """Prepare."""
-        return prepare.run(self.asked(**changes), builders.quiet(Stage.PREPARE))
+        return stage_module.run(self.asked(**changes), builders.quiet(Stage.PREPARE))
 
     def refused(self, **changes: Any) -> StageError:  # noqa: ANN401
         """Why prepare would not begin."""
@@ -78,9 +83,9 @@ def place(made: Place, tmp_path: pathlib.Path) -> Place:
 
 
 def lay_out(root: pathlib.Path, pair: builders.Pair) -> Place:
-    section = stage_request.ExtractInput(base=builders.uri(pair.base), instruct=builders.uri(pair.instruct))
-    request = builders.request(root, Stage.EXTRACT, extract=section)
-    digest = extract.run(request, builders.quiet(Stage.EXTRACT)).digest
+    section = ExtractInput(base=builders.uri(pair.base), instruct=builders.uri(pair.instruct))
+    request = builders.request(root, Stage.EXTRACT, section=section)
+    digest = extract.run(request.section, run_folders.of(request), builders.quiet(Stage.EXTRACT)).digest
     corpora.texts(root / "data" / "a.jsonl", corpora.sentences(20))
     ask(root, [f"who is number {index}?" for index in range(12)])
     return Place(root=root, pair=pair, residual=digest)
@@ -103,7 +108,7 @@ def test_what_fits_together_is_packed_whatever_the_architecture_and_the_method(
     train = dataclasses.replace(TRAIN, method=method)
     assert place.run(train=train).blocks
     direct = place.asked(base=builders.uri(place.pair.instruct), train=train)
-    assert prepare.run(direct, builders.quiet(Stage.PREPARE)).blocks
+    assert prepare.run(direct.section, run_folders.of(direct), builders.quiet(Stage.PREPARE)).blocks
 
 
 def test_what_later_stages_are_asked_does_not_change_the_identity_of_the_data(place: Place) -> None:
@@ -128,9 +133,11 @@ def test_what_prepare_lets_pass_up_to_the_last_token_is_answered(place: Place) -
         digest = sealed.seal(draft).digest
     assert place.run(max_new_tokens=limit, incumbent=digest).blocks
     suite = corpora.suite(place.root / "facts.jsonl")
-    section = stage_request.EvaluateInput(candidate=digest, incumbent=None, suites=(suite,), max_new_tokens=limit)
-    request = builders.request(place.root, Stage.EVALUATE, evaluate=section)
-    assert evaluate.run(request, builders.quiet(Stage.EVALUATE)).scores[0].items == len(questions)
+    section = EvaluateInput(candidate=digest, incumbent=None, suites=(suite,), max_new_tokens=limit)
+    request = builders.request(place.root, Stage.EVALUATE, section=section)
+    assert evaluate.run(request.section, run_folders.of(request), builders.quiet(Stage.EVALUATE)).scores[
+        0
+    ].items == len(questions)
 
 
 @pytest.mark.parametrize("missing", [1, 5, 40])
@@ -162,7 +169,7 @@ def test_only_questions_that_are_asked_must_fit(place: Place) -> None:
 
 
 def selected(place: Place, limit: int) -> tuple[suites.Item, ...]:
-    return suites.load(corpora.suite(place.root / "facts.jsonl"), place.asked()).selection(limit)
+    return suites.load(corpora.suite(place.root / "facts.jsonl"), run_folders.of(place.asked())).selection(limit)
 
 
 @pytest.mark.parametrize("limit", [0, -1])

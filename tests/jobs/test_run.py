@@ -2,7 +2,6 @@
 
 import dataclasses
 import pathlib
-from typing import Any
 
 import peft
 import pytest
@@ -11,6 +10,10 @@ import transformers
 
 from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.stages.extract import ExtractInput
+from modelrefresh.contract.stages.merge import MergeInput, MergeSummary
+from modelrefresh.contract.stages.prepare import PrepareInput
+from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method, Stage, Strategy
 from modelrefresh_jobs import __main__ as entry
 from modelrefresh_jobs.process import progress
@@ -33,28 +36,26 @@ class Run:
         self.root = root / "ws"
         self.data = corpora.texts(root / "data" / "news.jsonl", corpora.sentences(60))
 
-    def stage(self, stage: Stage, **section: Any) -> result.Result:  # noqa: ANN401 -- one of the contract's sections
+    def stage(self, stage: Stage, section: object) -> result.Result:
         """Run a stage as a pod would; its result travels as a termination message."""
-        request = stage_request.parse(stage_request.render(builders.request(self.root, stage, **section)))
+        request = stage_request.parse(stage_request.render(builders.request(self.root, stage, section)))
         ended = entry.attempt(request)
         assert ended.exit_code is ExitCode.OK, ended.message
         return result.parse(result.render_short(ended))
 
-    def refresh(self, method: Method) -> tuple[pathlib.Path, result.MergeSummary]:
+    def refresh(self, method: Method) -> tuple[pathlib.Path, MergeSummary]:
         """extract, prepare, train and merge."""
         base, instruct = builders.uri(self.pair.base), builders.uri(self.pair.instruct)
-        cut = self.stage(Stage.EXTRACT, extract=stage_request.ExtractInput(base=base, instruct=instruct)).extract
-        prepare = stage_request.PrepareInput(
-            base=base, data=f"file://{self.data}", sequence_length=32, max_tokens=100_000
-        )
-        self.stage(Stage.PREPARE, prepare=prepare)
-        train = stage_request.TrainInput(start=base, method=method, learning_rate=5e-3, sequence_length=32, lora_rank=4)
-        trained = self.stage(Stage.TRAIN, train=dataclasses.replace(train, epochs=0.5, batch_size=4)).train
+        cut = self.stage(Stage.EXTRACT, ExtractInput(base=base, instruct=instruct)).summary
+        prepare = PrepareInput(base=base, data=f"file://{self.data}", sequence_length=32, max_tokens=100_000)
+        self.stage(Stage.PREPARE, prepare)
+        train = TrainInput(start=base, method=method, learning_rate=5e-3, sequence_length=32, lora_rank=4)
+        trained = self.stage(Stage.TRAIN, dataclasses.replace(train, epochs=0.5, batch_size=4)).summary
         assert cut is not None
         assert trained is not None
         assert trained.start_fingerprint == cut.base_fingerprint
-        wanted = stage_request.MergeInput(start=base, strategy=Strategy.RESIDUAL, residual=cut.digest)
-        merged = self.stage(Stage.MERGE, merge=wanted).merge
+        wanted = MergeInput(start=base, strategy=Strategy.RESIDUAL, residual=cut.digest)
+        merged = self.stage(Stage.MERGE, wanted).summary
         assert merged is not None
         return builders.workspace_of(self.root).version(merged.digest), merged
 

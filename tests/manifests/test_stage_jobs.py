@@ -9,11 +9,12 @@ import pytest
 from modelrefresh.api import names
 from modelrefresh.contract import stage_request
 from modelrefresh.contract.stage_request import StageRequest
+from modelrefresh.contract.stages.evaluate import EvaluateInput, SuiteInput
 from modelrefresh.contract.vocabulary import Stage, Task
 from modelrefresh.manifests import job, pod
 from modelrefresh.plan import prerequisites
 from modelrefresh.plan.actions import StartStage
-from modelrefresh.plan.stages import stage_records
+from modelrefresh.plan.attempts import stage_steps
 from tests import builders
 from tests.plan.sights import a_meta, a_run, a_sight, a_status
 
@@ -29,7 +30,7 @@ def a_start(edits: dict[str, object] | None = None) -> StartStage:
     run = seen.status.run
     assert run is not None
     work = prerequisites.ready(seen)
-    return stage_records.start(work, run, run.stages[1].evolve(attempt=1))
+    return stage_steps.start_action(work, run, run.stages[1].evolve(attempt=1))
 
 
 def a_job(edits: dict[str, object] | None = None, profile: dict[str, object] | None = None) -> dict[str, Any]:
@@ -156,11 +157,11 @@ def test_equal_requests_give_equal_jobs() -> None:
 
 
 def test_every_uri_of_a_request_is_found_whatever_its_section() -> None:
-    suites = (stage_request.SuiteInput(name="s", uri="pvc://evals/x", task=Task.QUESTION_ANSWERING),)
+    suites = (SuiteInput(name="s", uri="pvc://evals/x", task=Task.QUESTION_ANSWERING),)
     request = StageRequest(
         stage=Stage.EVALUATE,
         owner="o",
         run="r",
-        evaluate=stage_request.EvaluateInput(candidate="a", incumbent=None, suites=suites),
+        section=EvaluateInput(candidate="a", incumbent=None, suites=suites),
     )
     assert pod.claims(request) == ("evals",)

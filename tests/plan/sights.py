@@ -8,6 +8,7 @@ from modelrefresh.api.run_status import Run, StageRecord, StageState, Trigger, T
 from modelrefresh.api.status import RefreshStatus, VersionRef
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan import prerequisites
+from modelrefresh.plan.attempts.stage_results import AttemptContext
 from modelrefresh.plan.observed import (
     JobState,
     Meta,
@@ -17,7 +18,7 @@ from modelrefresh.plan.observed import (
     ObservedResidual,
     ObservedVersion,
 )
-from modelrefresh.plan.stages import stage_records
+from modelrefresh.plan.stages import order, stage_records
 from tests import builders
 
 NOW: Final = datetime.datetime(2026, 11, 23, 12, 0, tzinfo=datetime.UTC)
@@ -48,6 +49,14 @@ def a_deployment(**change: Any) -> ObservedDeployment:  # noqa: ANN401
     deployment = dataclasses.replace(deployment, **change)
     told = {} if deployment.digest is None else {"server": f"/models/versions/{deployment.digest}"}
     return dataclasses.replace(deployment, models=change.get("models", told))
+
+
+def a_context(*, now: datetime.datetime = NOW) -> AttemptContext:
+    """Three attempts, and the gates of the builders' spec."""
+    evaluation = builders.refresh_spec().evaluation
+    return AttemptContext(
+        attempts=3, now=now, found=lambda record, summary: order.of(record.name).found(record, summary, evaluation)
+    )
 
 
 def a_residual(**change: Any) -> ObservedResidual:  # noqa: ANN401
@@ -83,11 +92,11 @@ def a_status(**change: Any) -> RefreshStatus:  # noqa: ANN401
 
 def a_run(stage: Stage | None = None, **change: Any) -> Run:  # noqa: ANN401
     """A run whose stages up to this one (without it) have succeeded."""
-    done = stage_records.ORDER.index(stage) if stage else 0
-    states = [StageState.SUCCEEDED] * done + [StageState.WAITING] * len(stage_records.ORDER)
+    done = [one.name for one in order.EACH].index(stage) if stage else 0
+    states = [StageState.SUCCEEDED] * done + [StageState.WAITING] * len([one.name for one in order.EACH])
     records = tuple(
         StageRecord(name=name, state=state, attempt=int(state is StageState.SUCCEEDED))
-        for name, state in zip(stage_records.ORDER, states, strict=False)
+        for name, state in zip([one.name for one in order.EACH], states, strict=False)
     )
     run = Run(
         id="r1",

@@ -20,7 +20,7 @@ def banned(name: str, text: str) -> str:
     return subprocess.run(command, input=text, cwd=checkout.ROOT, capture_output=True, text=True, check=False).stdout
 
 
-@pytest.mark.parametrize("folder", ["plan", "plan/stages", "manifests", "api", "contract"])
+@pytest.mark.parametrize("folder", ["plan", "plan/attempts", "manifests", "api", "contract"])
 @pytest.mark.parametrize(
     "text",
     [

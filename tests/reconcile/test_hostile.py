@@ -11,7 +11,8 @@ from modelrefresh.api.run_status import Outcome
 from modelrefresh.cluster import gather
 from modelrefresh.contract import stage_request
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh.contract.result import MergeSummary, Result
+from modelrefresh.contract.result import Result
+from modelrefresh.contract.stages.merge import MergeSummary
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.kube import kinds
 from tests import builders
@@ -151,10 +152,9 @@ def _asked(place: World, token: str) -> str:
 
 def _same_bytes(request: stage_request.StageRequest) -> Result:
     summary = MergeSummary(digest="9" * 64, parameters=1, bytes=1, drift=0.1, residual_norm=0.1, alignment=0.0)
-    return world.answer(request, merge=summary)
+    return world.answer(request, summary)
 
 
 def _of_another(request: stage_request.StageRequest) -> Result:
     told = world.scoring(0.2)(request)
-    assert told.evaluate is not None
-    return dataclasses.replace(told, evaluate=dataclasses.replace(told.evaluate, candidate="8" * 64))
+    return dataclasses.replace(told, summary=dataclasses.replace(told.summary, candidate="8" * 64))

@@ -21,9 +21,9 @@ ATTEMPTS: Final = 3
 """The profile's default limit."""
 
 
-def section(name: str, **change: Any) -> Change:  # noqa: ANN401 -- any figure
+def found(**change: Any) -> Change:  # noqa: ANN401 -- any figure
     """The summary of a stage with some figures replaced."""
-    return lambda said: dataclasses.replace(said, **{name: dataclasses.replace(getattr(said, name), **change)})
+    return lambda said: dataclasses.replace(said, summary=dataclasses.replace(said.summary, **change))
 
 
 def whole(**change: Any) -> Change:  # noqa: ANN401
@@ -35,18 +35,16 @@ def scored(**change: Any) -> Change:  # noqa: ANN401
     """An evaluation whose one score is changed."""
 
     def change_score(said: Result) -> Result:
-        assert said.evaluate is not None
-        scores = (dataclasses.replace(said.evaluate.scores[0], **change),)
-        return dataclasses.replace(said, evaluate=dataclasses.replace(said.evaluate, scores=scores))
+        scores = (dataclasses.replace(said.summary.scores[0], **change),)
+        return dataclasses.replace(said, summary=dataclasses.replace(said.summary, scores=scores))
 
     return change_score
 
 
 def crowded(said: Result) -> Result:
     """An evaluation of more suites than a spec can name."""
-    assert said.evaluate is not None
-    scores = said.evaluate.scores * 17
-    return dataclasses.replace(said, evaluate=dataclasses.replace(said.evaluate, scores=scores))
+    scores = said.summary.scores * 17
+    return dataclasses.replace(said, summary=dataclasses.replace(said.summary, scores=scores))
 
 
 def odd(stage: Stage, change: Change) -> World:
@@ -67,20 +65,20 @@ def record(place: World, stage: Stage) -> StageRecord:
 
 
 UNUSABLE: Final[list[tuple[Stage, Change, str]]] = [
-    (Stage.PREPARE, section("prepare", fingerprint="f" * 500), "fingerprint"),
-    (Stage.PREPARE, section("prepare", tokens=10**30), "tokens"),
-    (Stage.TRAIN, section("train", tokens=-5), "tokens"),
-    (Stage.TRAIN, section("train", last_loss=1e300), "last_loss"),
-    (Stage.TRAIN, whole(train=None), "says nothing of train"),
-    (Stage.TRAIN, whole(stage=Stage.MERGE), "of stage merge"),
+    (Stage.PREPARE, found(fingerprint="f" * 500), "fingerprint"),
+    (Stage.PREPARE, found(tokens=10**30), "tokens"),
+    (Stage.TRAIN, found(tokens=-5), "tokens"),
+    (Stage.TRAIN, found(last_loss=1e300), "last_loss"),
+    (Stage.TRAIN, whole(summary=None), "says nothing of train"),
+    (Stage.TRAIN, whole(stage=Stage.MERGE, summary=None), "of stage merge"),
     (Stage.TRAIN, whole(run="another"), "of run another"),
-    (Stage.MERGE, section("merge", digest="../../elsewhere"), "merge.digest"),
-    (Stage.MERGE, section("merge", digest="A" * 64), "merge.digest"),
+    (Stage.MERGE, found(digest="../../elsewhere"), "merge.digest"),
+    (Stage.MERGE, found(digest="A" * 64), "merge.digest"),
     (Stage.EVALUATE, scored(items=-1), "items"),
     (Stage.EVALUATE, scored(items=10**30), "items"),
     (Stage.EVALUATE, crowded, "scores"),
-    (Stage.EVALUATE, section("evaluate", incumbent=None), "compared with nothing"),
-    (Stage.EVALUATE, section("evaluate", incumbent="9" * 64), "compared with 999"),
+    (Stage.EVALUATE, found(incumbent=None), "compared with nothing"),
+    (Stage.EVALUATE, found(incumbent="9" * 64), "compared with 999"),
 ]
 
 
@@ -129,10 +127,10 @@ def test_a_job_that_ended_well_and_lost_its_pods_costs_no_attempt() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        section("extract", parameters=-1),
-        section("extract", digest="../residuals"),
-        section("extract", bytes=10**40),
-        section("extract", base_fingerprint="b" * 500),
+        found(parameters=-1),
+        found(digest="../residuals"),
+        found(bytes=10**40),
+        found(base_fingerprint="b" * 500),
     ],
 )
 def test_a_residual_whose_figures_cannot_be_is_not_ready_and_its_pass_goes_on(change: Change) -> None:
@@ -147,7 +145,7 @@ def test_a_residual_whose_figures_cannot_be_is_not_ready_and_its_pass_goes_on(ch
 def test_a_sweep_that_says_what_cannot_be_stops_no_later_run(freed: int) -> None:
     place = World({"spec.retain": {"versions": 1, "runs": 1}})
     usual = place.answers[Stage.SWEEP]
-    place.answers[Stage.SWEEP] = lambda request: section("sweep", bytes=freed)(usual(request))
+    place.answers[Stage.SWEEP] = lambda request: found(bytes=freed)(usual(request))
     for number in range(5):
         place.answers[Stage.PREPARE] = world.preparing(f"{number}" * 64)
         place.edit(lambda refresh, n=number: refresh["spec"].setdefault("training", {}).update(seed=n))
@@ -175,12 +173,12 @@ def test_a_run_that_was_measured_against_what_no_longer_serves_is_measured_once_
     place.answers |= {Stage.EVALUATE: evaluate, Stage.PREPARE: world.preparing("c" * 64)}
     place.edit(lambda refresh: refresh["spec"]["data"].update(uri="pvc://corpus/other"))
     status = place.settle()
-    assert [request.evaluate.incumbent == stock.digest for request in asked if request.evaluate] == [False, True]
+    assert [request.section.incumbent == stock.digest for request in asked if request.section] == [False, True]
     assert (status.run.outcome if status.run else None) is Outcome.PROMOTED
 
 
 def test_the_profile_s_limit_of_attempts_bounds_an_evaluation_that_never_does_what_it_is_asked() -> None:
-    place = odd(Stage.EVALUATE, section("evaluate", incumbent=None))
+    place = odd(Stage.EVALUATE, found(incumbent=None))
     place.cluster.edit(
         kinds.REFRESH_PROFILE,
         lambda profile: profile["spec"].update(limits={"attempts": 1}),

@@ -27,7 +27,7 @@ def _digests(place: World) -> set[str]:
 
 def _swept(place: World) -> set[str]:
     requests = [world.request_of(job) for job in place.jobs(Stage.SWEEP)]
-    return {digest for request in requests if request.sweep for digest in request.sweep.versions}
+    return {digest for request in requests if request.section for digest in request.section.versions}
 
 
 def test_versions_are_bounded(place: World) -> None:

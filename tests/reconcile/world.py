@@ -17,7 +17,14 @@ from modelrefresh.api import names, status
 from modelrefresh.api.status import RefreshStatus
 from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh.contract.result import Result, Score
+from modelrefresh.contract.result import Result
+from modelrefresh.contract.stages.evaluate import EvaluateSummary, Score
+from modelrefresh.contract.stages.extract import ExtractSummary
+from modelrefresh.contract.stages.import_ import ImportSummary
+from modelrefresh.contract.stages.merge import MergeSummary
+from modelrefresh.contract.stages.prepare import PrepareSummary
+from modelrefresh.contract.stages.sweep import SweepSummary
+from modelrefresh.contract.stages.train import TrainSummary
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.kube import kinds
 from modelrefresh.runtime.queue import Key
@@ -250,10 +257,9 @@ def nonce_of(job: dict[str, Any]) -> str:
     return next(str(item["value"]) for item in variables if item["name"] == stage_request.NONCE_VARIABLE)
 
 
-def answer(request: stage_request.StageRequest, **section: object) -> Result:
+def answer(request: stage_request.StageRequest, summary: object) -> Result:
     """A success of this stage."""
-    base = Result(stage=request.stage, run=request.run, attempt=request.attempt, exit_code=ExitCode.OK)
-    return dataclasses.replace(base, **section)  # type: ignore[arg-type]
+    return Result(stage=request.stage, run=request.run, attempt=request.attempt, exit_code=ExitCode.OK, summary=summary)
 
 
 def failing(exit_code: ExitCode, reason: str = "InternalError", message: str = "broken") -> Answer:
@@ -276,7 +282,7 @@ def preparing(fingerprint: str, *, unchanged: bool = False) -> Answer:
     """Intake that finds this data."""
 
     def prepare(request: stage_request.StageRequest) -> Result:
-        summary = result.PrepareSummary(
+        summary = PrepareSummary(
             fingerprint=fingerprint,
             unchanged=unchanged,
             documents=100,
@@ -285,7 +291,7 @@ def preparing(fingerprint: str, *, unchanged: bool = False) -> Answer:
             replay_tokens=250,
             blocks=10,
         )
-        return answer(request, prepare=summary)
+        return answer(request, summary)
 
     return prepare
 
@@ -299,7 +305,6 @@ def scoring(difference: float, *, error: float = 0.001) -> Answer:
     """An evaluation whose candidate differs by this much in everything."""
 
     def evaluate(request: stage_request.StageRequest) -> Result:
-        assert request.evaluate is not None
         score = Score(
             suite="knowledge",
             metric="exact_match",
@@ -309,16 +314,16 @@ def scoring(difference: float, *, error: float = 0.001) -> Answer:
             difference=difference,
             error=error,
         )
-        summary = result.EvaluateSummary(
-            candidate=request.evaluate.candidate, incumbent=request.evaluate.incumbent, scores=(score,)
+        summary = EvaluateSummary(
+            candidate=request.section.candidate, incumbent=request.section.incumbent, scores=(score,)
         )
-        return answer(request, evaluate=summary)
+        return answer(request, summary)
 
     return evaluate
 
 
 def _extract(request: stage_request.StageRequest) -> Result:
-    summary = result.ExtractSummary(
+    summary = ExtractSummary(
         digest="e" * 64,
         base_fingerprint="b" * 64,
         instruct_fingerprint="a" * 64,
@@ -327,16 +332,16 @@ def _extract(request: stage_request.StageRequest) -> Result:
         bytes=4000,
         relative_norm=0.1,
     )
-    return answer(request, extract=summary)
+    return answer(request, summary)
 
 
 def _import(request: stage_request.StageRequest) -> Result:
-    summary = result.ImportSummary(digest=STOCK, architecture="LlamaForCausalLM", parameters=1000, bytes=4000)
-    return answer(request, import_=summary)
+    summary = ImportSummary(digest=STOCK, architecture="LlamaForCausalLM", parameters=1000, bytes=4000)
+    return answer(request, summary)
 
 
 def _train(request: stage_request.StageRequest) -> Result:
-    summary = result.TrainSummary(
+    summary = TrainSummary(
         steps=10,
         tokens=5000,
         first_loss=3.0,
@@ -345,21 +350,18 @@ def _train(request: stage_request.StageRequest) -> Result:
         tokens_per_second=555.0,
         start_fingerprint="b" * 64,
     )
-    return answer(request, train=summary)
+    return answer(request, summary)
 
 
 def _merge(request: stage_request.StageRequest) -> Result:
     digest = (request.run * 7)[:64]
-    summary = result.MergeSummary(
-        digest=digest, parameters=1000, bytes=4000, drift=0.1, residual_norm=0.1, alignment=0.01
-    )
-    return answer(request, merge=summary)
+    summary = MergeSummary(digest=digest, parameters=1000, bytes=4000, drift=0.1, residual_norm=0.1, alignment=0.01)
+    return answer(request, summary)
 
 
 def _sweep(request: stage_request.StageRequest) -> Result:
-    assert request.sweep is not None
-    folders = len(request.sweep.runs) + len(request.sweep.versions)
-    return answer(request, sweep=result.SweepSummary(folders=folders, bytes=1000 * folders))
+    folders = len(request.section.runs) + len(request.section.versions)
+    return answer(request, SweepSummary(folders=folders, bytes=1000 * folders))
 
 
 _ANSWERS: Final[dict[Stage, Answer]] = {

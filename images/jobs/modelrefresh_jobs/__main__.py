@@ -71,7 +71,7 @@ def _attempted(request: stage_request.StageRequest) -> result.Result:
         if ended is None:
             record.begin(request)
             progress.serve(position, port=stage_request.PROGRESS_PORT)
-            ended = record.succeeded(request, stage_module.module(request.stage).run(request, position), position)
+            ended = record.succeeded(request, stage_module.run(request, position), position)
             record.write(request, ended)
     except BaseException as error:  # noqa: BLE001 -- the boundary; log() keeps the traceback of our own faults
         failure = classification.classify(error)
@@ -86,7 +86,7 @@ def _finished(request: stage_request.StageRequest) -> result.Result | None:
     found = None if request.stage is Stage.EVALUATE else record.earlier(request)
     if found is None:
         return None
-    folder = stage_module.module(request.stage).artifact(request, getattr(found, record.section(request.stage)))
+    folder = stage_module.artifact(request, found.summary)
     if folder is not None and not sealed.is_sealed(folder):
         LOG.warning("%s finished before, but %s is gone or incomplete; it runs again", request.stage, folder)
         return None

@@ -5,13 +5,13 @@ Warnings for the model owner, who may know better. Refuses to refuse anything.
 
 from collections.abc import Iterator
 
-from modelrefresh.contract import stage_request
+from modelrefresh.contract.stages.prepare import PrepareInput
 
 SMALL = 1_500_000_000
 """Weights up to which the authors of the method call its gain unreliable (arXiv 2410.10739, limitations)."""
 
 
-def given(wanted: stage_request.PrepareInput, *, parameters: int) -> Iterator[str]:
+def given(wanted: PrepareInput, *, parameters: int) -> Iterator[str]:
     """A sentence for each thing to think about; `parameters` is the number of weights of the start."""
     if parameters <= SMALL:
         yield (

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelrefresh.contract import stage_request
 from modelrefresh.contract.reasons import StageReason
+from modelrefresh.contract.stages.prepare import PrepareInput
 from modelrefresh.contract.vocabulary import Method
 from modelrefresh_jobs.corpus import tokenization
 from modelrefresh_jobs.evaluation import suites
@@ -22,7 +22,8 @@ from modelrefresh_jobs.models import tokenizer as tokenizers
 from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process import errors
 from modelrefresh_jobs.process.errors import StageError
-from modelrefresh_jobs.storage import run_folders, sealed, sources
+from modelrefresh_jobs.storage import sealed, sources
+from modelrefresh_jobs.storage.run_folders import RunFolders
 from modelrefresh_jobs.weights import compatibility, merge_pass, stored_residual, trained_weights
 
 
@@ -35,26 +36,25 @@ class Ready:
     residual: pathlib.Path | None
 
 
-def check(request: stage_request.StageRequest, wanted: stage_request.PrepareInput) -> Ready:
+def check(wanted: PrepareInput, folders: RunFolders) -> Ready:
     """Prove all that costs seconds.
 
     Raises:
         StageError: EvaluationUnreadable, ModelUnreadable, ResidualIncompatible or InvalidSpec.
     """
-    loaded = suites.load_all(wanted.suites, request)
+    loaded = suites.load_all(wanted.suites, folders)
     items = suites.choose(loaded, wanted.max_items)
-    start = model_folder.accept(sources.resolve(wanted.base, request))
+    start = model_folder.accept(sources.resolve(wanted.base, folders))
     _check_start(start, wanted)
-    workspace = run_folders.of(request).workspace
     residual = None
     if wanted.residual:
         residual = sources.stored(
-            wanted.residual, request, below=workspace.residual, reason=StageReason.RESIDUAL_INCOMPATIBLE
+            wanted.residual, folders, below=folders.workspace.residual, reason=StageReason.RESIDUAL_INCOMPATIBLE
         )
     if residual:
         check_answers(_candidate(residual, start, wanted), items, max_new_tokens=wanted.max_new_tokens)
     if wanted.incumbent:
-        folder = version(request, wanted.incumbent)
+        folder = version(wanted.incumbent, folders)
         prompts.prove(folder)
         serves = prompts.load(folder)
         check_answers(serves, items, max_new_tokens=wanted.max_new_tokens)
@@ -71,14 +71,14 @@ def check_bytes(ready: Ready) -> None:
         _verify(ready.residual, below=("",))
 
 
-def version(request: stage_request.StageRequest, name: str, *, deep: bool = False) -> pathlib.Path:
+def version(name: str, folders: RunFolders, *, deep: bool = False) -> pathlib.Path:
     """The folder of a version that is to answer, with `deep` every byte proven; by hand any model's folder, as a URI.
 
     Raises:
         StageError: ModelUnreadable, when it is missing or incomplete.
     """
-    below = run_folders.of(request).workspace.version
-    folder = sources.stored(name, request, below=below, reason=StageReason.MODEL_UNREADABLE)
+    below = folders.workspace.version
+    folder = sources.stored(name, folders, below=below, reason=StageReason.MODEL_UNREADABLE)
     if folder != below(name):
         return folder
     try:
@@ -101,7 +101,7 @@ def check_answers(
         prompt_format.require_fit(f"suite {name}", questions, max_new_tokens=max_new_tokens or 0)
 
 
-def _check_start(start: Model, wanted: stage_request.PrepareInput) -> None:
+def _check_start(start: Model, wanted: PrepareInput) -> None:
     settings = prompts.effective(start.folder, start.config)
     longest = settings.max_position_embeddings
     if longest < wanted.sequence_length:
@@ -153,7 +153,7 @@ def _check_tensors(start: Model, built: Any) -> None:  # noqa: ANN401 -- transfo
         raise StageError(StageReason.MODEL_UNREADABLE, f"{message}; copy the whole checkpoint of one release")
 
 
-def _candidate(residual: pathlib.Path, start: Model, wanted: stage_request.PrepareInput) -> prompts.PromptFormat:
+def _candidate(residual: pathlib.Path, start: Model, wanted: PrepareInput) -> prompts.PromptFormat:
     """How the model that merge will write is going to be asked."""
     _verify(residual, below=(f"{instruct_assets.FOLDER}/", stored_residual.DESCRIPTION))
     description, instruct = stored_residual.read_description(residual), instruct_assets.read_configuration(residual)

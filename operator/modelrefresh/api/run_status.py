@@ -1,21 +1,22 @@
-"""Building blocks of status: conditions, stages with what they found, runs, failures.
+"""Building blocks of status: conditions, stages, runs, failures.
 
 Everything here is written by the operator alone and read by its next pass. Reading ignores
 fields of newer operators; nothing here knows what a value means for a decision.
 """
 
 import enum
-from typing import Annotated, Any, Self
+from typing import Annotated
 
 import pydantic
 
-from modelrefresh.api.model import ApiModel, ListMap
+from modelrefresh.api.model import ListMap
+from modelrefresh.api.stage_facts import EvaluateFacts, MergeFacts, PrepareFacts, TrainFacts
+from modelrefresh.api.status_record import Record
 from modelrefresh.api.status_types import (
     Account,
     Count,
     Digest,
     LongMessage,
-    Measure,
     Message,
     Note,
     ShortText,
@@ -23,16 +24,6 @@ from modelrefresh.api.status_types import (
     first,
 )
 from modelrefresh.contract.vocabulary import Stage
-
-
-class Record(ApiModel):
-    """Common form of what the operator writes."""
-
-    model_config = pydantic.ConfigDict(extra="ignore")
-
-    def evolve(self, **changes: Any) -> Self:  # noqa: ANN401 -- any field's value
-        """A copy with these fields changed; bounds hold for the new values too."""
-        return type(self).model_validate({**self.__dict__, **changes})
 
 
 class Condition(Record):
@@ -65,128 +56,6 @@ class StageState(enum.StrEnum):
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
-
-
-class OverlapFacts(Record):
-    """How much of one suite stands in the training text."""
-
-    suite: ShortText
-    """Name of the suite."""
-    share: Measure
-    """Share of its items that are long enough to be told, from 0 to 1."""
-
-
-class PrepareFacts(Record):
-    """What the prepare stage found."""
-
-    fingerprint: Digest
-    """Of the data; equal data is not trained on again."""
-    documents: Count = 0
-    """Documents read."""
-    kept: Count = 0
-    """Documents left after filters, duplicates and the token budget: those that are learnt."""
-    cut: Count | None = None
-    """Of these, the ones whose end did not fit."""
-    tokens: Count = 0
-    """Tokens in the blocks, without padding."""
-    blocks: Count = 0
-    newest: ShortText | None = None
-    """Date of the newest document that is learnt, where the records carry one."""
-    unusable_dates: Count | None = None
-    """Documents whose date cannot be read or lies in the future; they count as undated."""
-    ignored_files: Count | None = None
-    """Files of the source that are not read."""
-    ignored_examples: Note | None = None
-    """The first of their names."""
-    overlap: Annotated[tuple[OverlapFacts, ...], pydantic.Field(max_length=4), first(4)] = ()
-    """The suites of which most stands in the training text; one of short questions only cannot be measured."""
-    unchanged: bool = False
-    """Nothing was packed: the data is that of the last judged run."""
-
-
-class TrainFacts(Record):
-    """What training did."""
-
-    steps: Count = 0
-    tokens: Count = 0
-    """Tokens that went through the model, without padding."""
-    passes: Measure | None = None
-    """How often each block was met, on average."""
-    seconds: Measure = "0.0000"
-    last_loss: Measure | None = None
-    resumed_step: Count = 0
-    """Step of the checkpoint that the last attempt went on from."""
-    lost_steps: Count = 0
-    """Steps done twice because an attempt ended between checkpoints."""
-
-
-class MergeFacts(Record):
-    """What the merge measured."""
-
-    digest: Digest
-    drift: Measure | None = None
-    """Size of the change by training, relative to the weights."""
-    residual_norm: Measure | None = None
-    """Size of the instruction residual, relative to the weights."""
-    alignment: Measure | None = None
-    """Cosine between the two."""
-
-
-class ScoreFacts(Record):
-    """One metric of one suite, candidate and incumbent on the same items."""
-
-    suite: ShortText
-    """Name of the suite."""
-    metric: ShortText
-    """Name of the metric."""
-    items: Count
-    """Items that both models were asked."""
-    candidate: Measure
-    """Score of the candidate."""
-    incumbent: Measure | None = None
-    """Score of the incumbent; absent if nothing served."""
-    difference: Measure | None = None
-    """Candidate minus incumbent, mean over the items."""
-    error: Measure | None = None
-    """Standard error of the difference."""
-    gains: Count | None = None
-    """Items that the candidate alone has right; absent for graded metrics."""
-    losses: Count | None = None
-    """Items that the incumbent alone has right."""
-
-
-class VerdictFacts(Record):
-    """What one gate said."""
-
-    suite: ShortText
-    """Name of the suite."""
-    metric: ShortText
-    """Name of the metric."""
-    versus: ShortText
-    """Incumbent or Absolute."""
-    needed: Measure
-    """What the gate asks for."""
-    seen: Measure | None = None
-    """What was measured: the difference, or versus Absolute the score."""
-    low: Measure | None = None
-    """Lower bound of `seen` at the declared confidence."""
-    high: Measure | None = None
-    """Upper bound of `seen` at the declared confidence."""
-    verdict: ShortText
-    """Pass, Fail, Inconclusive or Error."""
-    message: Note = ""
-    """Why, where the gate did not pass."""
-
-
-class EvaluateFacts(Record):
-    """What was measured and what the gates said of it."""
-
-    incumbent: Digest | None = None
-    """Digest that the candidate was compared with."""
-    scores: Annotated[tuple[ScoreFacts, ...], pydantic.Field(max_length=16)] = ()
-    """What was measured, one entry per suite and metric."""
-    verdicts: Annotated[tuple[VerdictFacts, ...], pydantic.Field(max_length=12)] = ()
-    """What each gate said, in the order of the spec."""
 
 
 class StageRecord(Record):

@@ -23,7 +23,7 @@ from modelrefresh.api.spec_types import (
     TimeZone,
     WarmupRatio,
 )
-from modelrefresh.contract import limits, uris
+from modelrefresh.contract import defaults, limits, uris
 from modelrefresh.contract.vocabulary import LearningRateSchedule, Method, Sampling, Strategy
 
 _DEVICE_TOKENS: Final = 4_194_304
@@ -47,9 +47,11 @@ class Replay(Source):
 class Data(Source):
     """New text to learn: jsonl, ndjson, json and text files (also .gz or .zst) and parquet files below the path."""
 
-    text_field: str = pydantic.Field(default="text", min_length=1, max_length=63, pattern=rf"^[^${uris.UNSEEN}]+$")
+    text_field: str = pydantic.Field(
+        default=defaults.TEXT_FIELD, min_length=1, max_length=63, pattern=rf"^[^${uris.UNSEEN}]+$"
+    )
     """Field of a record that holds the text; no $, which Kubernetes would expand on the way to the Job."""
-    sampling: Sampling = Sampling.NEWEST
+    sampling: Sampling = defaults.SAMPLING
     """Which documents are learnt when maxTokens does not hold all: Newest by their dates first, or Uniform by seed."""
     replay: Replay | None = None
     """General text mixed in against forgetting; none if absent."""
@@ -62,16 +64,16 @@ class LoraSettings(ApiModel):
     """Rank of the adapters."""
     alpha: int = whole(limits.LORA_ALPHA)
     """Scaling: the adapters count alpha / rank times."""
-    embeddings: bool = False
+    embeddings: bool = defaults.LORA_EMBEDDINGS
     """Also train embeddings and head in full, at the adapters' rate, which is high for them: seldom wanted."""
 
 
 class Training(ApiModel):
     """Continual pretraining."""
 
-    strategy: Strategy = Strategy.RESIDUAL
+    strategy: Strategy = defaults.STRATEGY
     """Residual trains the base and adds the residual; Direct trains the instruct model (for comparison)."""
-    method: Method = Method.LORA
+    method: Method = defaults.METHOD
     """LoRA trains low-rank adapters, Full trains all weights."""
     max_tokens: int = whole(limits.MAX_TOKENS)
     """Most tokens that one pass trains on, replay included; documents beyond it are left out and reported."""
@@ -79,7 +81,7 @@ class Training(ApiModel):
     """Tokens per block."""
     learning_rate: LearningRate | None = None
     """Peak learning rate, a decimal in quotes; more than 0, at most 1. If absent 2e-4 for LoRA, 2e-5 for Full."""
-    learning_rate_schedule: LearningRateSchedule = LearningRateSchedule.LINEAR
+    learning_rate_schedule: LearningRateSchedule = defaults.LEARNING_RATE_SCHEDULE
     """How the rate goes on after the warm-up: Linear or Cosine to zero, or Constant."""
     warmup_ratio: WarmupRatio = str(limits.WARMUP_RATIO.default)
     """Share of the steps over which the rate rises from zero, a decimal in quotes from 0 to 1."""

@@ -11,16 +11,9 @@ from typing import Annotated, Any, TypeVar
 import pydantic
 
 from modelrefresh.api.model import ListMap, ValidationRule
-from modelrefresh.api.run_status import (
-    Conditions,
-    EvaluateFacts,
-    Failure,
-    Outcome,
-    Record,
-    Run,
-    StageRecord,
-    TriggerKind,
-)
+from modelrefresh.api.run_status import Conditions, Failure, Outcome, Run, StageRecord, TriggerKind
+from modelrefresh.api.stage_facts import EvaluateFacts
+from modelrefresh.api.status_record import Record
 from modelrefresh.api.status_types import Count, Digest, Label, Measure, Message, Note, ShortText, Time, excerpt, first
 from modelrefresh.contract.vocabulary import Stage
 

@@ -10,16 +10,15 @@ fill a temporary sibling, fsync, rename, and write the manifest last.
 """
 
 import pathlib
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
-from modelrefresh.contract import stage_request
+from modelrefresh.contract import sections, stage_request
 from modelrefresh.contract.vocabulary import Stage
 
 MANIFEST = "manifest.json"
 RESULT = "result.json"
 PROVENANCE = "provenance.json"
+RESIDUALS = "residuals"
 VERSIONS = "versions"
 HUB_CACHE = "cache/huggingface"
 
@@ -40,7 +39,7 @@ class Workspace:
 
     def residual(self, digest: str) -> pathlib.Path:
         """Folder of one stored residual."""
-        return self.root / "residuals" / digest
+        return self.root / RESIDUALS / digest
 
     def version(self, digest: str) -> pathlib.Path:
         """Folder of one sealed model version."""
@@ -57,15 +56,7 @@ def writable(request: stage_request.StageRequest) -> tuple[str, ...]:
     Its own scratch, and what it publishes. The cache of downloads is shared by all stages that read from the hub.
     """
     own = f"runs/{request.owner}" + (f"/{request.run}/{request.stage.value}" if request.stage != Stage.SWEEP else "")
-    return (own, *_PUBLISHES.get(request.stage, ()))
-
-
-_PUBLISHES: Final[Mapping[Stage, tuple[str, ...]]] = {
-    Stage.EXTRACT: ("residuals",),
-    Stage.IMPORT: (VERSIONS,),
-    Stage.MERGE: (VERSIONS,),
-    Stage.SWEEP: (VERSIONS,),
-}
+    return (own, *sections.publishes(request.stage))
 
 
 def claim_path(sources: str, claim: str, path: str) -> str:

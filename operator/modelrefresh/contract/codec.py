@@ -8,6 +8,7 @@ Written by hand because the contract must need nothing but the standard library.
 
 import dataclasses
 import enum
+import json
 import math
 import re
 import types
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 R = TypeVar("R")
+E = TypeVar("E", bound=enum.Enum)
 
 
 class CodecError(ValueError):
@@ -49,8 +51,8 @@ def known(kind: type, document: object) -> object:
     return {name: _known_item(hints[name], value) for name, value in document.items() if name in hints}
 
 
-def from_document(kind: type[R], document: object, *, path: str = "") -> R:
-    """Parse a JSON document into a record of this kind.
+def from_document(kind: type[R], document: object, *, path: str = "", given: Mapping[str, object] | None = None) -> R:
+    """Parse a JSON document into a record of this kind; fields that are `given` do not come from the document.
 
     Raises:
         CodecError: a key is unknown or missing, or a value has another type.
@@ -58,11 +60,11 @@ def from_document(kind: type[R], document: object, *, path: str = "") -> R:
     if not isinstance(document, Mapping):
         raise CodecError(f"{path or kind.__name__}: expected an object, saw {type(document).__name__}")
     hints = typing.get_type_hints(kind, include_extras=True)
-    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    values = dict(given or {})
+    fields = {field.name: field for field in dataclasses.fields(kind) if field.name not in values}  # type: ignore[arg-type]
     unknown = sorted(set(document) - set(fields))
     if unknown:
         raise CodecError(f"{path or kind.__name__}: unknown keys {unknown}; accepted: {sorted(fields)}")
-    values = {}
     for name, field in fields.items():
         where = f"{path}.{name}" if path else name
         if name in document:
@@ -70,6 +72,33 @@ def from_document(kind: type[R], document: object, *, path: str = "") -> R:
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise CodecError(f"{where}: missing; expected {_spell(hints[name])}")
     return kind(**values)
+
+
+def read_object(text: str, *, path: str) -> dict[str, Any]:
+    """The JSON object in a text.
+
+    Raises:
+        CodecError: not JSON, or no object.
+    """
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CodecError(f"{path}: not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise CodecError(f"{path}: expected an object, saw {type(document).__name__}")
+    return document
+
+
+def parse_enum(hint: type[E], value: object, *, path: str) -> E:
+    """A word of an enumeration.
+
+    Raises:
+        CodecError: it is none of them.
+    """
+    try:
+        return hint(value)
+    except ValueError:
+        raise CodecError(f"{path}: {value!r} is not one of {[item.value for item in hint]}") from None
 
 
 def _known_item(hint: Any, value: object) -> object:  # noqa: ANN401 -- type hints have no common type
@@ -111,7 +140,7 @@ def _parse(hint: Any, value: object, *, path: str) -> object:  # noqa: ANN401 --
         }
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return from_document(hint, value, path=path)
-    parse = _parse_enum if issubclass(hint, enum.Enum) else _parse_scalar
+    parse = parse_enum if issubclass(hint, enum.Enum) else _parse_scalar
     return parse(hint, value, path=path)
 
 
@@ -126,13 +155,6 @@ def _parse_form(arguments: tuple[Any, ...], value: object, *, path: str) -> obje
 def _parse_optional(arguments: tuple[Any, ...], value: object, *, path: str) -> object:
     inner = [argument for argument in arguments if argument is not type(None)]
     return None if value is None else _parse(inner[0], value, path=path)
-
-
-def _parse_enum(hint: type[enum.Enum], value: object, *, path: str) -> enum.Enum:
-    try:
-        return hint(value)
-    except ValueError:
-        raise CodecError(f"{path}: {value!r} is not one of {[item.value for item in hint]}") from None
 
 
 def _parse_scalar(hint: type, value: object, *, path: str) -> object:

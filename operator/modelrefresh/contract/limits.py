@@ -1,7 +1,7 @@
 """What a number of a request may be, and what it is where nobody says it.
 
 Stated once for both who ask: `api/` makes schema and messages of it, the stages' command line
-checks its flags with it. Knows no field's name or meaning; those are in `stage_request` and in `api/`.
+checks its flags with it. Knows no field's name or meaning; those are in `stages/` and in `api/`.
 """
 
 from dataclasses import dataclass
@@ -24,6 +24,16 @@ class Range:
         low = self.least < value if self.open_low else self.least <= value
         high = value < self.most if self.open_high else value <= self.most
         return low and high
+
+    @property
+    def whole(self) -> int:
+        """The default as a whole number."""
+        return int(self.default or 0)
+
+    @property
+    def decimal(self) -> float:
+        """The default as a decimal."""
+        return float(self.default or 0)
 
     @property
     def accepted(self) -> str:

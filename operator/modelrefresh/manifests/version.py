@@ -5,7 +5,7 @@ from typing import Any
 
 from modelrefresh.api import names, status
 from modelrefresh.api.profile import ProfileSpec
-from modelrefresh.api.run_status import EvaluateFacts
+from modelrefresh.api.stage_facts import EvaluateFacts
 from modelrefresh.api.status import Lineage, Served, VersionSpec, VersionStatus
 from modelrefresh.contract import artifacts
 from modelrefresh.contract.vocabulary import Stage, Strategy

@@ -11,11 +11,12 @@ from typing import Final, TypeAlias
 
 from modelrefresh.plan import prerequisites, retention
 from modelrefresh.plan.actions import RefreshPlan
+from modelrefresh.plan.attempts import stage_results, stage_steps
 from modelrefresh.plan.judging import promotion
 from modelrefresh.plan.observed import ObservedRefresh, ReadyRefresh
 from modelrefresh.plan.rollout import holding, rollout
 from modelrefresh.plan.runs import opening
-from modelrefresh.plan.stages import stage_results, stage_steps
+from modelrefresh.plan.stages import order
 
 Precondition: TypeAlias = Callable[[ObservedRefresh, datetime.datetime], RefreshPlan | None]
 Rule: TypeAlias = Callable[[ReadyRefresh, datetime.datetime], RefreshPlan | None]
@@ -54,8 +55,11 @@ def decide(observed: ObservedRefresh, now: datetime.datetime) -> RefreshPlan:
     """Answer with the first rule that has something to say."""
     if observed.spec is not None and observed.profile is not None:
         # Without both nobody can say what an ended attempt means; its Job keeps the answer until they are back.
+        evaluation = observed.spec.evaluation
         context = stage_results.AttemptContext(
-            attempts=observed.profile.limits.attempts, evaluation=observed.spec.evaluation, now=now
+            attempts=observed.profile.limits.attempts,
+            now=now,
+            found=lambda record, summary: order.of(record.name).found(record, summary, evaluation),
         )
         observed = dataclasses.replace(
             observed, status=stage_results.observe_jobs(observed.status, observed.jobs, context)

@@ -7,20 +7,20 @@ that failed is tried again slowly by itself, since a mended file is not an event
 import dataclasses
 import datetime
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.run_status import StageRecord, StageState
 from modelrefresh.api.status import ResidualStatus
-from modelrefresh.contract import stage_request
 from modelrefresh.contract.stage_request import StageRequest
+from modelrefresh.contract.stages.extract import ExtractInput, ExtractSummary
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan import lifecycle, prerequisites, profiles
 from modelrefresh.plan.actions import Plan, ResidualPlan, StartStage, StatusSummary
+from modelrefresh.plan.attempts import job_steps, retries, stage_results
+from modelrefresh.plan.attempts.job_steps import Step
 from modelrefresh.plan.observed import Meta, ObservedExtraction
-from modelrefresh.plan.stages import job_steps, retries, stage_results
-from modelrefresh.plan.stages.job_steps import Step
 
 _RETRY_SECONDS: Final = 60
 _RETRY_DOUBLINGS: Final = 6
@@ -106,13 +106,19 @@ def _observe_job(observed: ObservedExtraction, now: datetime.datetime) -> Residu
     if job is None or not stage.at_work:
         return status
     attempts = observed.profile.limits.attempts if observed.profile else 1
-    context = stage_results.AttemptContext(attempts=attempts, evaluation=None, now=now)
+    context = stage_results.AttemptContext(attempts=attempts, now=now, found=found)
     after = stage_results.observe_job(stage, job, context)
     status = _put(observed, after).status
     status = status.evolve(last_failure=stage_results.failure(stage, after, job, context) or status.last_failure)
-    if after.state is StageState.SUCCEEDED and job.result and job.result.extract:
-        return status.evolve(last_failure=None, **dataclasses.asdict(job.result.extract))
+    if after.state is StageState.SUCCEEDED and job.result and isinstance(job.result.summary, ExtractSummary):
+        return status.evolve(last_failure=None, **dataclasses.asdict(job.result.summary))
     return status
+
+
+def found(_: StageRecord, summary: ExtractSummary) -> dict[str, Any]:
+    """Fields of the stage's record; ValidationError for what the status, which takes in all of it, cannot hold."""
+    ResidualStatus.of(summary)
+    return {"digest": summary.digest}
 
 
 def _due(observed: ObservedExtraction, stage: StageRecord) -> datetime.datetime | None:
@@ -160,13 +166,13 @@ def _put(observed: ObservedExtraction, stage: StageRecord) -> ObservedExtraction
 
 def _start_action(observed: ObservedExtraction, stage: StageRecord) -> StartStage:
     assert observed.spec is not None  # noqa: S101 -- _refuse_bad_spec came before
-    pair = stage_request.ExtractInput(base=observed.spec.base.uri, instruct=observed.spec.instruct.uri)
+    pair = ExtractInput(base=observed.spec.base.uri, instruct=observed.spec.instruct.uri)
     request = StageRequest(
         stage=Stage.EXTRACT,
         owner=observed.meta.name,
         run=_run(observed),
         attempt=stage.attempt,
         allowed=observed.profile.allowed_sources if observed.profile else (),
-        extract=pair,
+        section=pair,
     )
     return StartStage(request=request, profile=observed.profile_hash)

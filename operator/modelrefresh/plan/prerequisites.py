@@ -16,10 +16,11 @@ from modelrefresh.api.run_status import StageState
 from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.plan import lifecycle, profiles
 from modelrefresh.plan.actions import Plan, RefreshPlan, StatusSummary
+from modelrefresh.plan.attempts import stage_results
 from modelrefresh.plan.observed import ObservedJob, ObservedRefresh, ReadyRefresh, Serving
 from modelrefresh.plan.profiles import Lack
 from modelrefresh.plan.rollout import holding
-from modelrefresh.plan.stages import stage_records, stage_results
+from modelrefresh.plan.stages import stage_records
 
 
 def clean_up(observed: ObservedRefresh, _: datetime.datetime) -> RefreshPlan | None:

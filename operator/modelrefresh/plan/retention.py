@@ -11,14 +11,15 @@ from typing import Final
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.run_status import StageRecord, StageState
 from modelrefresh.api.status import RefreshStatus, Sweep
-from modelrefresh.contract import stage_request
 from modelrefresh.contract.stage_request import StageRequest
+from modelrefresh.contract.stages.sweep import SweepInput, SweepSummary
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan import lifecycle
 from modelrefresh.plan.actions import Action, DropVersion, Plan, RefreshPlan, StartStage, StatusSummary
+from modelrefresh.plan.attempts import stage_results, stage_state
+from modelrefresh.plan.attempts.stage_state import StageEvent
 from modelrefresh.plan.observed import JobState, ObservedJob, ObservedVersion, ReadyRefresh
-from modelrefresh.plan.stages import stage_records, stage_results, stage_state
-from modelrefresh.plan.stages.stage_state import StageEvent
+from modelrefresh.plan.stages import stage_records
 
 RUN: Final = "retention"
 """Run id of every sweep; sweeps are told apart by their attempt."""
@@ -82,9 +83,9 @@ def _begin(ready: ReadyRefresh, runs: tuple[str, ...], versions: tuple[ObservedV
 def _follow(ready: ReadyRefresh, begun: Sweep, job: ObservedJob, now: datetime.datetime) -> RefreshPlan:
     if job.state in (JobState.QUEUED, JobState.RUNNING):
         return _await(ready, job)
-    told = job.result.sweep if job.state is JobState.SUCCEEDED and job.result is not None else None
-    if told is not None and 0 <= told.bytes <= _MOST_BYTES:
-        return _finish(ready, begun, told.bytes, now)
+    found = job.result.summary if job.state is JobState.SUCCEEDED and job.result else None
+    if isinstance(found, SweepSummary) and 0 <= found.bytes <= _MOST_BYTES:
+        return _finish(ready, begun, found.bytes, now)
     return _fail(ready, begun, job, now)
 
 
@@ -165,6 +166,6 @@ def _start(ready: ReadyRefresh, begun: Sweep) -> StartStage:
         owner=ready.meta.name,
         run=RUN,
         attempt=begun.stage.attempt,
-        sweep=stage_request.SweepInput(runs=begun.runs, versions=begun.versions),
+        section=SweepInput(runs=begun.runs, versions=begun.versions),
     )
     return StartStage(request=request, profile=ready.profile_hash)

@@ -3,11 +3,11 @@
 import pathlib
 
 from modelrefresh.contract.reasons import StageReason
-from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh_jobs.storage import existing
+from modelrefresh_jobs.storage.run_folders import RunFolders
 
 
-def find(uri: str, request: StageRequest, reason: StageReason) -> pathlib.Path:
+def find(uri: str, folders: RunFolders, reason: StageReason) -> pathlib.Path:
     """The folder of that name."""
-    root = pathlib.Path(request.workspace) / "toys"
+    root = folders.workspace.root / "toys"
     return existing.require(uri, root / uri.removeprefix("toy://"), reason, root=root)

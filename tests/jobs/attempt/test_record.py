@@ -16,6 +16,10 @@ import torch.distributed
 
 from modelrefresh.contract import codec, result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.stages.extract import ExtractInput
+from modelrefresh.contract.stages.merge import MergeInput
+from modelrefresh.contract.stages.sweep import SweepInput
+from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs import __main__ as entry
 from modelrefresh_jobs.attempt import record
@@ -39,8 +43,8 @@ def pod(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
 
 
 def extraction(root: pathlib.Path, pair: builders.Pair) -> stage_request.StageRequest:
-    wanted = stage_request.ExtractInput(base=builders.uri(pair.base), instruct=builders.uri(pair.instruct))
-    return builders.request(root / "ws", Stage.EXTRACT, extract=wanted)
+    wanted = ExtractInput(base=builders.uri(pair.base), instruct=builders.uri(pair.instruct))
+    return builders.request(root / "ws", Stage.EXTRACT, section=wanted)
 
 
 def announced(root: pathlib.Path) -> result.Result:
@@ -111,12 +115,12 @@ def test_running_a_finished_stage_again_does_nothing(tmp_path: pathlib.Path, mon
 def test_a_finished_stage_runs_again_for_another_request_or_a_lost_artifact(tmp_path: pathlib.Path) -> None:
     pair = builders.tiny_pair(tmp_path)
     first = entry.attempt(extraction(tmp_path, pair))
-    assert first.extract is not None
+    assert first.summary is not None
     other = builders.Pair(base=pair.base, instruct=pair.trained, trained=pair.trained)
     second = entry.attempt(extraction(tmp_path, other))
-    assert second.extract is not None
-    assert second.extract.digest != first.extract.digest
-    folder = builders.workspace_of(tmp_path / "ws").residual(second.extract.digest)
+    assert second.summary is not None
+    assert second.summary.digest != first.summary.digest
+    folder = builders.workspace_of(tmp_path / "ws").residual(second.summary.digest)
     (folder / "manifest.json").unlink()
     assert entry.attempt(extraction(tmp_path, other)) == second
     assert sealed.is_sealed(folder)
@@ -127,13 +131,13 @@ def test_a_finished_stage_runs_again_for_another_request_or_a_lost_artifact(tmp_
     [
         (
             Stage.TRAIN,
-            {"train": stage_request.TrainInput(start="file:///x", learning_rate=1.0)},
+            TrainInput(start="file:///x", learning_rate=1.0),
             Stage.PREPARE,
             "blocks",
         ),
         (
             Stage.MERGE,
-            {"merge": stage_request.MergeInput(start="file:///x", residual="0" * 64)},
+            MergeInput(start="file:///x", residual="0" * 64),
             Stage.TRAIN,
             "model",
         ),
@@ -142,11 +146,11 @@ def test_a_finished_stage_runs_again_for_another_request_or_a_lost_artifact(tmp_
 def test_a_result_stands_only_for_what_the_stage_before_left_then(
     tmp_path: pathlib.Path,
     stage: Stage,
-    section: dict[str, object],
+    section: object,
     before: Stage,
     name: str,
 ) -> None:
-    request = builders.request(tmp_path, stage, **section)
+    request = builders.request(tmp_path, stage, section)
     leave(request, before, name, "first")
     record.write(request, result.Result(stage=stage, run="r1", attempt=1, exit_code=ExitCode.OK))
     assert record.earlier(request) is not None
@@ -231,7 +235,7 @@ def test_a_pod_runs_its_stage_from_the_environment_without_torch(tmp_path: pathl
     paths = f"{blocked}:{ROOT / 'operator'}:{ROOT / 'images' / 'jobs'}"
     ran = python("extract", MODELREFRESH_INPUT=stage_request.render(request), PYTHONPATH=paths)
     assert ran.returncode == 0, ran.stderr
-    assert announced(tmp_path).extract is not None
+    assert announced(tmp_path).summary is not None
 
 
 def test_an_input_of_another_version_is_refused_as_such(tmp_path: pathlib.Path) -> None:
@@ -249,7 +253,7 @@ def test_a_sweep_makes_room_where_there_is_none_for_its_own_folder(
     old = tmp_path / "ws" / "versions" / ("7" * 64)
     old.mkdir(parents=True)
     (old / "model.safetensors").write_bytes(b"x" * 100)
-    request = builders.request(tmp_path / "ws", Stage.SWEEP, sweep=stage_request.SweepInput(versions=("7" * 64,)))
+    request = builders.request(tmp_path / "ws", Stage.SWEEP, section=SweepInput(versions=("7" * 64,)))
     make = pathlib.Path.mkdir
 
     def mkdir(path: pathlib.Path, *arguments: object, **options: object) -> None:

@@ -169,7 +169,6 @@ def test_ctrl_c_saves_a_checkpoint_that_only_the_same_settings_go_on_from(shell:
     going = []
     for rate in ("1e-3", "2e-3"):
         request = cli.request(cli.parser().parse_args([*words, rate, "--epochs", "5"]))
-        assert request.train is not None
         found = sealed.read(checkpoint).parents
-        going.append(progress_file.fits(found, progress_file.made_from(request.train, blocks=found["blocks"])))
+        going.append(progress_file.fits(found, progress_file.made_from(request.section, blocks=found["blocks"])))
     assert going == [True, False]

@@ -12,7 +12,7 @@ import pydantic
 import pytest
 
 from modelrefresh.api import evaluation, model, spec
-from modelrefresh.contract import limits
+from modelrefresh.contract import limits, sections
 from modelrefresh.contract.vocabulary import Method
 from modelrefresh_jobs.by_hand import cli, flags
 from modelrefresh_jobs.process.errors import StageError
@@ -49,7 +49,8 @@ def commands() -> dict[str, argparse.ArgumentParser]:
 
 def numbers() -> Iterator[tuple[str, str, limits.Range, bool]]:
     """Stage, field, range and wholeness of every number."""
-    for stage, (kind, _) in cli.COMMANDS.items():
+    for stage in cli.COMMANDS:
+        kind = sections.input_of(stage)
         for field in dataclasses.fields(kind):
             hint = flags.hint(kind, field.name)
             if hint.plain in (int, float):
@@ -113,7 +114,7 @@ def test_what_is_out_of_range_is_refused_by_the_name_of_its_flag(
 def test_a_flag_that_is_left_out_is_what_the_api_takes() -> None:
     ours = {field: getattr(parsed(stage), field) for stage in NEEDED for field in vars(parsed(stage)) if field in API}
     theirs = {field: API[field][0].model_fields[API[field][1]].default for field in ours}
-    ours |= {"replay_percent": cli.request(parsed("prepare")).prepare.replay_percent}
+    ours |= {"replay_percent": cli.request(parsed("prepare")).section.replay_percent}
     same = {"text_field", "method", "strategy", "learning_rate", "replay_percent", "max_items", "scale", "zero_stage"}
     assert same <= set(ours)
     for field in set(ours) - {"suites", "replay", "sequence_length"}:

@@ -14,6 +14,7 @@ from modelrefresh.contract.vocabulary import Stage, Task
 from modelrefresh_jobs.evaluation import paired_difference, scoring, suites
 from modelrefresh_jobs.evaluation.generation import Reply
 from modelrefresh_jobs.process.errors import StageError
+from modelrefresh_jobs.storage import run_folders
 from tests.jobs import builders, corpora
 
 QA, FOLLOWING = Task.QUESTION_ANSWERING, Task.INSTRUCTION_FOLLOWING
@@ -28,8 +29,8 @@ def scored(text: str, one: suites.Item, *, task: Task = QA, stopped: bool = True
 
 
 def load(path: pathlib.Path, task: Task = QA) -> suites.Suite:
-    request = builders.request(path.parent, Stage.EVALUATE, evaluate=None)
-    return suites.load(corpora.suite(path, task=task), request)
+    request = builders.request(path.parent, Stage.EVALUATE, section=None)
+    return suites.load(corpora.suite(path, task=task), run_folders.of(request))
 
 
 @pytest.mark.parametrize(

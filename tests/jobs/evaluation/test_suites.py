@@ -8,6 +8,7 @@ import pytest
 from modelrefresh.contract.vocabulary import Stage, Task
 from modelrefresh_jobs.evaluation import suites
 from modelrefresh_jobs.process.errors import StageError
+from modelrefresh_jobs.storage import run_folders
 from tests.jobs import builders, corpora
 
 GOOD = b'{"question": "who?", "answer": "blue"}'
@@ -15,7 +16,9 @@ EVALUATE = Stage.EVALUATE
 
 
 def load(path: pathlib.Path, **changes: str) -> suites.Suite:
-    (found,) = suites.load_all([corpora.suite(path, **changes)], builders.request(path.parent, EVALUATE)).values()
+    (found,) = suites.load_all(
+        [corpora.suite(path, **changes)], run_folders.of(builders.request(path.parent, EVALUATE))
+    ).values()
     return found
 
 
@@ -94,7 +97,7 @@ def test_names_that_cannot_name_a_suite_s_records_are_refused(tmp_path: pathlib.
     path = written(tmp_path, GOOD)
     wanted = [corpora.suite(path, name=name) for name in names]
     with pytest.raises(StageError, match=r"spec\.evaluation\.suites") as caught:
-        suites.load_all(wanted, builders.request(tmp_path, EVALUATE))
+        suites.load_all(wanted, run_folders.of(builders.request(tmp_path, EVALUATE)))
     assert caught.value.reason == "InvalidSpec"
 
 
@@ -119,4 +122,4 @@ def test_a_pattern_that_explodes_on_dull_text_is_refused_before_the_training(
     monkeypatch.setattr(suites, "MATCH_SECONDS", 0.2)
     path = corpora.write(tmp_path / "facts.jsonl", [{"question": "who?", "answer": "blue", "pattern": pattern}])
     with pytest.raises(StageError, match=r"facts\.jsonl:1: .*without nested repetition"):
-        suites.load(corpora.suite(path, task=task), builders.request(tmp_path, EVALUATE))
+        suites.load(corpora.suite(path, task=task), run_folders.of(builders.request(tmp_path, EVALUATE)))

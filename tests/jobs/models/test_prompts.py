@@ -6,11 +6,12 @@ import shutil
 
 import pytest
 
-from modelrefresh.contract import stage_request
+from modelrefresh.contract.stages.extract import ExtractInput
+from modelrefresh.contract.stages.import_ import ImportInput
 from modelrefresh.contract.vocabulary import Stage
+from modelrefresh_jobs.attempt import stage_module
 from modelrefresh_jobs.models import prompts
 from modelrefresh_jobs.process.errors import StageError
-from modelrefresh_jobs.stages import extract, import_
 from tests.jobs import builders
 
 GOOD = builders.TEMPLATE
@@ -48,14 +49,11 @@ def test_a_template_that_cannot_ask_is_refused_when_the_model_is_first_read(
     pair: builders.Pair, instruct: pathlib.Path, tmp_path: pathlib.Path, template: str
 ) -> None:
     give_template(instruct, template)
-    both = stage_request.ExtractInput(base=builders.uri(pair.base), instruct=builders.uri(instruct))
-    stock = stage_request.ImportInput(instruct=builders.uri(instruct))
-    for stage, run, section in (
-        (Stage.EXTRACT, extract.run, {"extract": both}),
-        (Stage.IMPORT, import_.run, {"import_": stock}),
-    ):
+    both = ExtractInput(base=builders.uri(pair.base), instruct=builders.uri(instruct))
+    stock = ImportInput(instruct=builders.uri(instruct))
+    for stage, section in ((Stage.EXTRACT, both), (Stage.IMPORT, stock)):
         with pytest.raises(StageError, match="chat template") as caught:
-            run(builders.request(tmp_path / "ws", stage, **section), builders.quiet(stage))
+            stage_module.run(builders.request(tmp_path / "ws", stage, section), builders.quiet(stage))
         assert caught.value.reason == "ModelUnreadable"
         assert str(instruct) in str(caught.value)
 
@@ -124,10 +122,10 @@ def test_a_value_that_transformers_refuses_is_laid_to_config_json_and_not_to_the
 ) -> None:
     folders = {name: shutil.copytree(getattr(pair, name), tmp_path / name) for name in ("base", "instruct")}
     builders.edit_json(folders[whose] / "config.json", **changes)
-    both = stage_request.ExtractInput(base=builders.uri(folders["base"]), instruct=builders.uri(folders["instruct"]))
+    both = ExtractInput(base=builders.uri(folders["base"]), instruct=builders.uri(folders["instruct"]))
     with pytest.raises(StageError, match=rf"{whose}/config\.json: ") as caught:
-        extract.run(
-            builders.request(tmp_path / "ws", Stage.EXTRACT, extract=both),
+        stage_module.run(
+            builders.request(tmp_path / "ws", Stage.EXTRACT, section=both),
             builders.quiet(Stage.EXTRACT),
         )
     assert caught.value.reason == "ModelUnreadable"

@@ -8,13 +8,15 @@ import pytest
 import torch
 import transformers
 
-from modelrefresh.contract import result, stage_request
+from modelrefresh.contract import stage_request
+from modelrefresh.contract.stages.evaluate import EvaluateInput, EvaluateSummary, Score
 from modelrefresh.contract.vocabulary import Stage, Task
+from modelrefresh_jobs.attempt import stage_module
 from modelrefresh_jobs.evaluation import generation
 from modelrefresh_jobs.models import tokenizer
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.stages import evaluate
-from modelrefresh_jobs.storage import sealed
+from modelrefresh_jobs.storage import run_folders, sealed
 from tests.jobs import builders, corpora
 
 LIMIT = 12
@@ -57,17 +59,17 @@ def asked(
         corpora.suite(root / "facts.jsonl"),
         corpora.suite(root / "form.jsonl", task=Task.INSTRUCTION_FOLLOWING, name="form"),
     )
-    section = stage_request.EvaluateInput(
+    section = EvaluateInput(
         candidate=candidate, incumbent=incumbent, suites=wanted, max_items=max_items, max_new_tokens=LIMIT
     )
-    return builders.request(root, Stage.EVALUATE, evaluate=section)
+    return builders.request(root, Stage.EVALUATE, section=section)
 
 
-def run(request: stage_request.StageRequest) -> result.EvaluateSummary:
-    return evaluate.run(request, builders.quiet(Stage.EVALUATE))
+def run(request: stage_request.StageRequest) -> EvaluateSummary:
+    return evaluate.run(request.section, run_folders.of(request), builders.quiet(Stage.EVALUATE))
 
 
-def scores(summary: result.EvaluateSummary) -> dict[str, result.Score]:
+def scores(summary: EvaluateSummary) -> dict[str, Score]:
     return {f"{score.suite}/{score.metric}": score for score in summary.scores}
 
 
@@ -82,7 +84,7 @@ def test_candidate_and_incumbent_are_compared_on_the_same_items(root: pathlib.Pa
     assert exact.incumbent is not None
     assert exact.candidate > exact.incumbent
     assert exact.difference == pytest.approx(exact.candidate - exact.incumbent, abs=1e-5)
-    folder = evaluate.artifact(request, summary)
+    folder = evaluate.artifact(run_folders.of(request), summary)
     assert folder is not None
     assert sealed.is_sealed(folder)
     records = [json.loads(line) for line in (folder / "facts.jsonl").read_text().splitlines()]
@@ -133,14 +135,14 @@ def test_replies_that_mostly_do_not_end_are_warned_of(root: pathlib.Path, tmp_pa
     talker = root / "models" / "candidate"
     brief = pathlib.Path(shutil.copytree(talker, tmp_path / "brief"))
     (brief / "generation_config.json").write_text(json.dumps({"eos_token_id": list(range(builders.VOCABULARY))}))
-    section = stage_request.EvaluateInput(
+    section = EvaluateInput(
         candidate=builders.uri(brief),
         incumbent=builders.uri(talker),
         suites=(corpora.suite(root / "facts.jsonl"),),
         max_new_tokens=1,
     )
     progress = builders.quiet(Stage.EVALUATE)
-    evaluate.run(builders.request(root, Stage.EVALUATE, evaluate=section), progress)
+    stage_module.run(builders.request(root, Stage.EVALUATE, section=section), progress)
     (said,) = progress.warnings
     assert "30 of 30 replies of the incumbent did not end within maxNewTokens (1)" in said
 

@@ -10,14 +10,17 @@ import safetensors.torch
 import torch
 import transformers
 
-from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.stages.extract import ExtractInput, ExtractSummary
+from modelrefresh.contract.stages.import_ import ImportInput
+from modelrefresh.contract.stages.merge import MergeInput, MergeSummary
 from modelrefresh.contract.vocabulary import Stage, Strategy
+from modelrefresh_jobs.attempt import stage_module
 from modelrefresh_jobs.models import model_folder
 from modelrefresh_jobs.process import signals
 from modelrefresh_jobs.process.errors import StageError
-from modelrefresh_jobs.stages import extract, import_, merge
-from modelrefresh_jobs.storage import sealed
+from modelrefresh_jobs.stages import merge
+from modelrefresh_jobs.storage import run_folders, sealed
 from modelrefresh_jobs.tensors import safetensors_reader, safetensors_writer
 from tests.jobs import builders
 
@@ -31,29 +34,27 @@ KINDS = [
 ]
 
 
-def extracted(root: pathlib.Path, base: pathlib.Path, instruct: pathlib.Path) -> result.ExtractSummary:
-    wanted = stage_request.ExtractInput(base=builders.uri(base), instruct=builders.uri(instruct))
-    return extract.run(builders.request(root, Stage.EXTRACT, extract=wanted), builders.quiet(Stage.EXTRACT))
+def extracted(root: pathlib.Path, base: pathlib.Path, instruct: pathlib.Path) -> ExtractSummary:
+    wanted = ExtractInput(base=builders.uri(base), instruct=builders.uri(instruct))
+    return stage_module.run(builders.request(root, Stage.EXTRACT, section=wanted), builders.quiet(Stage.EXTRACT))
 
 
 def merged(
     root: pathlib.Path, pair: builders.Pair, trained: pathlib.Path, *, scale: float = 1.0
-) -> tuple[pathlib.Path, result.MergeSummary]:
+) -> tuple[pathlib.Path, MergeSummary]:
     residual = extracted(root, pair.base, pair.instruct).digest
     return merge_into(root, trained, asked(pair.base, residual, scale=scale))
 
 
-def merge_into(
-    root: pathlib.Path, trained: pathlib.Path, wanted: stage_request.MergeInput
-) -> tuple[pathlib.Path, result.MergeSummary]:
+def merge_into(root: pathlib.Path, trained: pathlib.Path, wanted: MergeInput) -> tuple[pathlib.Path, MergeSummary]:
     seal_trained(root, trained)
-    summary = merge.run(builders.request(root, Stage.MERGE, merge=wanted), builders.quiet(Stage.MERGE))
+    summary = stage_module.run(builders.request(root, Stage.MERGE, section=wanted), builders.quiet(Stage.MERGE))
     return builders.workspace_of(root).version(summary.digest), summary
 
 
-def asked(start: pathlib.Path, residual: str, *, scale: float = 1.0, direct: bool = False) -> stage_request.MergeInput:
+def asked(start: pathlib.Path, residual: str, *, scale: float = 1.0, direct: bool = False) -> MergeInput:
     strategy = Strategy.DIRECT if direct else Strategy.RESIDUAL
-    return stage_request.MergeInput(start=builders.uri(start), strategy=strategy, residual=residual, scale=scale)
+    return MergeInput(start=builders.uri(start), strategy=strategy, residual=residual, scale=scale)
 
 
 def seal_trained(root: pathlib.Path, trained: pathlib.Path) -> None:
@@ -152,9 +153,9 @@ def test_a_large_result_is_sharded_with_an_index(tmp_path: pathlib.Path, monkeyp
 
 def test_an_imported_model_is_the_instruct_model_as_a_sealed_version(tmp_path: pathlib.Path) -> None:
     pair = builders.tiny_pair(tmp_path)
-    wanted = stage_request.ImportInput(instruct=builders.uri(pair.instruct))
-    summary = import_.run(
-        builders.request(tmp_path / "ws", Stage.IMPORT, import_=wanted),
+    wanted = ImportInput(instruct=builders.uri(pair.instruct))
+    summary = stage_module.run(
+        builders.request(tmp_path / "ws", Stage.IMPORT, section=wanted),
         builders.quiet(Stage.IMPORT),
     )
     version = builders.workspace_of(tmp_path / "ws").version(summary.digest)
@@ -281,6 +282,6 @@ def test_a_bit_that_flipped_in_the_trained_weights_is_found(tmp_path: pathlib.Pa
     merge_into(tmp_path / "ws", pair.trained, asked(pair.base, digest))
     stored = builders.workspace_of(tmp_path / "ws").stage("chat", "r1", Stage.TRAIN) / "model"
     flip_a_bit(stored / "model.safetensors")
-    request = builders.request(tmp_path / "ws", Stage.MERGE, merge=asked(pair.base, digest))
+    request = builders.request(tmp_path / "ws", Stage.MERGE, section=asked(pair.base, digest))
     with pytest.raises(StageError, match=r"model\.safetensors has changed"):
-        merge.run(request, builders.quiet(Stage.MERGE))
+        merge.run(request.section, run_folders.of(request), builders.quiet(Stage.MERGE))

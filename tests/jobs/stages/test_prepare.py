@@ -10,8 +10,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from modelrefresh.contract import result, stage_request
+from modelrefresh.contract import stage_request
+from modelrefresh.contract.stages.prepare import PrepareInput, PrepareSummary
 from modelrefresh.contract.vocabulary import Sampling, Stage
+from modelrefresh_jobs.attempt import stage_module
 from modelrefresh_jobs.corpus import packing
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.stages import prepare
@@ -29,12 +31,17 @@ def asked(root: pathlib.Path, base: pathlib.Path, **changes: Any) -> stage_reque
     return builders.request(
         root / "ws",
         Stage.PREPARE,
-        prepare=stage_request.PrepareInput(base=builders.uri(base), **settings),
+        section=PrepareInput(base=builders.uri(base), **settings),
     )
 
 
-def run(root: pathlib.Path, base: pathlib.Path, **changes: Any) -> result.PrepareSummary:  # noqa: ANN401
-    return prepare.run(asked(root, base, **changes), builders.quiet(Stage.PREPARE))
+def run(root: pathlib.Path, base: pathlib.Path, **changes: Any) -> PrepareSummary:  # noqa: ANN401
+    return stage_module.run(asked(root, base, **changes), builders.quiet(Stage.PREPARE))
+
+
+def run_today(request: stage_request.StageRequest) -> PrepareSummary:
+    folders = run_folders.of(request)
+    return prepare.run(request.section, folders, builders.quiet(Stage.PREPARE), today=corpora.TODAY)
 
 
 def blocks(root: pathlib.Path, base: pathlib.Path) -> packing.Blocks:
@@ -194,7 +201,7 @@ def test_dates_after_the_day_of_intake_do_not_count_and_are_counted(tmp_path: pa
     one, two, three = corpora.sentences(3)
     dates = {one: "9999-12-31T23:59:59Z", two: "2026-11-26", three: "2026-11-27"}
     corpora.write(tmp_path / "data" / "a.jsonl", [{"text": text, "date": date} for text, date in dates.items()])
-    summary = prepare.run(asked(tmp_path, base), builders.quiet(Stage.PREPARE), today=corpora.TODAY)
+    summary = run_today(asked(tmp_path, base))
     assert (summary.newest, summary.unusable_dates) == ("2026-11-26T00:00:00+00:00", 2)
 
 
@@ -204,7 +211,7 @@ def test_only_dates_that_cannot_be_used_are_counted_whatever_becomes_of_their_do
     [text] = corpora.sentences(1)
     records = [(text, "2026-01-01"), (text, "2026-01-02"), ("", "2026-01-01"), ("Hi.", "2026-01-01"), ("", "soon")]
     corpora.write(tmp_path / "data" / "a.jsonl", [{"text": text, "date": date} for text, date in records])
-    summary = prepare.run(asked(tmp_path, base), builders.quiet(Stage.PREPARE), today=corpora.TODAY)
+    summary = run_today(asked(tmp_path, base))
     assert summary.dropped == {"duplicate": 1, "empty": 2, "too_short": 1}
     assert (summary.newest, summary.unusable_dates) == ("2026-01-02T00:00:00+00:00", 1)
 
@@ -224,7 +231,7 @@ def test_where_the_newest_are_wanted_the_undated_that_come_last_are_told(
     dated: list[dict[str, object]] = [{"text": text, "date": "2026-01-01"} for text in texts[:3]]
     corpora.write(tmp_path / "data" / "a.jsonl", dated + [{"text": text, "ts": "2026-06-01"} for text in texts[3:]])
     progress = builders.quiet(Stage.PREPARE)
-    prepare.run(asked(tmp_path, base, sampling=sampling, max_tokens=budget), progress)
+    stage_module.run(asked(tmp_path, base, sampling=sampling, max_tokens=budget), progress)
     said = [text for text in progress.warnings if "17 of 20 documents have no usable date" in text]
     assert bool(said) is told
     assert all("published_at" in text for text in said)
@@ -235,7 +242,7 @@ def test_replay_that_is_the_new_text_again_is_told(tmp_path: pathlib.Path, base:
     corpora.texts(tmp_path / "data" / "a.jsonl", texts)
     replay = corpora.texts(tmp_path / "replay" / "a.jsonl", texts[:4] + corpora.sentences(2, seed=7))
     progress = builders.quiet(Stage.PREPARE)
-    prepare.run(asked(tmp_path, base, replay=f"file://{replay}", replay_percent=40), progress)
+    stage_module.run(asked(tmp_path, base, replay=f"file://{replay}", replay_percent=40), progress)
     assert [text for text in progress.warnings if "4 of 6 documents of replay stand among the new" in text]
 
 
@@ -257,7 +264,7 @@ def test_the_model_owner_is_warned_of_what_is_left_out(tmp_path: pathlib.Path, b
     corpora.texts(tmp_path / "data" / "a.jsonl", corpora.sentences(20))
     (tmp_path / "data" / "b.csv").touch()
     progress = builders.quiet(Stage.PREPARE)
-    summary = prepare.run(asked(tmp_path, base, max_tokens=300), progress)
+    summary = stage_module.run(asked(tmp_path, base, max_tokens=300), progress)
     said = " ".join(progress.warnings)
     assert "1 files are not read: b.csv" in said
     assert f"{summary.dropped['over_budget']} of 20 documents do not fit into 300 tokens" in said

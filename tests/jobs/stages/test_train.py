@@ -1,6 +1,7 @@
 """Train in one process: it learns, it resumes exactly, and it gives up cleanly."""
 
 import dataclasses
+import hashlib
 import json
 import math
 import pathlib
@@ -15,8 +16,8 @@ import transformers
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
-from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.stages.train import TrainInput, TrainSummary
 from modelrefresh.contract.vocabulary import LearningRateSchedule, Method, Stage
 from modelrefresh_jobs.corpus import packing
 from modelrefresh_jobs.process.errors import StageError
@@ -60,14 +61,14 @@ class Run:
             "epochs": 0.5,
             "lora_rank": 4,
         }
-        wanted = stage_request.TrainInput(start=builders.uri(self.base), sequence_length=32, **(settings | changes))
-        self.request = builders.request(root, Stage.TRAIN, train=wanted)
+        wanted = TrainInput(start=builders.uri(self.base), sequence_length=32, **(settings | changes))
+        self.request = builders.request(root, Stage.TRAIN, section=wanted)
         self.layout = run_folders.of(self.request)
         self.progress = builders.quiet(Stage.TRAIN)
 
-    def train(self, *, stop: Callable[[], bool] = lambda: False) -> result.TrainSummary:
+    def train(self, *, stop: Callable[[], bool] = lambda: False) -> TrainSummary:
         """One attempt."""
-        return trainer.train(self.request, self.progress, stop=stop)
+        return trainer.train(self.request.section, run_folders.of(self.request), self.progress, stop=stop)
 
     def train_until(self, step: int) -> StageError:
         """One attempt that is asked to leave at this step."""
@@ -155,7 +156,7 @@ def test_the_rate_rises_over_the_warm_up_and_then_goes_by_the_schedule(
 
 @pytest.mark.parametrize("method", list(Method))
 def test_where_no_rate_is_asked_for_it_is_that_of_the_method(tmp_path: pathlib.Path, method: Method) -> None:
-    wanted = stage_request.TrainInput(start="file:///x", method=method, sequence_length=32)
+    wanted = TrainInput(start="file:///x", method=method, sequence_length=32)
     built = trainer_arguments.build(
         wanted, output=tmp_path, course=step_plan.plan(wanted, blocks=9), parameters=9, gpu=False
     )
@@ -209,9 +210,8 @@ def test_a_checkpoint_of_other_blocks_is_not_gone_on_from(tmp_path: pathlib.Path
 def test_a_checkpoint_of_other_settings_is_not_gone_on_from(tmp_path: pathlib.Path) -> None:
     run = Run(tmp_path)
     run.train_until(5)
-    assert run.request.train is not None
-    other = dataclasses.replace(run.request.train, learning_rate=1e-3, checkpoint_seconds=7)
-    run.request = dataclasses.replace(run.request, train=other)
+    other = dataclasses.replace(run.request.section, learning_rate=1e-3, checkpoint_seconds=7)
+    run.request = dataclasses.replace(run.request, section=other)
     ended = run.train()
     assert (ended.resumed_step, ended.lost_steps) == (0, 0)
 
@@ -222,15 +222,23 @@ def test_what_was_trained_says_from_which_blocks(tmp_path: pathlib.Path) -> None
     assert sealed.read(run.layout.trained).parents["blocks"] == sealed.read(run_folders.of(run.request).blocks).digest
 
 
-def test_a_setting_at_its_default_is_as_good_as_one_that_is_not_there() -> None:
-    said = stage_request.TrainInput(
-        start="file:///x", learning_rate=1.0, checkpoint_seconds=5, zero_stage=0, lora_rank=64
-    )
-    silent = stage_request.TrainInput(start="file:///x", learning_rate=1.0, sequence_length=32)
-    first, second = (progress_file.made_from(one, blocks="b") for one in (said, silent))
-    assert first == second
-    assert progress_file.fits({"blocks": "b"}, first)
-    assert not progress_file.fits({"blocks": "c"}, first)
+def test_checkpoints_of_earlier_releases_are_still_gone_on_from() -> None:
+    wanted = TrainInput(start="file:///x", learning_rate=1.0, checkpoint_seconds=5, epochs=2.0, zero_stage=0)
+    said = '{"epochs": 2.0, "learning_rate": 1.0, "start": "file:///x"}'
+    ours = progress_file.made_from(wanted, blocks="b")
+    assert ours == {"blocks": "b", "settings": hashlib.sha256(said.encode()).hexdigest()}
+    assert progress_file.fits({"blocks": "b"}, ours)
+    assert not progress_file.fits({"blocks": "c"}, ours)
+
+
+def test_every_setting_that_may_be_left_out_has_a_value_that_counts_as_absent() -> None:
+    optional = {field.name for field in dataclasses.fields(TrainInput) if field.default is not dataclasses.MISSING}
+    unsaid = {name for name in optional if field_default(name) is None}
+    assert optional == unsaid | set(progress_file.UNSAID) | progress_file.SHAPELESS
+
+
+def field_default(name: str) -> object:
+    return next(field.default for field in dataclasses.fields(TrainInput) if field.name == name)
 
 
 def test_blocks_of_another_length_than_asked_for_are_refused_with_both(tmp_path: pathlib.Path) -> None:

@@ -10,12 +10,12 @@ import pytest
 import safetensors.torch
 import transformers
 
-from modelrefresh.contract import stage_request
+from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method, Stage
 from modelrefresh_jobs.models import instruct_assets, model_folder
 from modelrefresh_jobs.process import errors
 from modelrefresh_jobs.process.errors import StageError
-from modelrefresh_jobs.storage import model_files
+from modelrefresh_jobs.storage import model_files, run_folders
 from modelrefresh_jobs.storage.schemes import hf
 from modelrefresh_jobs.tensors import safetensors_reader
 from modelrefresh_jobs.training import trainer
@@ -170,12 +170,10 @@ def test_training_does_not_begin_from_an_ambiguous_folder(pristine: pathlib.Path
     both = copied(pristine, "split", tmp_path / "both")
     corpora.prepared(tmp_path / "ws", both)
     stale_single(both, pristine)
-    wanted = stage_request.TrainInput(
-        start=builders.uri(both), sequence_length=32, method=Method.LORA, learning_rate=1e-6
-    )
-    request = builders.request(tmp_path / "ws", Stage.TRAIN, train=wanted)
+    wanted = TrainInput(start=builders.uri(both), sequence_length=32, method=Method.LORA, learning_rate=1e-6)
+    request = builders.request(tmp_path / "ws", Stage.TRAIN, section=wanted)
     with pytest.raises(StageError, match="more than one set of weights"):
-        trainer.train(request, builders.quiet(Stage.TRAIN), stop=lambda: False)
+        trainer.train(request.section, run_folders.of(request), builders.quiet(Stage.TRAIN), stop=lambda: False)
 
 
 def test_an_adapter_beside_a_full_checkpoint_is_no_trained_model(

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from modelrefresh.contract import artifacts, result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method, Stage
 from modelrefresh_jobs.corpus import packing
 from modelrefresh_jobs.process import signals
@@ -29,10 +30,8 @@ def asked(root: pathlib.Path, **changes: object) -> stage_request.StageRequest:
     base = builders.tiny_model(root / "base")
     corpora.prepared(root, base, documents=300)
     settings: dict[str, object] = {"learning_rate": 5e-3, "batch_size": 2, "epochs": 1.0, "checkpoint_seconds": 3600}
-    wanted = stage_request.TrainInput(
-        start=builders.uri(base), method=Method.FULL, sequence_length=32, **(settings | changes)
-    )
-    return builders.request(root, Stage.TRAIN, train=wanted)
+    wanted = TrainInput(start=builders.uri(base), method=Method.FULL, sequence_length=32, **(settings | changes))
+    return builders.request(root, Stage.TRAIN, section=wanted)
 
 
 def start(request: stage_request.StageRequest, *, log: pathlib.Path) -> "subprocess.Popen[bytes]":
@@ -50,10 +49,12 @@ def start(request: stage_request.StageRequest, *, log: pathlib.Path) -> "subproc
 def two_processes(root: pathlib.Path, **changes: object) -> stage_request.StageRequest:
     """A request that nothing is prepared for."""
     settings = {"nodes": 1, "processes_per_node": 2, "zero_stage": 0} | changes
-    wanted = stage_request.TrainInput(
-        start="file:///x", method=Method.FULL, learning_rate=1.0, sequence_length=32, **settings
-    )
-    return builders.request(root, Stage.TRAIN, train=wanted)
+    wanted = TrainInput(start="file:///x", method=Method.FULL, learning_rate=1.0, sequence_length=32, **settings)
+    return builders.request(root, Stage.TRAIN, section=wanted)
+
+
+def launched(request: stage_request.StageRequest) -> None:
+    launcher.train(request.section, run_folders.of(request), builders.quiet(Stage.TRAIN))
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, processes: str) -> None:
@@ -104,7 +105,7 @@ def test_zero_2_on_two_processes_saves_on_sigterm_and_ends_like_a_plain_run(tmp_
     assert left.step
     process = start(request, log=tmp_path / "second.log")
     assert process.wait(timeout=PATIENCE) == ExitCode.OK, (tmp_path / "second.log").read_text()
-    ended = recorded(request).train
+    ended = recorded(request).summary
     assert ended is not None
     assert (ended.resumed_step, ended.lost_steps) == (left.step, 0)
     assert sealed.is_sealed(run_folders.of(request).trained)
@@ -115,7 +116,7 @@ def test_zero_2_on_two_processes_saves_on_sigterm_and_ends_like_a_plain_run(tmp_
 
     # The same run by one process with the same global batch: equal but for the order of additions.
     plain = asked(tmp_path / "one", batch_size=4)
-    expected = trainer.train(plain, builders.quiet(Stage.TRAIN), stop=lambda: False)
+    expected = trainer.train(plain.section, run_folders.of(plain), builders.quiet(Stage.TRAIN), stop=lambda: False)
     assert expected.steps == ended.steps
     assert ended.last_loss == pytest.approx(expected.last_loss, abs=0.02)
     for name, tensor in weights(plain).items():
@@ -139,7 +140,7 @@ def test_how_a_process_ends_is_how_the_stage_ends(
 ) -> None:
     pretend(monkeypatch, processes)
     with pytest.raises(StageError) as caught:
-        launcher.train(two_processes(tmp_path), builders.quiet(Stage.TRAIN))
+        launched(two_processes(tmp_path))
     assert (caught.value.reason, caught.value.exit_code) == (reason, exit_code)
 
 
@@ -157,7 +158,7 @@ def test_a_signal_asks_for_a_checkpoint_once_there_is_a_step_to_save(
     pretend(monkeypatch, f"{step}started(0)\n{_WAIT}ended(0, 'Preempted', 12)")
     monkeypatch.setattr(signals, "requested", lambda: position.exists() or not stepped)
     with pytest.raises((StageError, signals.Preempted), match=kept):
-        launcher.train(request, builders.quiet(Stage.TRAIN))
+        launcher.train(request.section, run_folders.of(request), builders.quiet(Stage.TRAIN))
 
 
 def test_a_node_that_lost_another_one_leaves_the_cause_to_that_one(
@@ -166,7 +167,7 @@ def test_a_node_that_lost_another_one_leaves_the_cause_to_that_one(
     monkeypatch.setenv("JOB_COMPLETION_INDEX", "0")
     pretend(monkeypatch, "started(0); started(1); ended(0, 'PeerLost', 14)")
     with pytest.raises(StageError) as caught:
-        launcher.train(two_processes(tmp_path, nodes=2), builders.quiet(Stage.TRAIN))
+        launched(two_processes(tmp_path, nodes=2))
     assert caught.value.exit_code is ExitCode.PEER_LOST
 
 
@@ -175,12 +176,12 @@ def test_processes_that_never_begin_are_no_fault_of_the_memory(
 ) -> None:
     pretend(monkeypatch, "raise SystemExit(1)")
     with pytest.raises(RuntimeError, match="before any training process began"):
-        launcher.train(two_processes(tmp_path), builders.quiet(Stage.TRAIN))
+        launched(two_processes(tmp_path))
 
 
 def test_several_nodes_without_an_indexed_job_are_refused(tmp_path: pathlib.Path) -> None:
     with pytest.raises(StageError, match="JOB_COMPLETION_INDEX is None"):
-        launcher.train(two_processes(tmp_path, nodes=2), builders.quiet(Stage.TRAIN))
+        launched(two_processes(tmp_path, nodes=2))
 
 
 @pytest.mark.parametrize(
@@ -190,5 +191,4 @@ def test_torchrun_starts_where_one_plain_cpu_process_does_not_do(
     tmp_path: pathlib.Path, processes: int, nodes: int, zero: int, *, expected: bool
 ) -> None:
     request = two_processes(tmp_path, processes_per_node=processes, nodes=nodes, zero_stage=zero)
-    assert request.train is not None
-    assert launcher.needed(request.train) == expected
+    assert launcher.needed(request.section) == expected

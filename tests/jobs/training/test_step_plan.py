@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from modelrefresh.contract import stage_request
+from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method
 from modelrefresh_jobs.training import step_plan
 
@@ -17,7 +17,7 @@ def course(blocks: int, **wanted: object) -> step_plan.Course:
         "learning_rate": 1e-4,
         "sequence_length": 32,
     } | wanted
-    return step_plan.plan(stage_request.TrainInput(start="file:///x", **settings), blocks=blocks)  # type: ignore[arg-type]
+    return step_plan.plan(TrainInput(start="file:///x", **settings), blocks=blocks)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

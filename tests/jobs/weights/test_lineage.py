@@ -9,8 +9,11 @@ import pytest
 import safetensors.torch
 import torch
 
-from modelrefresh.contract import artifacts, result, stage_request
+from modelrefresh.contract import artifacts, result
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.stages.extract import ExtractInput
+from modelrefresh.contract.stages.merge import MergeSummary
+from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method, Stage, Strategy
 from modelrefresh_jobs import __main__ as entry
 from modelrefresh_jobs.models import model_folder
@@ -37,7 +40,7 @@ def extracted(base: pathlib.Path, instruct: pathlib.Path, out: pathlib.Path) -> 
 
 def merged(
     pair: builders.Pair, trained: pathlib.Path, *, direct: bool = False, scale: float = 1.0
-) -> tuple[result.MergeSummary, list[str]]:
+) -> tuple[MergeSummary, list[str]]:
     """Summary and warnings; the candidate lies in `merged` beside the pair."""
     root = pair.base.parent
     if not (root / "residual").is_dir():
@@ -244,9 +247,9 @@ def test_a_warning_is_in_the_result_and_in_the_log(
     pair: builders.Pair, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(progress, "serve", lambda *_, **__: None)
-    wanted = stage_request.ExtractInput(base=builders.uri(pair.base), instruct=builders.uri(pair.trained))
+    wanted = ExtractInput(base=builders.uri(pair.base), instruct=builders.uri(pair.trained))
     with caplog.at_level(logging.WARNING):
-        ended = entry.attempt(builders.request(pair.base.parent / "ws", Stage.EXTRACT, extract=wanted))
+        ended = entry.attempt(builders.request(pair.base.parent / "ws", Stage.EXTRACT, section=wanted))
     (said,) = result.parse(result.render_short(ended)).warnings
     assert ended.exit_code is ExitCode.OK
     assert said in caplog.text
@@ -259,10 +262,10 @@ def test_the_train_stage_seals_the_fingerprint_of_its_start(tmp_path: pathlib.Pa
 
     base = builders.tiny_model(tmp_path / "base")
     corpora.prepared(tmp_path, base)
-    wanted = stage_request.TrainInput(
+    wanted = TrainInput(
         start=builders.uri(base), method=method, learning_rate=1e-3, sequence_length=32, epochs=0.1, lora_rank=4
     )
-    request = builders.request(tmp_path, Stage.TRAIN, train=wanted)
-    summary = trainer.train(request, builders.quiet(Stage.TRAIN), stop=lambda: False)
+    request = builders.request(tmp_path, Stage.TRAIN, section=wanted)
+    summary = trainer.train(request.section, run_folders.of(request), builders.quiet(Stage.TRAIN), stop=lambda: False)
     manifest = sealed.read(run_folders.of(request).trained)
     assert manifest.parents[sealed.START] == model_folder.fingerprint(base) == summary.start_fingerprint

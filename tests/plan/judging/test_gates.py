@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelrefresh.api.evaluation import Evaluation
-from modelrefresh.contract.result import Score
+from modelrefresh.contract.stages.evaluate import Score
 from modelrefresh.plan.judging import gates
 from modelrefresh.plan.judging.gates import Verdict
 from tests import builders

@@ -8,8 +8,8 @@ import pytest
 from modelrefresh.api import names
 from modelrefresh.api.run_status import StageRecord, StageState
 from modelrefresh.api.status import Rollout, Sweep
-from modelrefresh.contract import result
 from modelrefresh.contract.result import Result
+from modelrefresh.contract.stages.train import TrainSummary
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.actions import MarkServed, Serve, StartStage, StopJob
 from modelrefresh.plan.decide import decide
@@ -80,10 +80,10 @@ def test_a_deployment_that_is_replaced_during_a_rollout_is_no_undo() -> None:
 
 
 def test_a_success_with_impossible_numbers_is_tried_again() -> None:
-    summary = result.TrainSummary(
+    summary = TrainSummary(
         steps=-1, tokens=1, first_loss=1, last_loss=1, seconds=1, tokens_per_second=1, start_fingerprint="b"
     )
-    answer = Result(stage=Stage.TRAIN, run="r1", attempt=1, exit_code=0, train=summary)
+    answer = Result(stage=Stage.TRAIN, run="r1", attempt=1, exit_code=0, summary=summary)
     job = a_job(state=JobState.SUCCEEDED, result=answer, finished=NOW)
     plan = decide(a_sight(status=at_work(Stage.TRAIN), jobs=(job,)), NOW)
     assert [action.request.attempt for action in plan.actions if isinstance(action, StartStage)] == [2]

@@ -4,16 +4,19 @@ import datetime
 
 import pytest
 
-from modelrefresh.api.run_status import PrepareFacts, Run
+from modelrefresh.api.run_status import Run
+from modelrefresh.api.stage_facts import PrepareFacts
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh.contract.result import PrepareSummary, Result
+from modelrefresh.contract.result import Result
+from modelrefresh.contract.stages.prepare import PrepareSummary
 from modelrefresh.contract.vocabulary import Sampling, Stage
 from modelrefresh.plan.actions import StartStage
+from modelrefresh.plan.attempts import stage_results
 from modelrefresh.plan.decide import decide
 from modelrefresh.plan.observed import JobState
 from modelrefresh.plan.runs import run_end
-from modelrefresh.plan.stages import stage_records, stage_results
-from tests.plan.sights import NOW, a_job, a_run, a_sight, a_status, at_work, inputs_of
+from modelrefresh.plan.stages import stage_records
+from tests.plan.sights import NOW, a_context, a_job, a_run, a_sight, a_status, at_work, inputs_of
 
 INTAKE = datetime.datetime(2026, 11, 20, 23, 0, tzinfo=datetime.UTC)
 
@@ -54,11 +57,10 @@ def facts_of(**answer: object) -> PrepareFacts:
         "blocks": 3,
     }
     summary = PrepareSummary(**(given | answer))  # type: ignore[arg-type]
-    said = Result(stage=Stage.PREPARE, run="r1", attempt=1, exit_code=ExitCode.OK, prepare=summary)
+    said = Result(stage=Stage.PREPARE, run="r1", attempt=1, exit_code=ExitCode.OK, summary=summary)
     job = a_job(Stage.PREPARE, state=JobState.SUCCEEDED, result=said, finished=NOW)
-    after = stage_results.observe_jobs(
-        at_work(Stage.PREPARE), [job], stage_results.AttemptContext(attempts=3, evaluation=None, now=NOW)
-    )
+    context = a_context(now=NOW)
+    after = stage_results.observe_jobs(at_work(Stage.PREPARE), [job], context)
     record = after.run.record(Stage.PREPARE) if after.run else None
     assert record is not None
     assert record.prepare is not None
@@ -92,6 +94,6 @@ def test_the_prepare_stage_is_told_which_documents_to_take_first(sampling: Sampl
     status = a_status(run=a_run(Stage.PREPARE, inputs=inputs_of(edits)))
     (start,) = decide(a_sight(edits, status=status), NOW).actions
     assert isinstance(start, StartStage)
-    asked = start.request.prepare
+    asked = start.request.section
     assert asked is not None
     assert asked.sampling is sampling

@@ -10,55 +10,32 @@ import logging
 import os
 import pathlib
 import socket
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
-from modelrefresh.contract import artifacts, codec, result, stage_request
+from modelrefresh.contract import artifacts, result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs.process import classification
 from modelrefresh_jobs.process.classification import Failure
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.storage import run_folders, sealed
-from modelrefresh_jobs.storage.run_folders import RunFolders
 
 LOG = logging.getLogger("modelrefresh.jobs")
 
 TERMINATION_VARIABLE = "MODELREFRESH_TERMINATION_LOG"
 REQUEST = "request.json"
-Summary = (
-    result.ExtractSummary
-    | result.ImportSummary
-    | result.PrepareSummary
-    | result.TrainSummary
-    | result.MergeSummary
-    | result.EvaluateSummary
-    | result.SweepSummary
-)
-_READS: Mapping[Stage, Callable[[RunFolders], pathlib.Path]] = {
-    Stage.TRAIN: lambda run: run.blocks,
-    Stage.MERGE: lambda run: run.trained,
-}
-"""What a stage reads of its own run under a fixed name; all else that it reads is named by its content."""
 
 
-def section(stage: Stage) -> str:
-    """Field of request and result that belongs to a stage."""
-    return "import_" if stage is Stage.IMPORT else stage.value
-
-
-def succeeded(request: stage_request.StageRequest, summary: Summary, position: Progress) -> result.Result:
+def succeeded(request: stage_request.StageRequest, summary: object, position: Progress) -> result.Result:
     """The result of an attempt that came to its end."""
-    head = result.Result(
+    return result.Result(
         stage=request.stage,
         run=request.run,
         attempt=request.attempt,
         exit_code=ExitCode.OK,
         warnings=tuple(position.warnings),
+        summary=summary,
     )
-    sections: dict[str, Any] = {section(request.stage): summary}
-    return replace(head, **sections)
 
 
 def failed(request: stage_request.StageRequest, failure: Failure, position: Progress) -> result.Result:
@@ -120,10 +97,10 @@ def _folder(request: stage_request.StageRequest) -> pathlib.Path:
 
 
 def _identity(request: stage_request.StageRequest) -> str:
-    document = codec.to_document(request)
+    document = stage_request.document_of(request)
     del document["attempt"]
-    if request.stage in _READS:
-        document["read"] = _digest(_READS[request.stage](run_folders.of(request)))
+    if folder := run_folders.of(request).read_by(request.stage):
+        document["read"] = _digest(folder)
     return json.dumps(document, sort_keys=True, indent=1)
 
 

@@ -12,30 +12,27 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from modelrefresh.contract import codec, limits, stage_request
+from modelrefresh.contract import codec, limits, result, sections, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.contract.forms import Uri
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs.attempt import record, stage_module
 from modelrefresh_jobs.by_hand import console, flags
 from modelrefresh_jobs.process import classification, progress, release
 from modelrefresh_jobs.process.errors import StageError
-from modelrefresh_jobs.storage import run_folders
+from modelrefresh_jobs.storage import run_folders, sources
+from modelrefresh_jobs.storage.run_folders import RunFolders
 
-COMMANDS: Mapping[Stage, tuple[type, str]] = {
-    Stage.EXTRACT: (
-        stage_request.ExtractInput,
-        "cut the instruction residual of a base and its instruct model",
-    ),
-    Stage.PREPARE: (stage_request.PrepareInput, "filter, tokenise and pack the new text"),
-    Stage.TRAIN: (stage_request.TrainInput, "continue the base's pretraining on what prepare packed"),
-    Stage.MERGE: (stage_request.MergeInput, "add the residual to the trained model or adapter"),
-    Stage.EVALUATE: (stage_request.EvaluateInput, "ask candidate and incumbent the same questions"),
-    Stage.IMPORT: (stage_request.ImportInput, "copy an instruct model as a sealed version"),
+COMMANDS: Mapping[Stage, str] = {
+    Stage.EXTRACT: "cut the instruction residual of a base and its instruct model",
+    Stage.PREPARE: "filter, tokenise and pack the new text",
+    Stage.TRAIN: "continue the base's pretraining on what prepare packed",
+    Stage.MERGE: "add the residual to the trained model or adapter",
+    Stage.EVALUATE: "ask candidate and incumbent the same questions",
+    Stage.IMPORT: "copy an instruct model as a sealed version",
 }
-"""What each command's request is, and what it does."""
-_WRITERS = frozenset({Stage.EXTRACT, Stage.MERGE, Stage.IMPORT})
-"""Stages that by hand write one folder, wherever it is wanted."""
+"""What each command does; its flags are the fields of the stage's input."""
 _ALSO = {"start": "base", "trained": "cpt"}
 _PORTS = limits.Range(least=1, most=65_535)
 _ORDER = """\
@@ -58,7 +55,7 @@ exit codes:
 class _Trained:
     """What a merge by hand takes beside its request; in a pod it is where the run's own train stage left it."""
 
-    trained: stage_request.Uri
+    trained: Uri
     """What training wrote: a complete checkpoint or a PEFT adapter."""
 
 
@@ -98,16 +95,16 @@ def request(given: argparse.Namespace) -> stage_request.StageRequest:
         StageError: InputInvalid, for flags that do not go together.
     """
     stage = Stage(given.stage)
-    kind, _ = COMMANDS[stage]
+    kind = sections.input_of(stage)
     values = flags.read(kind, given)
     if stage is Stage.PREPARE:
         values["replay_percent"] = _replay_percent(values["replay"], values["replay_percent"])
     names = [suite.name for suite in values.get("suites", ())]
     if len(set(names)) < len(names):
         raise StageError(StageReason.INPUT_INVALID, f"--suites: the names {', '.join(names)} must differ")
-    head = stage_request.StageRequest(stage=stage, owner=given.owner, run=given.run, workspace=str(given.workspace))
-    sections: dict[str, Any] = {record.section(stage): kind(**values)}
-    return dataclasses.replace(head, **sections)
+    return stage_request.StageRequest(
+        stage=stage, owner=given.owner, run=given.run, workspace=str(given.workspace), section=kind(**values)
+    )
 
 
 def _run(asked: stage_request.StageRequest, given: argparse.Namespace) -> tuple[ExitCode, dict[str, Any]]:
@@ -119,8 +116,10 @@ def _run(asked: stage_request.StageRequest, given: argparse.Namespace) -> tuple[
     except BaseException as error:  # noqa: BLE001 -- the boundary; log() keeps the traceback of our own faults
         failure = classification.classify(error)
         classification.log(failure, error)
-        return failure.exit_code, codec.to_document(record.failed(asked, failure, position))
-    document = codec.to_document(record.succeeded(asked, summary, position) if given.json else summary)
+        return failure.exit_code, result.document_of(record.failed(asked, failure, position))
+    document = (
+        result.document_of(record.succeeded(asked, summary, position)) if given.json else codec.to_document(summary)
+    )
     return ExitCode.OK, document | ({"folder": str(folder)} if folder else {})
 
 
@@ -132,19 +131,26 @@ def _replay_percent(replay: str | None, percent: int | None) -> int:
 
 def _work(
     asked: stage_request.StageRequest, given: argparse.Namespace, position: progress.Progress
-) -> tuple[record.Summary, pathlib.Path | None]:
-    if asked.stage in _WRITERS:
-        from modelrefresh_jobs.by_hand import to_folder
-
-        trained = getattr(given, "trained", None)
-        return to_folder.write(asked, given.out, position, trained=trained), given.out
-    module = stage_module.module(asked.stage)
-    record.begin(asked)
+) -> tuple[object, pathlib.Path | None]:
+    folders = _folders(asked, given)
+    if folders.out is None:
+        record.begin(asked)
     if asked.stage is Stage.PREPARE:
         # Blocks are made quickly, and old ones would be trained on if this attempt fails unseen.
-        shutil.rmtree(run_folders.of(asked).blocks, ignore_errors=True)
-    summary = module.run(asked, position)
-    return summary, module.artifact(asked, summary)
+        shutil.rmtree(folders.blocks, ignore_errors=True)
+    summary = stage_module.run(asked, position, folders=folders)
+    return summary, stage_module.artifact(asked, summary, folders=folders)
+
+
+def _folders(asked: stage_request.StageRequest, given: argparse.Namespace) -> RunFolders:
+    """The folders of a run, but for what a person names otherwise."""
+    folders = run_folders.of(asked)
+    if not sections.publishes(asked.stage):
+        return folders
+    if given.out.exists():
+        raise StageError(StageReason.INPUT_INVALID, f"--out: {given.out} exists already; name a folder that does not")
+    unsealed = sources.resolve(given.trained, folders) if asked.stage is Stage.MERGE else None
+    return dataclasses.replace(folders, out=given.out, unsealed=unsealed)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -154,16 +160,17 @@ def parser() -> argparse.ArgumentParser:
     whole = _Parser(prog="modelrefresh-jobs", description="Stages of a model refresh, by hand.", epilog=_ORDER + table)
     whole.add_argument("--version", action="version", version=f"modelrefresh {release.version()}")
     commands = whole.add_subparsers(dest="stage", required=True, metavar="STAGE", parser_class=_Parser)
-    for stage, (kind, text) in COMMANDS.items():
+    for stage, text in COMMANDS.items():
         one = commands.add_parser(stage.value, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        flags.add(one, kind, also=_ALSO)
+        flags.add(one, sections.input_of(stage), also=_ALSO)
+        publishes = bool(sections.publishes(stage))
         if stage is Stage.PREPARE:
             one.set_defaults(replay_percent=None)  # the default counts where there is replay
         if stage is Stage.MERGE:
             flags.add(one, _Trained, also=_ALSO)
-        if stage in _WRITERS:
+        if publishes:
             one.add_argument("--out", type=flags.folder, required=True, metavar="FOLDER", help="must not exist")
-        _common(one, works_in_workspace=stage not in _WRITERS)
+        _common(one, works_in_workspace=not publishes)
     return whole
 
 

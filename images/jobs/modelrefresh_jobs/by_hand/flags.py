@@ -19,7 +19,9 @@ import typing
 from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any
 
-from modelrefresh.contract import limits, stage_request
+from modelrefresh.contract import limits
+from modelrefresh.contract.forms import DIGEST, URI
+from modelrefresh.contract.stages.evaluate import SuiteInput
 from modelrefresh.contract.vocabulary import Task
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -141,17 +143,17 @@ def _metavar(known: Hint) -> str:
         return "NAME=TASK=PLACE"
     if known.limit:
         return "N" if known.plain is int else "X"
-    if stage_request.DIGEST in known.notes:
+    if DIGEST in known.notes:
         return "DIGEST|PLACE"
-    return "PLACE" if stage_request.URI in known.notes else "WORD"
+    return "PLACE" if URI in known.notes else "WORD"
 
 
 def _reader(known: Hint) -> Callable[[str], object]:
     if known.many:
         return _suite
-    if stage_request.DIGEST in known.notes:
-        return lambda text: text if re.fullmatch(stage_request.DIGEST.pattern, text) else place(text)
-    if stage_request.URI in known.notes:
+    if DIGEST in known.notes:
+        return lambda text: text if re.fullmatch(DIGEST.pattern, text) else place(text)
+    if URI in known.notes:
         return place
     if limit := known.limit:
         words = "a whole number" if known.plain is int else "a number"
@@ -184,13 +186,13 @@ def _word(text: str, words: type[enum.Enum]) -> object:
     raise argparse.ArgumentTypeError(f"{text!r}; expected {_either(words)}")
 
 
-def _suite(text: str) -> stage_request.SuiteInput:
+def _suite(text: str) -> SuiteInput:
     label, _, rest = text.partition("=")
     task, _, where = rest.partition("=")
     if not where:
         form = "expected NAME=TASK=PLACE, such as facts=question-answering=facts.jsonl"
         raise argparse.ArgumentTypeError(f"{text!r}; {form}; TASK is {_either(Task)}")
-    return stage_request.SuiteInput(name=name(label), task=typing.cast("Task", _word(task, Task)), uri=place(where))
+    return SuiteInput(name=name(label), task=typing.cast("Task", _word(task, Task)), uri=place(where))
 
 
 def _either(words: Collection[enum.Enum] | type[enum.Enum]) -> str:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from modelrefresh.contract import stage_request
+from modelrefresh.contract.stages.prepare import PrepareInput
 from modelrefresh.contract.vocabulary import Sampling
 from modelrefresh_jobs.corpus import dates, deduplication, documents
 
@@ -93,7 +93,7 @@ def order(source: Scan, *, sampling: Sampling, seed: int) -> list[bytes]:
     return drawn
 
 
-def fingerprint(request: stage_request.PrepareInput, fresh: Scan, replay: Scan | None) -> str:
+def fingerprint(request: PrepareInput, fresh: Scan, replay: Scan | None) -> str:
     """Identity of the data and of the settings that shape the blocks."""
     settings = [
         request.base,

@@ -10,17 +10,17 @@ Whether a difference is good enough is not decided here.
 import math
 from collections.abc import Sequence
 
-from modelrefresh.contract import result
+from modelrefresh.contract.stages.evaluate import Score
 
 
-def compare(suite: str, metric: str, candidate: Sequence[float], incumbent: Sequence[float] | None) -> result.Score:
+def compare(suite: str, metric: str, candidate: Sequence[float], incumbent: Sequence[float] | None) -> Score:
     """The score of one metric; without an incumbent only the candidate's mean."""
     counted = _are_counts([*candidate, *(incumbent or ())])
     if incumbent is None:
         right = sum(figure == 1 for figure in candidate) if counted else None
-        return result.Score(suite=suite, metric=metric, items=len(candidate), candidate=_mean(candidate), right=right)
+        return Score(suite=suite, metric=metric, items=len(candidate), candidate=_mean(candidate), right=right)
     differences = [ours - theirs for ours, theirs in zip(candidate, incumbent, strict=True)]
-    return result.Score(
+    return Score(
         suite=suite,
         metric=metric,
         items=len(candidate),

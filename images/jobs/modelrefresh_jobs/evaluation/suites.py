@@ -19,12 +19,13 @@ from typing import Any
 
 import regex  # type: ignore[import-untyped]
 
-from modelrefresh.contract import stage_request
 from modelrefresh.contract.reasons import StageReason
+from modelrefresh.contract.stages.evaluate import SuiteInput
 from modelrefresh.contract.vocabulary import Task
 from modelrefresh_jobs.evaluation import answers
 from modelrefresh_jobs.process import errors, guarded_files
 from modelrefresh_jobs.storage import sources
+from modelrefresh_jobs.storage.run_folders import RunFolders
 
 PATTERN_LIMIT = 1000
 """Characters of a pattern."""
@@ -68,7 +69,7 @@ class Suite:
         return tuple(order[:limit])
 
 
-def load_all(wanted: Sequence[stage_request.SuiteInput], request: stage_request.StageRequest) -> dict[str, Suite]:
+def load_all(wanted: Sequence[SuiteInput], folders: RunFolders) -> dict[str, Suite]:
     """All suites of a request by name, in its order.
 
     Raises:
@@ -80,7 +81,7 @@ def load_all(wanted: Sequence[stage_request.SuiteInput], request: stage_request.
             f"spec.evaluation.suites: names {odd!r:.{_SHOWN}}; expected names that differ, of letters, digits and _.-"
         )
         raise errors.StageError(StageReason.INVALID_SPEC, message)
-    return {suite.name: load(suite, request) for suite in wanted}
+    return {suite.name: load(suite, folders) for suite in wanted}
 
 
 def choose(loaded: Mapping[str, Suite], limit: int | None) -> dict[str, tuple[Item, ...]]:
@@ -94,13 +95,13 @@ def choose(loaded: Mapping[str, Suite], limit: int | None) -> dict[str, tuple[It
     return {name: suite.selection(limit) for name, suite in loaded.items()}
 
 
-def load(suite: stage_request.SuiteInput, request: stage_request.StageRequest) -> Suite:
+def load(suite: SuiteInput, folders: RunFolders) -> Suite:
     """Read and check a suite.
 
     Raises:
         StageError: EvaluationUnreadable, with file and line, what was seen and what was expected.
     """
-    path = sources.resolve(suite.uri, request, reason=StageReason.EVALUATION_UNREADABLE)
+    path = sources.resolve(suite.uri, folders, reason=StageReason.EVALUATION_UNREADABLE)
     if not path.is_file():
         raise _unreadable(suite, f"{path}: not a file; expected a JSON-lines file")
     if not path.name.lower().endswith(_SUFFIXES):
@@ -118,13 +119,13 @@ def load(suite: stage_request.SuiteInput, request: stage_request.StageRequest) -
     return Suite(name=suite.name, task=suite.task, items=items)
 
 
-def _unreadable(suite: stage_request.SuiteInput, detail: str) -> errors.StageError:
+def _unreadable(suite: SuiteInput, detail: str) -> errors.StageError:
     return errors.StageError(
         StageReason.EVALUATION_UNREADABLE, f"suite {suite.name}: {detail}. Repair the file at {suite.uri}."
     )
 
 
-def _item(suite: stage_request.SuiteInput, line: bytes, *, where: str) -> Item:
+def _item(suite: SuiteInput, line: bytes, *, where: str) -> Item:
     record = _record(suite, line, where=where)
     second = "answer" if suite.task is Task.QUESTION_ANSWERING else "pattern"
     for name in ("question", second):
@@ -145,7 +146,7 @@ def _item(suite: stage_request.SuiteInput, line: bytes, *, where: str) -> Item:
     return Item(id=name, question=record["question"], answer=answer, pattern=pattern)
 
 
-def _record(suite: stage_request.SuiteInput, line: bytes, *, where: str) -> dict[str, Any]:
+def _record(suite: SuiteInput, line: bytes, *, where: str) -> dict[str, Any]:
     try:
         record = json.loads(line.decode("utf-8"))
         # Half of a surrogate pair, which JSON can escape, is no text for any tokenizer or file.
@@ -174,7 +175,7 @@ def _fault(error: BaseException) -> str:
     return type(error).__name__
 
 
-def _check_pattern(suite: stage_request.SuiteInput, pattern: object, *, where: str) -> None:
+def _check_pattern(suite: SuiteInput, pattern: object, *, where: str) -> None:
     if not isinstance(pattern, str) or len(pattern) > PATTERN_LIMIT:
         raise _unreadable(suite, f"{where}: pattern must be a text of at most {PATTERN_LIMIT} characters")
     try:

@@ -12,13 +12,15 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from modelrefresh.contract import metrics, result, stage_request
+from modelrefresh.contract import metrics
+from modelrefresh.contract.stages.evaluate import EvaluateInput, EvaluateSummary, Score
 from modelrefresh.contract.vocabulary import Task
 from modelrefresh_jobs import preflight
 from modelrefresh_jobs.evaluation import generation, paired_difference, scoring, suites
 from modelrefresh_jobs.models import prompts
 from modelrefresh_jobs.process.progress import Progress
-from modelrefresh_jobs.storage import run_folders, sealed
+from modelrefresh_jobs.storage import sealed
+from modelrefresh_jobs.storage.run_folders import RunFolders
 
 LOG = logging.getLogger("modelrefresh.jobs")
 
@@ -31,23 +33,21 @@ class _Answers:
     figures: Sequence[Mapping[str, float]]
 
 
-def artifact(request: stage_request.StageRequest, _summary: result.EvaluateSummary) -> pathlib.Path | None:
+def artifact(folders: RunFolders, _summary: EvaluateSummary) -> pathlib.Path:
     """The sealed per-item records."""
-    return run_folders.of(request).records
+    return folders.records
 
 
-def run(request: stage_request.StageRequest, progress: Progress) -> result.EvaluateSummary:
+def run(wanted: EvaluateInput, folders: RunFolders, progress: Progress) -> EvaluateSummary:
     """Evaluate.
 
     Raises:
         StageError: EvaluationUnreadable, ModelUnreadable or InvalidSpec.
     """
-    wanted = request.evaluate
-    assert wanted is not None  # noqa: S101 -- env.parse() guarantees the section of the stage
-    chosen = suites.load_all(wanted.suites, request)
+    chosen = suites.load_all(wanted.suites, folders)
     items = suites.choose(chosen, wanted.max_items)
     asked = [digest for digest in (wanted.candidate, wanted.incumbent) if digest]
-    models = {digest: preflight.version(request, digest, deep=True) for digest in asked}
+    models = {digest: preflight.version(digest, folders, deep=True) for digest in asked}
     for folder in models.values():
         preflight.check_answers(prompts.load(folder), items, max_new_tokens=wanted.max_new_tokens)
     progress.report(0, len(models) * sum(map(len, items.values())), unit="answers")
@@ -60,14 +60,14 @@ def run(request: stage_request.StageRequest, progress: Progress) -> result.Evalu
         }
         del chat
     _warn_of_cuts(wanted, answers, progress)
-    summary = result.EvaluateSummary(
+    summary = EvaluateSummary(
         candidate=wanted.candidate,
         incumbent=wanted.incumbent,
         scores=tuple(
             _score(name, metric, wanted, answers) for name, suite in chosen.items() for metric in metrics.of(suite.task)
         ),
     )
-    _keep(request, summary, items, answers)
+    _keep(folders, summary, items, answers)
     return summary
 
 
@@ -79,9 +79,7 @@ def _ask(
     return _Answers(replies=replies, figures=[scoring.score(task, item, reply) for item, reply in pairs])
 
 
-def _warn_of_cuts(
-    wanted: stage_request.EvaluateInput, answers: Mapping[str, Mapping[str, _Answers]], progress: Progress
-) -> None:
+def _warn_of_cuts(wanted: EvaluateInput, answers: Mapping[str, Mapping[str, _Answers]], progress: Progress) -> None:
     for role, digest in (("candidate", wanted.candidate), ("incumbent", wanted.incumbent)):
         for suite, said in (answers[digest] if digest else {}).items():
             cut = [reply for reply in said.replies if not reply.stopped]
@@ -94,9 +92,7 @@ def _warn_of_cuts(
                 )
 
 
-def _score(
-    suite: str, metric: str, wanted: stage_request.EvaluateInput, answers: Mapping[str, Mapping[str, _Answers]]
-) -> result.Score:
+def _score(suite: str, metric: str, wanted: EvaluateInput, answers: Mapping[str, Mapping[str, _Answers]]) -> Score:
     candidate = [figures[metric] for figures in answers[wanted.candidate][suite].figures]
     if wanted.incumbent is None:
         return paired_difference.compare(suite, metric, candidate, None)
@@ -106,14 +102,13 @@ def _score(
 
 
 def _keep(
-    request: stage_request.StageRequest,
-    summary: result.EvaluateSummary,
+    folders: RunFolders,
+    summary: EvaluateSummary,
     items: Mapping[str, Sequence[suites.Item]],
     answers: Mapping[str, Mapping[str, _Answers]],
 ) -> None:
-    target = artifact(request, summary)
-    assert target is not None  # noqa: S101 -- evaluate always leaves records
-    with sealed.draft(target.parent, kind="records", label="records", attempt=request.attempt) as made:
+    target = folders.records
+    with sealed.draft(target.parent, kind="records", label="records", attempt=folders.attempt) as made:
         for suite, asked in items.items():
             with (made.path / f"{suite}.jsonl").open("w", encoding="utf-8") as file:
                 for index, item in enumerate(asked):
@@ -122,7 +117,7 @@ def _keep(
 
 
 def _record(
-    summary: result.EvaluateSummary,
+    summary: EvaluateSummary,
     suite: str,
     place: tuple[int, suites.Item],
     answers: Mapping[str, Mapping[str, _Answers]],

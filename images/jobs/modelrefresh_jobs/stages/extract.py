@@ -14,13 +14,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import threadpoolctl
 
-from modelrefresh.contract import codec, result, stage_request
+from modelrefresh.contract import codec
 from modelrefresh.contract.reasons import StageReason
+from modelrefresh.contract.stages.extract import ExtractInput, ExtractSummary
 from modelrefresh_jobs.models import instruct_assets, model_folder, prompts
 from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
-from modelrefresh_jobs.storage import run_folders, sealed, sources
+from modelrefresh_jobs.storage import sealed, sources
+from modelrefresh_jobs.storage.run_folders import RunFolders
 from modelrefresh_jobs.tensors import dtypes, safetensors_reader, safetensors_writer
 from modelrefresh_jobs.tensors.dtypes import Scratch, Values
 from modelrefresh_jobs.tensors.safetensors_reader import Reader
@@ -49,25 +51,27 @@ class _Pass:
     instruct_hashes: dict[str, str] = field(default_factory=dict)
 
 
-def run(request: stage_request.StageRequest, progress: Progress) -> result.ExtractSummary:
-    """Store the residual of the requested pair on the workspace."""
-    assert request.extract is not None  # noqa: S101 -- env.parse guarantees it
-    base = model_folder.accept(sources.resolve(request.extract.base, request))
-    instruct = model_folder.accept(sources.resolve(request.extract.instruct, request))
-    parents = {"base": request.extract.base, "instruct": request.extract.instruct}
-    label, parent = f"{request.owner}.{request.run}", run_folders.of(request).residuals
-    with sealed.draft(parent, kind=stored_residual.KIND, label=label, attempt=request.attempt, parents=parents) as made:
-        return store(base, instruct, made, progress=progress)
+def run(wanted: ExtractInput, folders: RunFolders, progress: Progress) -> ExtractSummary:
+    """Store the residual of the pair on the workspace."""
+    base, instruct = (model_folder.accept(sources.resolve(uri, folders)) for uri in (wanted.base, wanted.instruct))
+    with sealed.draft(
+        folders.residuals,
+        kind=stored_residual.KIND,
+        label=folders.label,
+        attempt=folders.attempt,
+        parents={"base": wanted.base, "instruct": wanted.instruct},
+    ) as made:
+        return store(base, instruct, made, progress=progress, target=folders.out)
 
 
-def artifact(request: stage_request.StageRequest, summary: result.ExtractSummary) -> pathlib.Path:
+def artifact(folders: RunFolders, summary: ExtractSummary) -> pathlib.Path:
     """The stored residual."""
-    return run_folders.of(request).workspace.residual(summary.digest)
+    return folders.out or folders.workspace.residual(summary.digest)
 
 
 def store(
     base: Model, instruct: Model, made: sealed.Draft, *, progress: Progress, target: pathlib.Path | None = None
-) -> result.ExtractSummary:
+) -> ExtractSummary:
     """Write and seal the residual of an accepted pair, as `target` or under its digest."""
     for model in (base, instruct):  # or its tokenizer would be blamed, which is loaded by the same file
         prompts.effective(model.folder, model.config)
@@ -98,7 +102,7 @@ def store(
     (made.path / stored_residual.DESCRIPTION).write_text(
         json.dumps(codec.to_document(description), indent=1, sort_keys=True) + "\n"
     )
-    return result.ExtractSummary(
+    return ExtractSummary(
         digest=sealed.seal(made, target=target).digest,
         base_fingerprint=description.base_fingerprint,
         instruct_fingerprint=description.instruct_fingerprint,

@@ -7,36 +7,39 @@ import hashlib
 import json
 import pathlib
 
-from modelrefresh.contract import artifacts, result, stage_request
+from modelrefresh.contract import artifacts
+from modelrefresh.contract.stages.import_ import ImportInput, ImportSummary
 from modelrefresh_jobs.models import instruct_assets, model_config, model_folder
 from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process import guarded_files
 from modelrefresh_jobs.process.progress import Progress
-from modelrefresh_jobs.storage import model_files, run_folders, sealed, sources
+from modelrefresh_jobs.storage import model_files, sealed, sources
+from modelrefresh_jobs.storage.run_folders import RunFolders
 from modelrefresh_jobs.tensors import safetensors_reader
 
 KIND = "version"
 _BLOCK = 4 << 20
 
 
-def run(request: stage_request.StageRequest, progress: Progress) -> result.ImportSummary:
-    """Copy the requested model into the workspace."""
-    assert request.import_ is not None  # noqa: S101 -- env.parse guarantees it
-    model = model_folder.accept(sources.resolve(request.import_.instruct, request))
-    parents = {"instruct": request.import_.instruct}
-    label, parent = f"{request.owner}.{request.run}.import", run_folders.of(request).versions
-    with sealed.draft(parent, kind=KIND, label=label, attempt=request.attempt, parents=parents) as made:
-        return store(model, made, progress=progress)
+def run(wanted: ImportInput, folders: RunFolders, progress: Progress) -> ImportSummary:
+    """Copy the model into the workspace."""
+    model = model_folder.accept(sources.resolve(wanted.instruct, folders))
+    with sealed.draft(
+        folders.versions,
+        kind=KIND,
+        label=f"{folders.label}.import",
+        attempt=folders.attempt,
+        parents={"instruct": wanted.instruct},
+    ) as made:
+        return store(model, made, progress=progress, target=folders.out)
 
 
-def artifact(request: stage_request.StageRequest, summary: result.ImportSummary) -> pathlib.Path:
+def artifact(folders: RunFolders, summary: ImportSummary) -> pathlib.Path:
     """The registered version."""
-    return run_folders.of(request).workspace.version(summary.digest)
+    return folders.out or folders.workspace.version(summary.digest)
 
 
-def store(
-    model: Model, made: sealed.Draft, *, progress: Progress, target: pathlib.Path | None = None
-) -> result.ImportSummary:
+def store(model: Model, made: sealed.Draft, *, progress: Progress, target: pathlib.Path | None = None) -> ImportSummary:
     """Copy and seal an accepted model, as `target` or under its digest."""
     instruct_assets.check(model.folder)
     instruct_assets.copy(model.folder, made.path)
@@ -53,7 +56,7 @@ def store(
     safetensors_reader.open_folder(made.path)  # the copy must be as whole as the original
     provenance = json.dumps({"stage": "import", "parents": dict(made.parents)}, indent=1, sort_keys=True)
     (made.path / artifacts.PROVENANCE).write_text(provenance + "\n")
-    return result.ImportSummary(
+    return ImportSummary(
         digest=sealed.seal(made, target=target).digest,
         architecture=model.architecture,
         parameters=model.parameters,

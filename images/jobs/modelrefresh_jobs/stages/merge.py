@@ -10,15 +10,17 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from modelrefresh.contract import artifacts, codec, result, stage_request
+from modelrefresh.contract import artifacts, codec
 from modelrefresh.contract.reasons import StageReason
+from modelrefresh.contract.stages.merge import MergeInput, MergeSummary
 from modelrefresh.contract.vocabulary import Strategy
 from modelrefresh_jobs.models import instruct_assets, model_config, model_folder
 from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process import release
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
-from modelrefresh_jobs.storage import run_folders, sealed, sources
+from modelrefresh_jobs.storage import sealed, sources
+from modelrefresh_jobs.storage.run_folders import RunFolders
 from modelrefresh_jobs.tensors import dtypes, safetensors_writer
 from modelrefresh_jobs.tensors.safetensors_writer import Shard
 from modelrefresh_jobs.weights import compatibility, lineage, merge_pass, stored_residual, trained_weights
@@ -57,38 +59,45 @@ class MergeSources:
     scale: float = 1.0
 
 
-def run(request: stage_request.StageRequest, progress: Progress) -> result.MergeSummary:
+def run(wanted: MergeInput, folders: RunFolders, progress: Progress) -> MergeSummary:
     """Merge what this run has trained."""
-    asked = request.merge
-    assert asked is not None  # noqa: S101 -- env.parse guarantees it
-    folders = run_folders.of(request)
-    merge_sources = MergeSources(
-        start=sources.resolve(asked.start, request),
-        trained=folders.trained,
-        residual=folders.workspace.residual(asked.residual),
-        strategy=asked.strategy,
-        scale=asked.scale,
+    residual = sources.stored(
+        wanted.residual, folders, below=folders.workspace.residual, reason=StageReason.RESIDUAL_INCOMPATIBLE
     )
+    merge_sources = MergeSources(
+        start=sources.resolve(wanted.start, folders),
+        trained=folders.trained,
+        residual=residual,
+        strategy=wanted.strategy,
+        scale=wanted.scale,
+    )
+    parents = {"start": wanted.start, "residual": wanted.residual, "trained": _trained(folders)}
+    with sealed.draft(
+        folders.versions, kind=KIND, label=f"{folders.label}.merge", attempt=folders.attempt, parents=parents
+    ) as made:
+        return store(merge_sources, made, progress=progress, target=folders.out)
+
+
+def artifact(folders: RunFolders, summary: MergeSummary) -> pathlib.Path:
+    """The candidate."""
+    return folders.out or folders.workspace.version(summary.digest)
+
+
+def _trained(folders: RunFolders) -> str:
+    """Digest of what this run has trained, every byte proven; the path of what a person names."""
+    if folders.unsealed:
+        return str(folders.unsealed)
     try:
-        manifest = sealed.verify(merge_sources.trained, deep=True)
+        return sealed.verify(folders.trained, deep=True).digest
     except sealed.BrokenSealError as error:
         raise StageError(
             StageReason.MODEL_UNREADABLE, f"trained weights: {error}; run the train stage again"
         ) from error
-    parents = {"start": asked.start, "residual": asked.residual, "trained": manifest.digest}
-    label, parent = f"{request.owner}.{request.run}.merge", folders.versions
-    with sealed.draft(parent, kind=KIND, label=label, attempt=request.attempt, parents=parents) as made:
-        return store(merge_sources, made, progress=progress)
-
-
-def artifact(request: stage_request.StageRequest, summary: result.MergeSummary) -> pathlib.Path:
-    """The candidate."""
-    return run_folders.of(request).workspace.version(summary.digest)
 
 
 def store(
     merge_sources: MergeSources, made: sealed.Draft, *, progress: Progress, target: pathlib.Path | None = None
-) -> result.MergeSummary:
+) -> MergeSummary:
     """Write and seal the candidate, as `target` or under its digest."""
     start = model_folder.accept(merge_sources.start)
     description = stored_residual.read_description(merge_sources.residual)
@@ -124,7 +133,7 @@ def store(
     )
     text = json.dumps(codec.to_document(provenance), indent=1, sort_keys=True)
     (made.path / artifacts.PROVENANCE).write_text(text + "\n")
-    return result.MergeSummary(
+    return MergeSummary(
         digest=sealed.seal(made, target=target).digest,
         parameters=start.parameters,
         bytes=safetensors_writer.total(layout),

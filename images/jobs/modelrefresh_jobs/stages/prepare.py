@@ -13,8 +13,8 @@ import pathlib
 import shutil
 from dataclasses import dataclass, replace
 
-from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.reasons import StageReason
+from modelrefresh.contract.stages.prepare import PrepareInput, PrepareSummary
 from modelrefresh.contract.vocabulary import Sampling
 from modelrefresh_jobs import advice, preflight
 from modelrefresh_jobs.corpus import (
@@ -31,7 +31,8 @@ from modelrefresh_jobs.corpus import (
 from modelrefresh_jobs.models import model_folder
 from modelrefresh_jobs.process import errors
 from modelrefresh_jobs.process.progress import Progress
-from modelrefresh_jobs.storage import run_folders, sealed, sources
+from modelrefresh_jobs.storage import sealed, sources
+from modelrefresh_jobs.storage.run_folders import RunFolders
 
 LOG = logging.getLogger("modelrefresh.jobs")
 
@@ -48,8 +49,8 @@ class _Reading:
 class _Packing:
     """One packing pass."""
 
-    request: stage_request.StageRequest
-    wanted: stage_request.PrepareInput
+    wanted: PrepareInput
+    folders: RunFolders
     progress: Progress
     fresh: _Reading
     replay: _Reading | None
@@ -68,30 +69,28 @@ class _Packing:
         )
 
 
-def artifact(request: stage_request.StageRequest, summary: result.PrepareSummary) -> pathlib.Path | None:
+def artifact(folders: RunFolders, summary: PrepareSummary) -> pathlib.Path | None:
     """The sealed blocks; unchanged data leaves none."""
-    return None if summary.unchanged else run_folders.of(request).blocks
+    return None if summary.unchanged else folders.blocks
 
 
 def run(
-    request: stage_request.StageRequest, progress: Progress, *, today: dt.date | None = None
-) -> result.PrepareSummary:
+    wanted: PrepareInput, folders: RunFolders, progress: Progress, *, today: dt.date | None = None
+) -> PrepareSummary:
     """Prepare one run's data; documents dated after `today`, by default the day it is in UTC, count as undated.
 
     Raises:
         StageError: DataUnreadable, NoData, BaseMismatch, or what `preflight` says.
     """
-    wanted = request.prepare
-    assert wanted is not None  # noqa: S101 -- env.parse() guarantees the section of the stage
     today = today or dt.datetime.now(dt.UTC).date()
-    ready = preflight.check(request, wanted)
-    _check_base(request, wanted)
-    fresh = _read(wanted.data, request, today)
+    ready = preflight.check(wanted, folders)
+    _check_base(wanted, folders)
+    fresh = _read(wanted.data, wanted, folders, today)
     if not fresh.seen.lengths:
         raise _no_data(wanted, fresh)
-    replay = _read(wanted.replay, request, today) if wanted.replay else None
+    replay = _read(wanted.replay, wanted, folders, today) if wanted.replay else None
     fingerprint = scan.fingerprint(wanted, fresh.seen, replay.seen if replay else None)
-    summary = result.PrepareSummary(
+    summary = PrepareSummary(
         fingerprint=fingerprint,
         unchanged=fingerprint == wanted.unchanged_fingerprint,
         documents=fresh.seen.documents,
@@ -110,21 +109,21 @@ def run(
     _warn(wanted, (fresh, replay), ready, progress)
     preflight.check_bytes(ready)
     packing_pass = _Packing(
-        request=request,
         wanted=wanted,
+        folders=folders,
         progress=progress,
         fresh=fresh,
         replay=replay,
         overlap=contamination.Overlap(
             {name: [item.text for item in suite.items] for name, suite in ready.suites.items()}
         ),
-        vocabulary=tokenization.Tokens(sources.resolve(wanted.base, request)),
+        vocabulary=tokenization.Tokens(sources.resolve(wanted.base, folders)),
     )
     return _pack(packing_pass, summary)
 
 
 def _warn(
-    wanted: stage_request.PrepareInput,
+    wanted: PrepareInput,
     readings: tuple[_Reading, _Reading | None],
     ready: preflight.Ready,
     progress: Progress,
@@ -136,18 +135,17 @@ def _warn(
         progress.warn(text)
 
 
-def _read(uri: str, request: stage_request.StageRequest, today: dt.date) -> _Reading:
-    assert request.prepare is not None  # noqa: S101 -- see run
-    found = data_files.find(sources.resolve(uri, request, reason=StageReason.DATA_UNREADABLE))
-    records = documents.read(found.files, text_field=request.prepare.text_field)
+def _read(uri: str, wanted: PrepareInput, folders: RunFolders, today: dt.date) -> _Reading:
+    found = data_files.find(sources.resolve(uri, folders, reason=StageReason.DATA_UNREADABLE))
+    records = documents.read(found.files, text_field=wanted.text_field)
     return _Reading(found=found, seen=scan.of(records, today=today))
 
 
-def _check_base(request: stage_request.StageRequest, wanted: stage_request.PrepareInput) -> None:
+def _check_base(wanted: PrepareInput, folders: RunFolders) -> None:
     """Refuse a base that the residual was not cut from, before anything is trained on it."""
     if wanted.base_fingerprint is None:
         return
-    saw = model_folder.fingerprint(sources.resolve(wanted.base, request))
+    saw = model_folder.fingerprint(sources.resolve(wanted.base, folders))
     if saw != wanted.base_fingerprint:
         message = (
             f"{wanted.base}: its weights have the fingerprint {saw}, the residual was cut from "
@@ -157,7 +155,7 @@ def _check_base(request: stage_request.StageRequest, wanted: stage_request.Prepa
         raise errors.StageError(StageReason.BASE_MISMATCH, message)
 
 
-def _no_data(wanted: stage_request.PrepareInput, fresh: _Reading) -> errors.StageError:
+def _no_data(wanted: PrepareInput, fresh: _Reading) -> errors.StageError:
     ignored = f", {len(fresh.found.ignored)} files not read ({fresh.found.examples()})" if fresh.found.ignored else ""
     dropped = ", ".join(f"{reason} {count}" for reason, count in sorted(fresh.seen.dropped.items()))
     return errors.StageError(
@@ -167,11 +165,11 @@ def _no_data(wanted: stage_request.PrepareInput, fresh: _Reading) -> errors.Stag
     )
 
 
-def _pack(packing_pass: _Packing, summary: result.PrepareSummary) -> result.PrepareSummary:
-    target = run_folders.of(packing_pass.request).blocks
+def _pack(packing_pass: _Packing, summary: PrepareSummary) -> PrepareSummary:
+    target = packing_pass.folders.blocks
     parents = {"base": packing_pass.wanted.base, "data": packing_pass.wanted.data, "fingerprint": summary.fingerprint}
     with sealed.draft(
-        target.parent, kind="blocks", label="blocks", attempt=packing_pass.request.attempt, parents=parents
+        target.parent, kind="blocks", label="blocks", attempt=packing_pass.folders.attempt, parents=parents
     ) as made:
         chosen, fresh = _fresh(packing_pass, made.path / "fresh")
         replay = _replay(packing_pass, made.path / "replay", chosen.tokens)
@@ -266,7 +264,7 @@ def _tokens(packed: packing.Blocks) -> int:
     return int(packing.tokens(marks)[packing.learnable(marks)].sum())
 
 
-def _nothing_to_predict(wanted: stage_request.PrepareInput) -> errors.StageError:
+def _nothing_to_predict(wanted: PrepareInput) -> errors.StageError:
     return errors.StageError(
         StageReason.NO_DATA,
         f"{wanted.data}: in blocks of {wanted.sequence_length} tokens no token follows another; raise "

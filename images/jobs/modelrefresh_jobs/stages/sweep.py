@@ -9,39 +9,38 @@ import pathlib
 import re
 import shutil
 
-from modelrefresh.contract import artifacts, result, stage_request
+from modelrefresh.contract import artifacts
 from modelrefresh.contract.reasons import StageReason
+from modelrefresh.contract.stages.sweep import SweepInput, SweepSummary
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
-from modelrefresh_jobs.storage import run_folders
+from modelrefresh_jobs.storage.run_folders import RunFolders
 
 LOG = logging.getLogger("modelrefresh.jobs")
 _PLAIN = re.compile(r"[0-9a-z]{1,80}")
 
 
-def run(request: stage_request.StageRequest, progress: Progress) -> result.SweepSummary:
+def run(wanted: SweepInput, folders: RunFolders, progress: Progress) -> SweepSummary:
     """Remove the named folders.
 
     Raises:
         StageError: InputInvalid for a name that is no run id or digest; then nothing is removed.
     """
-    asked = request.sweep
-    assert asked is not None  # noqa: S101 -- env.parse guarantees it
-    strange = [name for name in (*asked.runs, *asked.versions) if not _PLAIN.fullmatch(name)]
+    strange = [name for name in (*wanted.runs, *wanted.versions) if not _PLAIN.fullmatch(name)]
     if strange:
         raise StageError(StageReason.INPUT_INVALID, f"sweep: {strange} are no run ids or digests; nothing was removed")
-    workspace = run_folders.of(request).workspace
-    folders = [workspace.runs(request.owner) / name for name in asked.runs]
-    folders += [workspace.version(name) for name in asked.versions]
-    there = [folder for folder in folders if folder.is_dir() and _is_its_own(folder, workspace.root)]
+    workspace = folders.workspace
+    named = [workspace.runs(folders.owner) / name for name in wanted.runs]
+    named += [workspace.version(name) for name in wanted.versions]
+    there = [folder for folder in named if folder.is_dir() and _is_its_own(folder, workspace.root)]
     freed = 0
     for number, folder in enumerate(there, start=1):
         freed += _remove(folder)
         progress.report(number, len(there), unit="folders", bytes=float(freed))
-    return result.SweepSummary(folders=len(there), bytes=freed)
+    return SweepSummary(folders=len(there), bytes=freed)
 
 
-def artifact(_request: stage_request.StageRequest, _summary: result.SweepSummary) -> None:
+def artifact(_folders: RunFolders, _summary: SweepSummary) -> None:
     """A sweep leaves nothing."""
 
 

@@ -1,4 +1,4 @@
-"""Where a run's stages leave what others read: every path of a run's folders, and those of residuals and versions.
+"""Where an attempt reads and writes: every path of a run's folders, and those of residuals and versions.
 
 The workspace's own layout is `contract/artifacts.py`; what lies inside a stage's scratch is said here alone.
 """
@@ -6,18 +6,32 @@ The workspace's own layout is `contract/artifacts.py`; what lies inside a stage'
 import pathlib
 from dataclasses import dataclass
 
-from modelrefresh.contract import artifacts
+from modelrefresh.contract import artifacts, stage_request
 from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh.contract.vocabulary import Stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFolders:
-    """Paths of one run on its workspace."""
+    """Paths of one attempt of a run."""
 
     workspace: artifacts.Workspace
     owner: str
     run: str
+    attempt: int = 1
+    sources: pathlib.Path = pathlib.Path(stage_request.SOURCES)
+    """Parent of the mounted claims."""
+    allowed: tuple[str, ...] = ()
+    """Prefixes of URIs below which everything that is read must lie; none means all of a claim."""
+    out: pathlib.Path | None = None
+    """By hand: the folder that a stage publishes, instead of one under its digest."""
+    unsealed: pathlib.Path | None = None
+    """By hand: what train wrote, wherever it lies and whether sealed or not."""
+
+    @property
+    def label(self) -> str:
+        """What names a draft of this attempt beside those of others."""
+        return self.out.name if self.out else f"{self.owner}.{self.run}"
 
     def scratch(self, stage: Stage) -> pathlib.Path:
         """What a stage may write in, and no other does."""
@@ -31,7 +45,7 @@ class RunFolders:
     @property
     def trained(self) -> pathlib.Path:
         """Sealed: a whole checkpoint or a PEFT adapter, by train."""
-        return self.scratch(Stage.TRAIN) / "model"
+        return self.unsealed or self.scratch(Stage.TRAIN) / "model"
 
     @property
     def checkpoints(self) -> pathlib.Path:
@@ -51,15 +65,25 @@ class RunFolders:
     @property
     def residuals(self) -> pathlib.Path:
         """Parent of the stored residuals."""
-        return self.workspace.residual("any").parent
+        return self.out.parent if self.out else self.workspace.residual("any").parent
 
     @property
     def versions(self) -> pathlib.Path:
         """Parent of the versions."""
-        return self.workspace.version("any").parent
+        return self.out.parent if self.out else self.workspace.version("any").parent
+
+    def read_by(self, stage: Stage) -> pathlib.Path | None:
+        """What a stage reads of its own run under a fixed name; all else that it reads is named by its content."""
+        return {Stage.TRAIN: self.blocks, Stage.MERGE: self.trained}.get(stage)
 
 
 def of(request: StageRequest) -> RunFolders:
-    """The folders of the run that a request belongs to."""
-    workspace = artifacts.Workspace(root=pathlib.Path(request.workspace))
-    return RunFolders(workspace=workspace, owner=request.owner, run=request.run)
+    """The folders of the attempt that a request asks for."""
+    return RunFolders(
+        workspace=artifacts.Workspace(root=pathlib.Path(request.workspace)),
+        owner=request.owner,
+        run=request.run,
+        attempt=request.attempt,
+        sources=pathlib.Path(request.sources),
+        allowed=request.allowed,
+    )

@@ -8,9 +8,9 @@ from typing import Protocol, cast
 
 from modelrefresh.contract import uris
 from modelrefresh.contract.reasons import StageReason
-from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.storage import existing, schemes
+from modelrefresh_jobs.storage.run_folders import RunFolders
 
 _EXAMPLES = (*(scheme.example for scheme in uris.SCHEMES), "file:///PATH")
 
@@ -18,11 +18,11 @@ _EXAMPLES = (*(scheme.example for scheme in uris.SCHEMES), "file:///PATH")
 class SchemeModule(Protocol):
     """What a scheme's module offers."""
 
-    def find(self, uri: str, request: StageRequest, reason: StageReason) -> pathlib.Path:
+    def find(self, uri: str, folders: RunFolders, reason: StageReason) -> pathlib.Path:
         """The local path behind a URI; a StageError with `reason` where nothing usable is there."""
 
 
-def resolve(uri: str, request: StageRequest, *, reason: StageReason = StageReason.MODEL_UNREADABLE) -> pathlib.Path:
+def resolve(uri: str, folders: RunFolders, *, reason: StageReason = StageReason.MODEL_UNREADABLE) -> pathlib.Path:
     """The local path behind a URI; that of a model is a folder.
 
     Raises:
@@ -40,14 +40,14 @@ def resolve(uri: str, request: StageRequest, *, reason: StageReason = StageReaso
         )
         raise StageError(reason, f"{uri}: {scheme}:// sources are not supported; {hint}")
     module = cast("SchemeModule", importlib.import_module(f"{schemes.__name__}.{scheme}"))
-    found = module.find(uri, request, reason)
+    found = module.find(uri, folders, reason)
     if existing.is_folder(reason) and found.is_file():
         raise StageError(reason, f"{uri}: {found} is a file; expected the folder that holds it")
     return found
 
 
 def stored(
-    name: str, request: StageRequest, *, below: Callable[[str], pathlib.Path], reason: StageReason
+    name: str, folders: RunFolders, *, below: Callable[[str], pathlib.Path], reason: StageReason
 ) -> pathlib.Path:
     """A folder of the workspace by its digest; by hand any folder, as a URI, which a pod's request cannot hold."""
-    return resolve(name, request, reason=reason) if "://" in name else below(name)
+    return resolve(name, folders, reason=reason) if "://" in name else below(name)

@@ -17,9 +17,11 @@ import time
 from modelrefresh.contract import exit_codes, result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.reasons import StageReason
+from modelrefresh.contract.stages.train import TrainInput, TrainSummary
+from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs.process import errors, signals
 from modelrefresh_jobs.process.progress import Progress
-from modelrefresh_jobs.storage import run_folders
+from modelrefresh_jobs.storage.run_folders import RunFolders
 from modelrefresh_jobs.training import progress_file
 
 LOG = logging.getLogger("modelrefresh.jobs")
@@ -33,7 +35,7 @@ _END_SECONDS = 45
 """torchrun gives its processes 30 seconds after a signal."""
 
 
-def needed(wanted: stage_request.TrainInput) -> bool:
+def needed(wanted: TrainInput) -> bool:
     """Whether one plain process does not do."""
     if wanted.nodes * wanted.processes_per_node > 1 or not wanted.zero_stage:
         return wanted.nodes * wanted.processes_per_node > 1
@@ -44,29 +46,41 @@ def needed(wanted: stage_request.TrainInput) -> bool:
     return torch.cuda.is_available()
 
 
-def train(request: stage_request.StageRequest, progress: Progress) -> result.TrainSummary:
+def train(wanted: TrainInput, folders: RunFolders, progress: Progress) -> TrainSummary:
     """Run all processes of this node to their end.
 
     Raises:
         StageError: the worst that a process raised, or that one was killed.
     """
-    wanted = request.train
-    assert wanted is not None  # noqa: S101 -- env.parse() guarantees the section of the stage
     with tempfile.TemporaryDirectory(prefix="modelrefresh-train-") as folder:
         exchange = pathlib.Path(folder)
         variables = os.environ | {
-            stage_request.INPUT_VARIABLE: stage_request.render(request),
+            stage_request.INPUT_VARIABLE: stage_request.render(_request(wanted, folders)),
             EXCHANGE_VARIABLE: folder,
         }
         process = subprocess.Popen(_command(wanted), env=variables, start_new_session=True)  # noqa: S603 -- our own
         try:
-            code = _wait(process, exchange, request, progress)
+            code = _wait(process, exchange, folders, progress, alone=wanted.nodes == 1)
         finally:
             _end(process)
         return _outcome(exchange, code, progress, nodes=wanted.nodes)
 
 
-def _command(wanted: stage_request.TrainInput) -> list[str]:
+def _request(wanted: TrainInput, folders: RunFolders) -> stage_request.StageRequest:
+    """What each process is asked: the stage's own request."""
+    return stage_request.StageRequest(
+        stage=Stage.TRAIN,
+        owner=folders.owner,
+        run=folders.run,
+        attempt=folders.attempt,
+        workspace=str(folders.workspace.root),
+        sources=str(folders.sources),
+        allowed=folders.allowed,
+        section=wanted,
+    )
+
+
+def _command(wanted: TrainInput) -> list[str]:
     where = ["--standalone"]
     if wanted.nodes > 1:
         rank = os.environ.get("JOB_COMPLETION_INDEX")
@@ -88,9 +102,9 @@ def _command(wanted: stage_request.TrainInput) -> list[str]:
 
 
 def _wait(
-    process: "subprocess.Popen[bytes]", exchange: pathlib.Path, request: stage_request.StageRequest, progress: Progress
+    process: "subprocess.Popen[bytes]", exchange: pathlib.Path, folders: RunFolders, progress: Progress, *, alone: bool
 ) -> int:
-    position, alone = run_folders.of(request).position, request.train is None or request.train.nodes == 1
+    position = folders.position
     first = before = progress_file.read(position)
     while True:
         code = process.poll()
@@ -117,7 +131,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def _outcome(exchange: pathlib.Path, code: int, progress: Progress, *, nodes: int) -> result.TrainSummary:
+def _outcome(exchange: pathlib.Path, code: int, progress: Progress, *, nodes: int) -> TrainSummary:
     ended = {file.stem: result.parse(file.read_text()) for file in sorted(exchange.glob("*.json"))}
     failed = [one for one in ended.values() if one.exit_code is not ExitCode.OK]
     worst = min(failed, key=lambda one: exit_codes.severity(one.exit_code), default=None)
@@ -126,11 +140,11 @@ def _outcome(exchange: pathlib.Path, code: int, progress: Progress, *, nodes: in
     killed = nodes == 1 and worst is not None and worst.exit_code is ExitCode.PEER_LOST and began - set(ended)
     if worst and not killed:
         raise errors.StageError(StageReason(worst.reason), worst.message, exit_code=worst.exit_code)
-    first = next((one for one in ended.values() if one.train), None)
-    if code == 0 and first and first.train:
+    first = next((one for one in ended.values() if one.summary), None)
+    if code == 0 and first and isinstance(first.summary, TrainSummary):
         for text in first.warnings:
             progress.warn(text)
-        return first.train
+        return first.summary
     if not began:
         raise RuntimeError(f"torchrun ended with {code} before any training process began; see the log above")
     raise errors.StageError(

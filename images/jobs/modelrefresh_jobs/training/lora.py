@@ -7,10 +7,10 @@ import peft
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from modelrefresh.contract import stage_request
+from modelrefresh.contract.stages.train import TrainInput
 
 
-def attach(model: PreTrainedModel, wanted: stage_request.TrainInput) -> PeftModel:
+def attach(model: PreTrainedModel, wanted: TrainInput) -> PeftModel:
     """The model with trainable adapters on frozen weights."""
     tied = bool(getattr(model.config.get_text_config(), "tie_word_embeddings", False))
     config = peft.LoraConfig(

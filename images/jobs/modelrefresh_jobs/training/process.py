@@ -14,6 +14,7 @@ from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh_jobs.process import classification
 from modelrefresh_jobs.process.progress import Progress
+from modelrefresh_jobs.storage import run_folders
 from modelrefresh_jobs.training import launcher, trainer
 
 LOG = logging.getLogger("modelrefresh.jobs")
@@ -32,8 +33,8 @@ def main() -> int:
     ended = result.Result(stage=request.stage, run=request.run, attempt=request.attempt, exit_code=ExitCode.OK)
     position = Progress(stage=request.stage.value)
     try:
-        summary = trainer.train(request, position, stop=stop.exists)
-        ended = dataclasses.replace(ended, train=summary, warnings=tuple(position.warnings))
+        summary = trainer.train(request.section, run_folders.of(request), position, stop=stop.exists)
+        ended = dataclasses.replace(ended, summary=summary, warnings=tuple(position.warnings))
     except BaseException as error:
         failure = classification.classify(error)
         if not failure.expected:

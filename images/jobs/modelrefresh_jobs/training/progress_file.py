@@ -10,16 +10,36 @@ import json
 import os
 import pathlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from modelrefresh.contract import codec, stage_request
+from modelrefresh.contract import codec
+from modelrefresh.contract.stages.train import TrainInput
+from modelrefresh.contract.vocabulary import LearningRateSchedule, Method
 from modelrefresh_jobs.process.progress import Progress
 
 FIGURES = ("loss", "learning_rate", "tokens_per_second")
 """Gauges that a step reports."""
 
-_SHAPELESS = frozenset({"checkpoint_seconds", "sequence_length"})
+SHAPELESS = frozenset({"checkpoint_seconds", "sequence_length"})
 """Settings that change no weight, or that the blocks tell."""
+UNSAID = {
+    "method": Method.LORA,
+    "epochs": 1.0,
+    "batch_size": 8,
+    "gradient_accumulation": 1,
+    "warmup_ratio": 0.05,
+    "learning_rate_schedule": LearningRateSchedule.LINEAR,
+    "lora_rank": 64,
+    "lora_alpha": 128,
+    "lora_embeddings": False,
+    "zero_stage": 0,
+    "nodes": 1,
+    "processes_per_node": 1,
+    "seed": 0,
+}
+"""Values that count as absent, for ever, whatever the defaults become: another text would lose all checkpoints.
+
+A setting that a later release adds stands here with the value that trains as before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,15 +53,13 @@ class Position:
     made_from: Mapping[str, str]
 
 
-def made_from(wanted: stage_request.TrainInput, *, blocks: str) -> dict[str, str]:
+def made_from(wanted: TrainInput, *, blocks: str) -> dict[str, str]:
     """What a run's checkpoints depend on: the digest of its blocks and that of its settings.
 
-    Settings at their defaults count as absent, so that one more in a later release changes nothing.
+    Settings at the values of `UNSAID` count as absent, so that one more in a later release changes nothing.
     """
-    defaults = {field.name: field.default for field in fields(wanted)}
-    said = {name: value for name, value in codec.to_document(wanted).items() if value != defaults[name]}
-    for name in _SHAPELESS & set(said):
-        del said[name]
+    settings = codec.to_document(wanted).items()
+    said = {name: value for name, value in settings if name not in SHAPELESS and value != UNSAID.get(name)}
     return {"blocks": blocks, "settings": hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()}
 
 

@@ -8,7 +8,7 @@ take part in every step, so what one of them lacks there is filled with empty ex
 import math
 from dataclasses import dataclass
 
-from modelrefresh.contract import stage_request
+from modelrefresh.contract.stages.train import TrainInput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Course:
         return self.examples if self.processes == 1 else math.ceil(self.examples / together) * together
 
 
-def plan(wanted: stage_request.TrainInput, *, blocks: int) -> Course:
+def plan(wanted: TrainInput, *, blocks: int) -> Course:
     """The course of a run over this many blocks: at least one example, at most the passes asked for."""
     processes = wanted.nodes * wanted.processes_per_node
     examples = max(1, math.floor(round(wanted.epochs * blocks, 6)))

@@ -16,15 +16,15 @@ import torch
 import transformers
 from transformers import PreTrainedModel, Trainer, TrainerState
 
-from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.reasons import StageReason
+from modelrefresh.contract.stages.train import TrainInput, TrainSummary
 from modelrefresh.contract.vocabulary import Method
 from modelrefresh_jobs.corpus import packing
 from modelrefresh_jobs.models import model_config, model_folder
 from modelrefresh_jobs.process import errors, signals
 from modelrefresh_jobs.process.progress import Progress
-from modelrefresh_jobs.storage import run_folders, sealed, sources
+from modelrefresh_jobs.storage import sealed, sources
 from modelrefresh_jobs.storage.run_folders import RunFolders
 from modelrefresh_jobs.training import (
     callback,
@@ -43,44 +43,46 @@ _EDGE = 0.05
 """Share of the steps whose mean counts as first and as last loss."""
 
 
-def train(request: stage_request.StageRequest, progress: Progress, *, stop: Callable[[], bool]) -> result.TrainSummary:
+def train(wanted: TrainInput, folders: RunFolders, progress: Progress, *, stop: Callable[[], bool]) -> TrainSummary:
     """Train to the end or until `stop` says so.
 
     Raises:
         StageError: TrainingDiverged, Preempted after a checkpoint, ModelUnreadable or InvalidSpec.
     """
-    wanted = request.train
-    assert wanted is not None  # noqa: S101 -- env.parse() guarantees the section of the stage
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    checkpointing.unpickle_nothing()
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    transformers.set_seed(wanted.seed)
-    places, start = run_folders.of(request), sources.resolve(wanted.start, request)
-    _require_room(pathlib.Path(request.workspace), wanted, start)
-    parents = progress_file.made_from(wanted, blocks=_packed(request).digest)
-    examples, course = _examples(request, wanted)
+    _settle_libraries(wanted.seed)
+    start = sources.resolve(wanted.start, folders)
+    _require_room(folders.workspace.root, wanted, start)
+    parents = progress_file.made_from(wanted, blocks=_packed(folders).digest)
+    examples, course = _examples(wanted, folders)
     if course.examples < wanted.batch_size * course.processes * course.accumulation:
         progress.warn(f"{course.examples} blocks are fewer than one step asks for; the only step is smaller")
     terms = callback.CallbackSettings(
-        checkpoints=places.checkpoints,
+        checkpoints=folders.checkpoints,
         parents=parents,
-        position=places.position,
+        position=folders.position,
         checkpoint_seconds=wanted.checkpoint_seconds,
         tokens=lambda step: examples.tokens(step * course.per_step),
         stop=stop,
     )
     observer = callback.CheckpointCallback(terms, progress)
-    trainer = _trainer(request, start, examples, course, observer)
-    resumed, lost = _resume_point(trainer, places, parents)
+    # DeepSpeed reads these arguments while the model is loaded: under ZeRO-3 no process ever holds all of it.
+    arguments = trainer_arguments.build(
+        wanted,
+        output=folders.checkpoints,
+        course=course,
+        parameters=model_folder.accept(start).parameters,
+        gpu=torch.cuda.is_available(),
+    )
+    trainer = _trainer(wanted, start, arguments, examples, observer)
+    resumed, lost = _resume_point(trainer, folders, parents)
     # Up to here there was nothing to save, and a signal ended it.
     with signals.deferred():
         with checkpointing.resuming(resumed):
             trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
         if observer.preempted:
-            raise _preempted(trainer.state, places)
+            raise _preempted(trainer.state, folders)
         began = wanted.start_fingerprint or model_folder.fingerprint(start)
-        _seal_model(trainer, request, places, {**parents, sealed.START: began})
+        _seal_model(trainer, folders, {**parents, sealed.START: began})
     resumed_step = checkpointing.step(resumed) if resumed else 0
     return _summary(
         trainer.state,
@@ -91,7 +93,15 @@ def train(request: stage_request.StageRequest, progress: Progress, *, stop: Call
     )
 
 
-def _require_room(workspace: pathlib.Path, wanted: stage_request.TrainInput, start: pathlib.Path) -> None:
+def _settle_libraries(seed: int) -> None:
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    checkpointing.unpickle_nothing()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    transformers.set_seed(seed)
+
+
+def _require_room(workspace: pathlib.Path, wanted: TrainInput, start: pathlib.Path) -> None:
     """Refuse to begin what could not be saved: a GPU would work up to the first checkpoint, in vain."""
     if wanted.method is Method.LORA:
         return
@@ -105,10 +115,8 @@ def _require_room(workspace: pathlib.Path, wanted: stage_request.TrainInput, sta
         )
 
 
-def _examples(
-    request: stage_request.StageRequest, wanted: stage_request.TrainInput
-) -> tuple[dataset.Blocks, step_plan.Course]:
-    packed = packing.load(run_folders.of(request).blocks)
+def _examples(wanted: TrainInput, folders: RunFolders) -> tuple[dataset.Blocks, step_plan.Course]:
+    packed = packing.load(folders.blocks)
     if wanted.sequence_length not in (None, length := packed[0].shape[1]):
         raise errors.StageError(
             StageReason.INVALID_SPEC,
@@ -120,22 +128,12 @@ def _examples(
 
 
 def _trainer(
-    request: stage_request.StageRequest,
+    wanted: TrainInput,
     start: pathlib.Path,
+    arguments: transformers.TrainingArguments,
     examples: dataset.Blocks,
-    course: step_plan.Course,
     observer: callback.CheckpointCallback,
 ) -> Trainer:
-    wanted = request.train
-    assert wanted is not None  # noqa: S101 -- see train
-    # DeepSpeed reads these arguments while the model is loaded: under ZeRO-3 no process ever holds all of it.
-    arguments = trainer_arguments.build(
-        wanted,
-        output=run_folders.of(request).checkpoints,
-        course=course,
-        parameters=model_folder.accept(start).parameters,
-        gpu=torch.cuda.is_available(),
-    )
     if arguments.deepspeed:
         import deepspeed
 
@@ -154,16 +152,16 @@ def _trainer(
     return trainer
 
 
-def _packed(request: stage_request.StageRequest) -> sealed.Manifest:
+def _packed(folders: RunFolders) -> sealed.Manifest:
     try:
-        return sealed.verify(run_folders.of(request).blocks, deep=False)
+        return sealed.verify(folders.blocks, deep=False)
     except sealed.BrokenSealError as error:
         raise errors.StageError(
-            StageReason.DATA_UNREADABLE, f"blocks of run {request.run}: {error}; prepare it first"
+            StageReason.DATA_UNREADABLE, f"blocks of run {folders.run}: {error}; prepare it first"
         ) from error
 
 
-def _model(start: pathlib.Path, wanted: stage_request.TrainInput, length: int) -> PreTrainedModel:
+def _model(start: pathlib.Path, wanted: TrainInput, length: int) -> PreTrainedModel:
     model = transformers.AutoModelForCausalLM.from_pretrained(
         start,
         config=model_config.load(start, model_folder.accept(start).config),
@@ -183,44 +181,42 @@ def _model(start: pathlib.Path, wanted: stage_request.TrainInput, length: int) -
     return model
 
 
-def _resume_point(trainer: Trainer, places: RunFolders, parents: Mapping[str, str]) -> tuple[pathlib.Path | None, int]:
-    before = progress_file.read(places.position)
+def _resume_point(trainer: Trainer, folders: RunFolders, parents: Mapping[str, str]) -> tuple[pathlib.Path | None, int]:
+    before = progress_file.read(folders.position)
     reached = before.done if before and progress_file.fits(before.made_from, parents) else 0
-    found = checkpointing.newest(places.checkpoints, parents=parents)
+    found = checkpointing.newest(folders.checkpoints, parents=parents)
     at = checkpointing.step(found) if found else 0
     # All processes have looked before the first one cleans up.
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero():
-        checkpointing.discard_after(places.checkpoints, at=at)
+        checkpointing.discard_after(folders.checkpoints, at=at)
     trainer.accelerator.wait_for_everyone()
     if found:
         LOG.info("train: goes on from the checkpoint at step %d; the attempt before came to step %d", at, reached)
     return found, max(0, reached - at)
 
 
-def _preempted(state: TrainerState, places: RunFolders) -> errors.StageError:
+def _preempted(state: TrainerState, folders: RunFolders) -> errors.StageError:
     return errors.StageError(
         StageReason.PREEMPTED,
-        f"asked to leave at step {state.global_step} of {state.max_steps}; checkpoint saved in {places.checkpoints}",
+        f"asked to leave at step {state.global_step} of {state.max_steps}; checkpoint saved in {folders.checkpoints}",
         exit_code=ExitCode.PREEMPTED,
     )
 
 
-def _seal_model(
-    trainer: Trainer, request: stage_request.StageRequest, places: RunFolders, parents: Mapping[str, str]
-) -> None:
+def _seal_model(trainer: Trainer, folders: RunFolders, parents: Mapping[str, str]) -> None:
     first = trainer.is_world_process_zero()
     label = "model" if first else f"model-{trainer.args.process_index}"
     with sealed.draft(
-        places.trained.parent, kind="trained", label=label, attempt=request.attempt, parents=parents
+        folders.trained.parent, kind="trained", label=label, attempt=folders.attempt, parents=parents
     ) as made:
         trainer.model.config.use_cache = True
         trainer.save_model(str(made.path))
         (made.path / "training_args.bin").unlink(missing_ok=True)
         if first:
             _require_finite(made.path)
-            sealed.seal(made, target=places.trained)
-            shutil.rmtree(places.checkpoints, ignore_errors=True)
+            sealed.seal(made, target=folders.trained)
+            shutil.rmtree(folders.checkpoints, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
 
 
@@ -240,12 +236,12 @@ def _summary(
     passes: float,
     resumed: tuple[int, int],
     start: str,
-) -> result.TrainSummary:
+) -> TrainSummary:
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
     edge = max(1, round(_EDGE * len(losses)))
     resumed_step, lost = resumed
     tokens, seconds = observer.terms.tokens(state.global_step), observer.seconds
-    return result.TrainSummary(
+    return TrainSummary(
         steps=state.global_step,
         tokens=tokens,
         first_loss=sum(losses[:edge]) / edge,

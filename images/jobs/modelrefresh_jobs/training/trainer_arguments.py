@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers import TrainingArguments
 
-from modelrefresh.contract import stage_request
+from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import LEARNING_RATES, LearningRateSchedule
 from modelrefresh_jobs.training.step_plan import Course
 
@@ -24,14 +24,12 @@ _SCHEDULES = {
 }
 
 
-def uses_deepspeed(wanted: stage_request.TrainInput, *, gpu: bool) -> bool:
+def uses_deepspeed(wanted: TrainInput, *, gpu: bool) -> bool:
     """One process on a CPU has nothing to partition, so ZeRO is left out there."""
     return wanted.zero_stage > 0 and (gpu or wanted.nodes * wanted.processes_per_node > 1)
 
 
-def build(
-    wanted: stage_request.TrainInput, *, output: pathlib.Path, course: Course, parameters: int, gpu: bool
-) -> TrainingArguments:
+def build(wanted: TrainInput, *, output: pathlib.Path, course: Course, parameters: int, gpu: bool) -> TrainingArguments:
     """The Trainer's arguments."""
     total = course.steps
     recompute = gpu and parameters >= _LARGE
@@ -67,7 +65,7 @@ def build(
     )
 
 
-def deepspeed(wanted: stage_request.TrainInput, *, gpu: bool) -> dict[str, Any]:
+def deepspeed(wanted: TrainInput, *, gpu: bool) -> dict[str, Any]:
     """DeepSpeed's configuration; `auto` follows the Trainer's arguments."""
     if not gpu:
         from deepspeed import ops

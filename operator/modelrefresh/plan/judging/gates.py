@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from modelrefresh.api.evaluation import Evaluation, Gate, Versus
-from modelrefresh.contract.result import Score
+from modelrefresh.contract.stages.evaluate import Score
 from modelrefresh.plan.judging import intervals
 from modelrefresh.plan.judging.intervals import Interval
 

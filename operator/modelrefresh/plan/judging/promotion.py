@@ -4,18 +4,20 @@ import datetime
 
 from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.run_status import EvaluateFacts, Outcome, Run, StageState, VerdictFacts
+from modelrefresh.api.run_status import Outcome, Run, StageState
 from modelrefresh.api.spec import Approval
+from modelrefresh.api.stage_facts import EvaluateFacts, VerdictFacts
 from modelrefresh.api.status import VersionRef
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.actions import DropVersion, Plan, RefreshPlan, SealVersion, StatusSummary
+from modelrefresh.plan.attempts import stage_state
+from modelrefresh.plan.attempts.stage_state import StageEvent
 from modelrefresh.plan.judging.gates import Verdict
 from modelrefresh.plan.observed import ObservedVersion, ReadyRefresh
 from modelrefresh.plan.rollout import rollout, serving
 from modelrefresh.plan.runs import run_end
 from modelrefresh.plan.runs.run_end import End
-from modelrefresh.plan.stages import stage_records, stage_state
-from modelrefresh.plan.stages.stage_state import StageEvent
+from modelrefresh.plan.stages import stage_records
 
 
 def conclude(ready: ReadyRefresh, now: datetime.datetime) -> RefreshPlan | None:

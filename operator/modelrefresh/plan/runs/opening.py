@@ -14,11 +14,12 @@ from modelrefresh.api.run_status import Outcome, Run, StageState, Trigger, Trigg
 from modelrefresh.api.status import RefreshStatus
 from modelrefresh.plan import lifecycle, retention
 from modelrefresh.plan.actions import Plan, RefreshPlan, StatusSummary, StopJob
+from modelrefresh.plan.attempts import stage_results, stage_steps
 from modelrefresh.plan.observed import ReadyRefresh
 from modelrefresh.plan.rollout import serving
 from modelrefresh.plan.runs import run_end, schedule
 from modelrefresh.plan.runs.run_end import End
-from modelrefresh.plan.stages import stage_records, stage_results, stage_steps
+from modelrefresh.plan.stages import order, stage_records
 
 _RETRY_SECONDS = 60
 _TOKEN_LIMIT = 120
@@ -81,7 +82,7 @@ def open_next(ready: ReadyRefresh, now: datetime.datetime) -> RefreshPlan | None
         start_time=now,
         inputs=ready.inputs,
         spec_generation=ready.meta.generation,
-        stages=stage_records.table(with_import=not known),
+        stages=order.records(is_first=not known),
     )
     status = status.evolve(
         run=run,
@@ -138,7 +139,7 @@ def _retry_at(status: RefreshStatus) -> datetime.datetime | None:
     run, failure = status.run, status.last_failure
     if run is None or run.outcome is not Outcome.FAILED or run.end_time is None or failure is None:
         return None
-    if failure.stage not in stage_records.CHEAP:
+    if not order.is_cheap(failure.stage):
         return None
     return run.end_time + datetime.timedelta(seconds=_RETRY_SECONDS * 2 ** min(status.retries, _RETRY_DOUBLINGS))
 

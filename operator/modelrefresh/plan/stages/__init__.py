@@ -1,1 +1,1 @@
-"""The stages of a run: what each is asked, what became of its attempt, what comes next."""
+"""The stages of a run, one file each: what each is asked, and what its answer leaves in the run's record."""

@@ -3,12 +3,12 @@
 import pathlib
 
 from modelrefresh.contract.reasons import StageReason
-from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh_jobs.process import guarded_files
 from modelrefresh_jobs.storage import existing
+from modelrefresh_jobs.storage.run_folders import RunFolders
 
 
-def find(uri: str, _request: StageRequest, reason: StageReason) -> pathlib.Path:
+def find(uri: str, _folders: RunFolders, reason: StageReason) -> pathlib.Path:
     """The path itself.
 
     Raises:

@@ -4,13 +4,12 @@ import os
 import pathlib
 import re
 
-from modelrefresh.contract import artifacts
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.reasons import StageReason
-from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh_jobs.process import guarded_files
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.storage import model_files
+from modelrefresh_jobs.storage.run_folders import RunFolders
 
 _HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[^/@]+)")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -23,7 +22,7 @@ _UNWANTED = ("consolidated*", "original/*", "onnx/*")
 """The same weights once more, in other layouts."""
 
 
-def find(uri: str, request: StageRequest, reason: StageReason) -> pathlib.Path:
+def find(uri: str, folders: RunFolders, reason: StageReason) -> pathlib.Path:
     """The folder of the repository at that commit, in the workspace's cache.
 
     Raises:
@@ -37,7 +36,7 @@ def find(uri: str, request: StageRequest, reason: StageReason) -> pathlib.Path:
             f"{uri}: expected hf://ORG/NAME@COMMIT with the 40 hexadecimal digits of a commit, saw {seen!r}; "
             "branches and tags can move, take the commit from the repository's history",
         )
-    home = artifacts.Workspace(root=pathlib.Path(request.workspace)).hub_cache()
+    home = folders.workspace.hub_cache()
     # The hub reads HF_TOKEN_PATH and HF_HOME when it is imported; only this function imports it.
     os.environ.setdefault("HF_HOME", str(home))
     return _snapshot(uri, matched["repo"], matched["revision"], home=home, reason=reason)

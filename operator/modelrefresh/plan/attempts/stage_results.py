@@ -6,39 +6,23 @@ end, and leaves that state by it. Starting the next attempt is not decided here.
 
 import dataclasses
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pydantic
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.evaluation import Evaluation
-from modelrefresh.api.run_status import (
-    EvaluateFacts,
-    Failure,
-    MergeFacts,
-    PrepareFacts,
-    StageRecord,
-    StageState,
-    TrainFacts,
-)
-from modelrefresh.api.status import RefreshStatus, ResidualStatus
+from modelrefresh.api.run_status import Failure, StageRecord, StageState
+from modelrefresh.api.status import RefreshStatus
+from modelrefresh.contract import sections
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh.contract.result import (
-    EvaluateSummary,
-    ExtractSummary,
-    ImportSummary,
-    MergeSummary,
-    PrepareSummary,
-    Result,
-    TrainSummary,
-)
+from modelrefresh.contract.result import Result
 from modelrefresh.plan.actions import StatusSummary
-from modelrefresh.plan.judging import gates
+from modelrefresh.plan.attempts import retries
+from modelrefresh.plan.attempts.retries import FailureAction, FailureDecision
+from modelrefresh.plan.attempts.stage_state import StageEvent, move
 from modelrefresh.plan.observed import JobState, ObservedJob
-from modelrefresh.plan.stages import retries, stage_records
-from modelrefresh.plan.stages.retries import FailureAction, FailureDecision
-from modelrefresh.plan.stages.stage_state import StageEvent, move
+from modelrefresh.plan.stages import stage_records
 
 _STALLING = (Reason.IMAGE_PULL_FAILED, Reason.PODS_REFUSED, Reason.POD_STUCK)
 """Reasons of a stage at work for which nothing goes on until a person acts."""
@@ -50,8 +34,9 @@ class AttemptContext:
 
     attempts: int
     """The profile's limit of attempts that fail by their own fault."""
-    evaluation: Evaluation | None
     now: datetime.datetime
+    found: Callable[[StageRecord, Any], dict[str, Any]]
+    """Fields of the stage's record that its summary fills; ValueError where it cannot be used."""
 
 
 def observe_jobs(status: RefreshStatus, jobs: Sequence[ObservedJob], context: AttemptContext) -> RefreshStatus:
@@ -212,63 +197,19 @@ def _outcome(stage: StageRecord, job: ObservedJob, context: AttemptContext) -> d
         job = dataclasses.replace(job, result=None, message=job.message or fault)
     if job.state is not JobState.SUCCEEDED or job.result is None:
         return retries.classify(job)
-    facts = _checked(stage, job.result, context.evaluation)
+    facts = _checked(stage, job.result, context)
     return retries.classify(dataclasses.replace(job, result=None, message=facts)) if isinstance(facts, str) else facts
 
 
-def _checked(stage: StageRecord, said: Result, evaluation: Evaluation | None) -> dict[str, Any] | str:
+def _checked(stage: StageRecord, said: Result, context: AttemptContext) -> dict[str, Any] | str:
     """The facts of a success, or why there are none."""
+    if not isinstance(said.summary, sections.summary_of(stage.name)):
+        return f"it says nothing of {stage.name}"
     try:
-        facts = _facts(said, evaluation)
-        if said.extract is not None:
-            # The status of an InstructionResidual takes in all of it.
-            ResidualStatus.model_validate(dataclasses.asdict(said.extract))
+        return context.found(stage, said.summary)
     except pydantic.ValidationError as error:
         wrong = error.errors(include_url=False)[0]
         place = ".".join(str(step) for step in wrong["loc"])
         return f"{place}: {wrong['msg']}, saw {wrong['input']!r:.40}"
-    if facts is None:
-        return f"it says nothing of {stage.name}"
-    if said.prepare is not None and said.prepare.newest is not None and not _is_date(said.prepare.newest):
-        return f"prepare.newest: no date, saw {said.prepare.newest}"
-    measured = said.evaluate
-    if measured is not None and stage.incumbent is not None and measured.incumbent != stage.incumbent:
-        return f"the candidate was compared with {measured.incumbent or 'nothing'}, expected {stage.incumbent}"
-    return facts
-
-
-def _is_date(text: str) -> bool:
-    try:
-        datetime.datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _facts(result: Result, evaluation: Evaluation | None) -> dict[str, Any] | None:
-    """Fields of the stage record that a success fills; None if the stage's summary is missing."""
-    match result:
-        case Result(extract=ExtractSummary(digest=digest)) | Result(import_=ImportSummary(digest=digest)):
-            return {"digest": digest}
-        case Result(prepare=PrepareSummary() as summary):
-            most_first = sorted(summary.overlap.items(), key=lambda item: (-item[1], item[0]))
-            overlap = [{"suite": suite, "share": share} for suite, share in most_first]
-            return {"prepare": PrepareFacts.model_validate(dataclasses.asdict(summary) | {"overlap": overlap})}
-        case Result(train=TrainSummary() as summary):
-            return {"train": TrainFacts.model_validate(dataclasses.asdict(summary))}
-        case Result(merge=MergeSummary() as summary):
-            return {"digest": summary.digest, "merge": MergeFacts.model_validate(dataclasses.asdict(summary))}
-        case Result(evaluate=EvaluateSummary() as summary) if evaluation is not None:
-            return {"digest": summary.candidate, "evaluate": _judged(summary, evaluation)}
-    return None
-
-
-def _judged(summary: EvaluateSummary, evaluation: Evaluation) -> EvaluateFacts:
-    judgements = gates.judge(evaluation, summary.scores)
-    return EvaluateFacts.model_validate(
-        {
-            "incumbent": summary.incumbent,
-            "scores": [dataclasses.asdict(score) for score in summary.scores],
-            "verdicts": [dataclasses.asdict(judgement) for judgement in judgements],
-        }
-    )
+    except ValueError as error:
+        return str(error)

@@ -9,15 +9,16 @@ import pytest
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.run_status import Outcome, StageState
 from modelrefresh.api.status import RefreshStatus
-from modelrefresh.contract import result, stage_request
+from modelrefresh.contract import stage_request
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.result import Result
 from modelrefresh.contract.stage_request import StageRequest
+from modelrefresh.contract.stages.merge import MergeSummary
 from modelrefresh.contract.vocabulary import Method, Stage, Strategy
 from modelrefresh.plan.actions import Plan, StartStage, StopJob
 from modelrefresh.plan.decide import decide
 from modelrefresh.plan.observed import JobState
-from modelrefresh.plan.stages import stage_records
+from modelrefresh.plan.stages import order, stage_records
 from tests.plan.sights import NOW, a_job, a_run, a_sight, a_status, at_work, inputs_of
 
 RETRY_LATER = NOW + datetime.timedelta(minutes=10)
@@ -35,7 +36,7 @@ def the_start(plan: Plan) -> StartStage:
     return action
 
 
-@pytest.mark.parametrize("stage", stage_records.ORDER[:3])
+@pytest.mark.parametrize("stage", [one.name for one in order.EACH][:3])
 def test_a_stage_starts_when_the_one_before_has_succeeded(stage: Stage) -> None:
     start = the_start(decide(a_sight(status=a_status(run=a_run(stage))), NOW))
     assert (start.request.stage, start.request.attempt) == (stage, 1)
@@ -161,31 +162,27 @@ def test_direct_trains_the_instruct_model_itself() -> None:
     edits: dict[str, object] = {"spec.training.strategy": "Direct"}
     run = a_run(Stage.TRAIN).evolve(inputs=inputs_of(edits))
     start = the_start(decide(a_sight(edits, status=a_status(run=run)), NOW))
-    assert start.request.train is not None
-    assert start.request.train.start == "pvc://models/instruct"
+    assert start.request.section.start == "pvc://models/instruct"
 
 
 def test_residual_trains_the_base() -> None:
     start = the_start(decide(a_sight(status=a_status(run=a_run(Stage.TRAIN))), NOW))
-    assert start.request.train is not None
-    assert (start.request.train.start, start.request.train.method) == ("pvc://models/base", Method.LORA)
+    assert (start.request.section.start, start.request.section.method) == ("pvc://models/base", Method.LORA)
 
 
 def test_merge_is_told_which_residual_to_add() -> None:
     start = the_start(decide(a_sight(status=a_status(run=a_run(Stage.MERGE))), NOW))
-    assert start.request.merge is not None
-    assert (start.request.merge.residual, start.request.merge.strategy) == ("e" * 64, Strategy.RESIDUAL)
+    assert (start.request.section.residual, start.request.section.strategy) == ("e" * 64, Strategy.RESIDUAL)
 
 
 def test_evaluation_compares_with_what_serves() -> None:
     run = a_run(Stage.EVALUATE)
     merged = run.record(Stage.MERGE)
     assert merged is not None
-    facts = result.MergeSummary(digest="7" * 64, parameters=1, bytes=1, drift=0.1, residual_norm=0.1, alignment=0.0)
+    facts = MergeSummary(digest="7" * 64, parameters=1, bytes=1, drift=0.1, residual_norm=0.1, alignment=0.0)
     run = stage_records.put(run, merged.evolve(merge=dataclasses.asdict(facts), digest=facts.digest))
     start = the_start(decide(a_sight(status=a_status(run=run)), NOW))
-    assert start.request.evaluate is not None
-    assert (start.request.evaluate.candidate, start.request.evaluate.incumbent) == ("7" * 64, "5" * 64)
+    assert (start.request.section.candidate, start.request.section.incumbent) == ("7" * 64, "5" * 64)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +193,7 @@ def test_the_learning_rate_is_that_of_the_method_unless_asked(method: Method, as
     edits: dict[str, object] = {"spec.training.method": method.value}
     edits |= {"spec.training.learningRate": asked} if asked else {}
     run = a_run(Stage.TRAIN).evolve(inputs=inputs_of(edits))
-    request = the_start(decide(a_sight(edits, status=a_status(run=run)), NOW)).request.train
+    request = the_start(decide(a_sight(edits, status=a_status(run=run)), NOW)).request.section
     assert request is not None
     assert request.learning_rate == rate
 
@@ -210,14 +207,11 @@ def test_the_learning_rate_is_that_of_the_method_unless_asked(method: Method, as
     ],
 )
 def test_prepare_is_told_what_every_later_stage_will_be_asked(edits: dict[str, object]) -> None:
-    told = requested(Stage.PREPARE, edits).prepare
-    train, merge, evaluate = (requested(stage, edits) for stage in stage_records.ORDER[1:])
-    assert told is not None
-    assert (told.train, told.base) == (train.train, train.train.start if train.train else None)
-    assert merge.merge is not None
-    assert evaluate.evaluate is not None
-    assert told.residual == merge.merge.residual
-    asked = evaluate.evaluate
+    told = requested(Stage.PREPARE, edits).section
+    train, merge, evaluate = (requested(stage, edits) for stage in [one.name for one in order.EACH][1:])
+    assert (told.train, told.base) == (train.section, train.section.start)
+    assert told.residual == merge.section.residual
+    asked = evaluate.section
     assert (told.incumbent, told.suites) == (asked.incumbent, asked.suites)
     assert (told.max_items, told.max_new_tokens) == (asked.max_items, asked.max_new_tokens)
 
@@ -226,7 +220,7 @@ def requested(stage: Stage, edits: dict[str, object]) -> StageRequest:
     """What a stage of a refresh with these changes is asked."""
     run = a_run(stage).evolve(inputs=inputs_of(edits))
     if stage is Stage.EVALUATE:
-        facts = result.MergeSummary(digest="7" * 64, parameters=1, bytes=1, drift=0.1, residual_norm=0.1, alignment=0.0)
+        facts = MergeSummary(digest="7" * 64, parameters=1, bytes=1, drift=0.1, residual_norm=0.1, alignment=0.0)
         merged = run.record(Stage.MERGE)
         assert merged is not None
         run = stage_records.put(run, merged.evolve(merge=dataclasses.asdict(facts), digest=facts.digest))
@@ -238,6 +232,6 @@ def test_a_prepare_request_of_an_older_operator_is_understood() -> None:
     document = json.loads(stage_request.render(request))
     for name in ("residual", "incumbent", "max_items", "max_new_tokens", "train"):
         del document["prepare"][name]
-    parsed = stage_request.parse(json.dumps(document)).prepare
+    parsed = stage_request.parse(json.dumps(document)).section
     assert parsed is not None
     assert (parsed.residual, parsed.train) == (None, None)

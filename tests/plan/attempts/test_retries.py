@@ -9,9 +9,9 @@ from modelrefresh.api.run_status import Failure, StageRecord
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.result import Result
 from modelrefresh.contract.vocabulary import Stage
+from modelrefresh.plan.attempts import retries
+from modelrefresh.plan.attempts.retries import FailureAction
 from modelrefresh.plan.observed import JobState, ObservedJob
-from modelrefresh.plan.stages import retries
-from modelrefresh.plan.stages.retries import FailureAction
 from tests.plan.sights import NOW
 
 

@@ -8,14 +8,16 @@ import datetime
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.run_status import Outcome, Run, StageRecord, StageState
 from modelrefresh.api.status import RefreshStatus, VersionRef
+from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.actions import Plan, RefreshPlan, SealVersion, StartStage, StatusSummary
+from modelrefresh.plan.attempts import job_steps, retries, stage_results
+from modelrefresh.plan.attempts.job_steps import Step
 from modelrefresh.plan.observed import ReadyRefresh
 from modelrefresh.plan.rollout import serving
 from modelrefresh.plan.runs import run_end
 from modelrefresh.plan.runs.run_end import End
-from modelrefresh.plan.stages import job_steps, retries, stage_records, stage_results
-from modelrefresh.plan.stages.job_steps import Step
+from modelrefresh.plan.stages import order, stage_records
 
 
 def give_up(ready: ReadyRefresh, now: datetime.datetime) -> RefreshPlan | None:
@@ -87,8 +89,9 @@ def _step(ready: ReadyRefresh) -> Step[RefreshStatus] | None:
         return None
 
     def start(record: StageRecord) -> tuple[StageRecord, StartStage]:
-        action = stage_records.start(ready, run, record)
-        return stage_records.asked(ready, record).evolve(gpus=action.gpus * action.nodes), action
+        action = start_action(ready, run, record)
+        incumbent = action.request.section.incumbent if record.name is Stage.EVALUATE else None
+        return record.evolve(incumbent=incumbent, gpus=action.gpus * action.nodes), action
 
     return Step(
         run=run.id,
@@ -100,3 +103,18 @@ def _step(ready: ReadyRefresh) -> Step[RefreshStatus] | None:
         put=lambda record: ready.status.evolve(run=stage_records.put(run, record)),
         start=start,
     )
+
+
+def start_action(ready: ReadyRefresh, run: Run, stage: StageRecord) -> StartStage:
+    """What starts the next attempt of a stage."""
+    this, training = order.of(stage.name), ready.spec.training
+    request = StageRequest(
+        stage=stage.name,
+        owner=ready.meta.name,
+        run=run.id,
+        attempt=stage.attempt,
+        allowed=ready.profile.allowed_sources,
+        section=this.ask(ready, run),
+    )
+    size = this.size(training)
+    return StartStage(request=request, profile=ready.profile_hash, gpus=size.gpus, nodes=size.nodes)

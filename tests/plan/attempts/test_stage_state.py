@@ -6,8 +6,8 @@ import pytest
 
 from modelrefresh.api.run_status import StageRecord, StageState
 from modelrefresh.contract.vocabulary import Stage
-from modelrefresh.plan.stages import stage_state
-from modelrefresh.plan.stages.stage_state import TRANSITIONS, StageEvent
+from modelrefresh.plan.attempts import stage_state
+from modelrefresh.plan.attempts.stage_state import TRANSITIONS, StageEvent
 from tests.policy import checkout
 
 AT_WORK = (StageState.QUEUED, StageState.RUNNING)

@@ -1,0 +1,1 @@
+"""What became of a stage's attempt, and what comes next: wait, retry, give up, begin."""

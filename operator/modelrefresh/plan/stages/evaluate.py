@@ -1,0 +1,43 @@
+"""Stage `evaluate`: candidate and incumbent on the owner's suites; its scores are judged as they are recorded."""
+
+import dataclasses
+from typing import Any
+
+from modelrefresh.api.evaluation import Evaluation
+from modelrefresh.api.run_status import Run, StageRecord
+from modelrefresh.api.spec import Training
+from modelrefresh.api.stage_facts import EvaluateFacts
+from modelrefresh.contract.stages.evaluate import EvaluateInput, EvaluateSummary
+from modelrefresh.contract.vocabulary import Stage
+from modelrefresh.plan.judging import gates
+from modelrefresh.plan.observed import ReadyRefresh
+from modelrefresh.plan.stages import shared_inputs, stage_records
+from modelrefresh.plan.stages.run_stage import RunStage, Size
+
+
+def _ask(ready: ReadyRefresh, run: Run) -> EvaluateInput:
+    evaluation, digest = ready.spec.evaluation, stage_records.candidate(run)
+    assert digest is not None  # noqa: S101 -- merge has succeeded before
+    return EvaluateInput(
+        candidate=digest,
+        incumbent=shared_inputs.incumbent(ready),
+        suites=shared_inputs.suites(ready),
+        max_items=evaluation.max_items,
+        max_new_tokens=evaluation.max_new_tokens,
+    )
+
+
+def _found(record: StageRecord, summary: EvaluateSummary, evaluation: Evaluation) -> dict[str, Any]:
+    if record.incumbent is not None and summary.incumbent != record.incumbent:
+        saw = summary.incumbent or "nothing"
+        raise ValueError(f"the candidate was compared with {saw}, expected {record.incumbent}")
+    judgements = gates.judge(evaluation, summary.scores)
+    verdicts = [dataclasses.asdict(judgement) for judgement in judgements]
+    return {"digest": summary.candidate, "evaluate": EvaluateFacts.of(summary, verdicts=verdicts)}
+
+
+def _size(training: Training) -> Size:
+    return Size(gpus=min(training.gpus_per_node, 1))
+
+
+STAGE = RunStage(name=Stage.EVALUATE, ask=_ask, found=_found, size=_size)

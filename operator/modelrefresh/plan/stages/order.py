@@ -1,0 +1,28 @@
+"""The order of the stages: each starts when the one before it has succeeded."""
+
+from typing import Final
+
+from modelrefresh.api.run_status import StageRecord
+from modelrefresh.contract.vocabulary import Stage
+from modelrefresh.plan.stages import evaluate, import_, merge, prepare, train
+from modelrefresh.plan.stages.run_stage import RunStage
+
+FIRST: Final = (import_.STAGE,)
+"""What the first run does before all else."""
+EACH: Final = (prepare.STAGE, train.STAGE, merge.STAGE, evaluate.STAGE)
+"""Stages of every run."""
+
+
+def records(*, is_first: bool) -> tuple[StageRecord, ...]:
+    """The stage records of a new run."""
+    return tuple(StageRecord(name=one.name) for one in ((*FIRST, *EACH) if is_first else EACH))
+
+
+def is_cheap(stage: Stage) -> bool:
+    """Whether the operator tries a failed stage again by itself."""
+    return any(one.is_cheap for one in (*FIRST, *EACH) if one.name is stage)
+
+
+def of(stage: Stage) -> RunStage:
+    """The stage of a run by its name."""
+    return next(one for one in (*FIRST, *EACH) if one.name is stage)

@@ -1,0 +1,57 @@
+"""Stage `prepare`: it is also told what later stages will be asked, so that it proves that before a GPU is spent."""
+
+import datetime
+from typing import Any
+
+from modelrefresh.api.evaluation import Evaluation
+from modelrefresh.api.run_status import Run, StageRecord
+from modelrefresh.api.stage_facts import PrepareFacts
+from modelrefresh.contract.stages.prepare import PrepareInput, PrepareSummary
+from modelrefresh.contract.vocabulary import Stage
+from modelrefresh.plan.observed import ReadyRefresh
+from modelrefresh.plan.stages import shared_inputs, train
+from modelrefresh.plan.stages.run_stage import RunStage
+
+
+def _ask(ready: ReadyRefresh, run: Run) -> PrepareInput:
+    spec = ready.spec
+    replay, training = spec.data.replay, spec.training
+    unchanged = ready.status.data_fingerprint if ready.status.judged_inputs == run.inputs else None
+    return PrepareInput(
+        base=shared_inputs.start(ready),
+        base_fingerprint=shared_inputs.start_fingerprint(ready),
+        data=spec.data.uri,
+        text_field=spec.data.text_field,
+        sampling=spec.data.sampling,
+        replay=replay.uri if replay else None,
+        replay_percent=replay.percent if replay else 0,
+        sequence_length=training.sequence_length,
+        max_tokens=training.max_tokens,
+        seed=training.seed,
+        suites=shared_inputs.suites(ready),
+        unchanged_fingerprint=unchanged,
+        residual=ready.residual_digest,
+        incumbent=shared_inputs.incumbent(ready),
+        max_items=spec.evaluation.max_items,
+        max_new_tokens=spec.evaluation.max_new_tokens,
+        train=train.ask(ready, run),
+    )
+
+
+def _found(_: StageRecord, summary: PrepareSummary, __: Evaluation) -> dict[str, Any]:
+    if summary.newest is not None and not _is_date(summary.newest):
+        raise ValueError(f"prepare.newest: no date, saw {summary.newest}")
+    most_first = sorted(summary.overlap.items(), key=lambda item: (-item[1], item[0]))
+    overlap = [{"suite": suite, "share": share} for suite, share in most_first]
+    return {"prepare": PrepareFacts.of(summary, overlap=overlap)}
+
+
+def _is_date(text: str) -> bool:
+    try:
+        datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+STAGE = RunStage(name=Stage.PREPARE, ask=_ask, found=_found, is_cheap=True)

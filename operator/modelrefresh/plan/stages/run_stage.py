@@ -1,0 +1,34 @@
+"""What the file of a stage says of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from modelrefresh.api.evaluation import Evaluation
+from modelrefresh.api.run_status import Run, StageRecord
+from modelrefresh.api.spec import Training
+from modelrefresh.contract.vocabulary import Stage
+from modelrefresh.plan.observed import ReadyRefresh
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """Pods of a stage's Job."""
+
+    gpus: int = 0
+    """Per pod."""
+    nodes: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStage:
+    """A stage of a run."""
+
+    name: Stage
+    ask: Callable[[ReadyRefresh, Run], object]
+    """What an attempt that begins now is asked: the stage's input."""
+    found: Callable[[StageRecord, Any, Evaluation], dict[str, Any]]
+    """Fields of the stage's record that its summary fills; ValueError where it cannot be used, with what is wrong."""
+    size: Callable[[Training], Size] = lambda _: Size()
+    is_cheap: bool = False
+    """Without a GPU: if it fails the operator tries again by itself, slowly; a mended file is not an event."""

@@ -1,0 +1,27 @@
+"""What several stages are asked alike."""
+
+from modelrefresh.contract.stages.evaluate import SuiteInput
+from modelrefresh.contract.vocabulary import Strategy
+from modelrefresh.plan.observed import ReadyRefresh
+
+
+def start(ready: ReadyRefresh) -> str:
+    """What training starts from (arXiv 2410.10739): the base in Setting 2, the instruct model in Setting 1."""
+    direct = ready.spec.training.strategy is Strategy.DIRECT
+    return ready.residual.instruct if direct else ready.spec.base.uri
+
+
+def start_fingerprint(ready: ReadyRefresh) -> str | None:
+    """What the start's weights must be."""
+    direct = ready.spec.training.strategy is Strategy.DIRECT
+    return ready.residual.instruct_fingerprint if direct else ready.residual.base_fingerprint
+
+
+def incumbent(ready: ReadyRefresh) -> str | None:
+    """Digest of what serves; None if nothing does."""
+    return ready.status.live.digest if ready.status.live else None
+
+
+def suites(ready: ReadyRefresh) -> tuple[SuiteInput, ...]:
+    """The owner's suites."""
+    return tuple(SuiteInput(name=suite.name, uri=suite.uri, task=suite.task) for suite in ready.spec.evaluation.suites)

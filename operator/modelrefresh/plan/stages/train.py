@@ -1,0 +1,49 @@
+"""Stage `train`: the spec's training in the words of the stage."""
+
+from typing import Any
+
+from modelrefresh.api.evaluation import Evaluation
+from modelrefresh.api.run_status import Run, StageRecord
+from modelrefresh.api.spec import Training
+from modelrefresh.api.stage_facts import TrainFacts
+from modelrefresh.contract.stages.train import TrainInput, TrainSummary
+from modelrefresh.contract.vocabulary import LEARNING_RATES, Stage
+from modelrefresh.plan.observed import ReadyRefresh
+from modelrefresh.plan.stages import shared_inputs
+from modelrefresh.plan.stages.run_stage import RunStage, Size
+
+
+def ask(ready: ReadyRefresh, _: Run) -> TrainInput:
+    """What training will be asked; `prepare` is told it too."""
+    training = ready.spec.training
+    return TrainInput(
+        start=shared_inputs.start(ready),
+        start_fingerprint=shared_inputs.start_fingerprint(ready),
+        method=training.method,
+        learning_rate=float(training.learning_rate or LEARNING_RATES[training.method]),
+        sequence_length=training.sequence_length,
+        epochs=float(training.epochs),
+        batch_size=training.batch_size,
+        gradient_accumulation=training.gradient_accumulation,
+        warmup_ratio=float(training.warmup_ratio),
+        learning_rate_schedule=training.learning_rate_schedule,
+        lora_rank=training.lora.rank,
+        lora_alpha=training.lora.alpha,
+        lora_embeddings=training.lora.embeddings,
+        zero_stage=training.zero_stage,
+        nodes=training.nodes,
+        processes_per_node=max(1, training.gpus_per_node),
+        checkpoint_seconds=training.checkpoint_seconds,
+        seed=training.seed,
+    )
+
+
+def _found(_: StageRecord, summary: TrainSummary, __: Evaluation) -> dict[str, Any]:
+    return {"train": TrainFacts.of(summary)}
+
+
+def _size(training: Training) -> Size:
+    return Size(gpus=training.gpus_per_node, nodes=training.nodes)
+
+
+STAGE = RunStage(name=Stage.TRAIN, ask=ask, found=_found, size=_size)

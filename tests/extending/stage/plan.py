@@ -1,0 +1,24 @@
+"""Stage `toy`: asked to count to the sequence length; a count beyond it is no result."""
+
+from typing import Any
+
+from modelrefresh.contract.stages.toy import ToyInput, ToySummary  # type: ignore[import-not-found]
+
+from modelrefresh.api.evaluation import Evaluation
+from modelrefresh.api.run_status import Run, StageRecord
+from modelrefresh.contract.vocabulary import Stage
+from modelrefresh.plan.observed import ReadyRefresh
+from modelrefresh.plan.stages.run_stage import RunStage
+
+
+def _ask(ready: ReadyRefresh, _: Run) -> ToyInput:
+    return ToyInput(most=ready.spec.training.sequence_length)
+
+
+def _found(_: StageRecord, summary: ToySummary, __: Evaluation) -> dict[str, Any]:
+    if summary.counted < 0:
+        raise ValueError(f"counted {summary.counted}, expected 0 or more")
+    return {}
+
+
+STAGE = RunStage(name=Stage.TOY, ask=_ask, found=_found, is_cheap=True)  # type: ignore[attr-defined]
