@@ -32,7 +32,7 @@ def refresh(meta: Meta, before: RefreshStatus, after: RefreshStatus) -> None:
         _count(before.run if before.run and before.run.id == after.run.id else None, after.run, **place)
 
 
-def residual(meta: Meta, after: ResidualStatus) -> None:
+def residual(meta: Meta, _before: ResidualStatus, after: ResidualStatus) -> None:
     """Set the gauges of an InstructionResidual."""
     for condition in after.conditions:
         metrics.set_condition(

@@ -8,9 +8,9 @@ goes on from there. Metrics follow the status, events follow the other writes.
 import contextlib
 import datetime
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from modelrefresh import errors, gauges, report
 from modelrefresh.api import names, status
@@ -20,27 +20,57 @@ from modelrefresh.kube import kinds
 from modelrefresh.kube.port import Document, Port
 from modelrefresh.manifests.network import Network
 from modelrefresh.plan import decide, extraction
-from modelrefresh.plan.actions import RefreshPlan, ResidualPlan
-from modelrefresh.plan.observed import Meta, ObservedExtraction, ObservedRefresh
+from modelrefresh.plan.actions import Plan
+from modelrefresh.plan.observed import Meta, Observed, S
 from modelrefresh.report import EventRecord
 from modelrefresh.runtime.queue import Key
 
 LOGGER = logging.getLogger(__name__)
-S = TypeVar("S", status.RefreshStatus, status.ResidualStatus)
-P = TypeVar("P", RefreshPlan, ResidualPlan)
+T = TypeVar("T", bound=Observed[Any])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pass(Generic[S, P]):
-    """What a pass saw, and how what it decided is told; the same for both kinds."""
+class Kind(Generic[T, S]):
+    """What is done with the objects of one kind that has stages."""
 
-    seen: ObservedRefresh | ObservedExtraction
-    before: S
-    status: Callable[[P], S]
+    gather: Callable[[Port, Document, datetime.datetime], Awaitable[T]]
+    decide: Callable[[T, datetime.datetime], Plan[S]]
+    status: Callable[[Plan[S], T, datetime.datetime], S]
+    """What is written of a plan."""
     event_records: Callable[[S, S], Sequence[EventRecord]]
-    gauge: Callable[[S], None]
+    """What is worth an event between two statuses."""
+    gauge: Callable[[Meta, S, S], None]
+
+
+_REFRESHES = Kind(
+    gather=gather.refresh,
+    decide=decide.decide,
+    status=report.refresh,
+    event_records=report.event_records,
+    gauge=gauges.refresh,
+)
+_RESIDUALS = Kind(
+    gather=gather.residual,
+    decide=extraction.decide,
+    status=report.residual,
+    event_records=report.residual_event_records,
+    gauge=gauges.residual,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass(Generic[T, S]):
+    """One pass: what it saw, and how what it decides is told."""
+
+    kind: Kind[T, S]
+    observed: T
+    before: S
     network: Network | None
     now: datetime.datetime
+
+    def told(self, plan: Plan[S]) -> S:
+        """The status that says this plan."""
+        return self.kind.status(plan, self.observed, self.now)
 
 
 async def one_pass(port: Port, key: Key, *, network: Network | None = None, now: datetime.datetime) -> float | None:
@@ -51,47 +81,27 @@ async def one_pass(port: Port, key: Key, *, network: Network | None = None, now:
         gauges.forget(key)
         return None
     if key.kind == names.RESIDUAL:
-        return await _residual(port, document, network=network, now=now)
-    return await _refresh(port, document, network=network, now=now)
+        return await _pass(port, document, _RESIDUALS, network=network, now=now)
+    return await _pass(port, document, _REFRESHES, network=network, now=now)
 
 
-async def _refresh(port: Port, document: Document, *, network: Network | None, now: datetime.datetime) -> float | None:
-    seen = await gather.refresh(port, document, now=now)
-    this: Pass[status.RefreshStatus, RefreshPlan] = Pass(
-        seen=seen,
-        before=seen.status,
-        status=lambda plan: report.refresh(plan, seen, now),
-        event_records=report.event_records,
-        gauge=lambda after: gauges.refresh(seen.meta, seen.status, after),
-        network=network,
-        now=now,
-    )
-    return await _carry_out(port, document, this, decide.decide(seen, now))
+async def _pass(
+    port: Port, document: Document, kind: Kind[T, S], *, network: Network | None, now: datetime.datetime
+) -> float | None:
+    observed = await kind.gather(port, document, now)
+    this = Pass(kind=kind, observed=observed, before=observed.status, network=network, now=now)
+    return await _carry_out(port, document, this, kind.decide(observed, now))
 
 
-async def _residual(port: Port, document: Document, *, network: Network | None, now: datetime.datetime) -> float | None:
-    seen = await gather.residual(port, document, now=now)
-    this: Pass[status.ResidualStatus, ResidualPlan] = Pass(
-        seen=seen,
-        before=seen.status,
-        status=lambda plan: report.residual(plan, seen, now),
-        event_records=report.residual_event_records,
-        gauge=lambda after: gauges.residual(seen.meta, after),
-        network=network,
-        now=now,
-    )
-    return await _carry_out(port, document, this, extraction.decide(seen, now))
-
-
-async def _carry_out(port: Port, document: Document, this: Pass[S, P], plan: P) -> float | None:
+async def _carry_out(port: Port, document: Document, this: Pass[T, S], plan: Plan[S]) -> float | None:
     """Status, actions, events. A refusal stands in the status until a pass could do all that it wanted.
 
     It is not taken back while the same write is tried again, so a write that stays refused is told once.
     """
     refusal = report.refusal(this.before) if plan.actions else None
-    told = this.status(report.refused(plan, refusal) if refusal else plan)
+    told = this.told(report.refused(plan, refusal) if refusal else plan)
     document = await _record(port, document, told)
-    scene = Scene(seen=this.seen, document=document, network=this.network, now=this.now)
+    scene = Scene(observed=this.observed, document=document, network=this.network, now=this.now)
     try:
         for action in plan.actions:
             LOGGER.info("%s", action)
@@ -99,13 +109,13 @@ async def _carry_out(port: Port, document: Document, this: Pass[S, P], plan: P) 
     except errors.ApiError as error:
         # A quota, a missing permission, a name taken: nothing here mends it, so somebody must be told.
         is_refused = isinstance(error, errors.InvalidError | errors.ForbiddenError)
-        told = this.status(report.refused(plan, str(error))) if is_refused else told
+        told = this.told(report.refused(plan, str(error))) if is_refused else told
         # The status is written, so the next pass will see none of this as new.
         await _tell(port, document, this, told)
         await _record(port, document, told)
         raise
     else:
-        told = this.status(plan)
+        told = this.told(plan)
         if refusal:
             # Gone, or changed by what was just done, as by the finalizer: then the next pass takes it back.
             with contextlib.suppress(errors.NotFoundError, errors.ConflictError):
@@ -116,12 +126,12 @@ async def _carry_out(port: Port, document: Document, this: Pass[S, P], plan: P) 
     return plan.requeue_after_seconds
 
 
-def _measure(this: Pass[S, P], told: S) -> None:
+def _measure(this: Pass[T, S], told: S) -> None:
     try:
-        this.gauge(told)
+        this.kind.gauge(this.observed.meta, this.before, told)
     except Exception:
         # A figure for people must neither end a pass nor hide how it ended.
-        LOGGER.exception("metrics of %s could not be set", this.seen.meta.name)
+        LOGGER.exception("metrics of %s could not be set", this.observed.meta.name)
 
 
 async def _record(port: Port, document: Document, after: status.RefreshStatus | status.ResidualStatus) -> Document:
@@ -131,9 +141,9 @@ async def _record(port: Port, document: Document, after: status.RefreshStatus | 
     return await port.put_status(kinds.OF[document["kind"]], document | {"status": rendered})
 
 
-async def _tell(port: Port, document: Document, this: Pass[S, P], after: S) -> None:
-    for record in this.event_records(this.before, after):
-        await events.emit(port, _event(document["kind"], this.seen.meta, record), now=this.now)
+async def _tell(port: Port, document: Document, this: Pass[T, S], after: S) -> None:
+    for record in this.kind.event_records(this.before, after):
+        await events.emit(port, _event(document["kind"], this.observed.meta, record), now=this.now)
 
 
 def _event(kind: str, meta: Meta, record: EventRecord) -> events.Event:

@@ -8,21 +8,20 @@ import dataclasses
 import datetime
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 from modelrefresh.api.conditions import ConditionType, Reason
 from modelrefresh.api.run_status import Condition, Failure, Outcome, Run, StageRecord
 from modelrefresh.api.status import RefreshStatus, ResidualStatus, fit
 from modelrefresh.contract.vocabulary import Stage
-from modelrefresh.plan.actions import RefreshPlan, ResidualPlan, StatusSummary
+from modelrefresh.plan.actions import Plan, RefreshPlan, ResidualPlan, StatusSummary
 from modelrefresh.plan.judging import promotion
-from modelrefresh.plan.observed import Meta, ObservedExtraction, ObservedRefresh
+from modelrefresh.plan.observed import Meta, ObservedExtraction, ObservedRefresh, S
 from modelrefresh.plan.rollout import serving
 from modelrefresh.plan.stages import stage_records
 
 _NOT_READY: Final = (Reason.TARGET_NOT_FOUND, Reason.TARGET_CONFLICT, Reason.INVALID_SPEC)
 """Words that take Ready away although a version was rolled out: nobody can say what serves."""
-P = TypeVar("P", RefreshPlan, ResidualPlan)
 _WARNINGS: Final = (Outcome.REJECTED, Outcome.FAILED, Outcome.ROLLED_BACK)
 
 
@@ -70,7 +69,7 @@ def refresh(plan: RefreshPlan, observed: ObservedRefresh, now: datetime.datetime
     )
 
 
-def refused(plan: P, message: str) -> P:
+def refused(plan: Plan[S], message: str) -> Plan[S]:
     """The plan as it is told when the API server has refused what it wants to write."""
     return dataclasses.replace(plan, summary=StatusSummary(reason=Reason.WRITE_REFUSED, message=message, stalled=True))
 

@@ -58,7 +58,7 @@ def test_a_version_that_cannot_be_read_stops_nothing(spec: object, *, mine: bool
     marks = {names.LABEL_OWNER_UID: uid}
     strange = {"name": "strange", "namespace": NAMESPACE, "labels": marks, "ownerReferences": owner}
     place.cluster.add(kinds.MODEL_VERSION, {"metadata": strange, "spec": spec})
-    seen = asyncio.run(gather.refresh(place.cluster, place.cluster.all(kinds.MODEL_REFRESH)[0], now=place.now))
+    seen = asyncio.run(gather.refresh(place.cluster, place.cluster.all(kinds.MODEL_REFRESH)[0], place.now))
     assert seen.versions == ()
     asyncio.run(reconcile.one_pass(place.cluster, world.REFRESH, now=place.now))
     assert place.status().phase

@@ -47,7 +47,7 @@ _VERSIONS = 1100
 _PASSED = ("Passed", "Stock")
 
 
-async def refresh(port: Port, document: Document, *, now: datetime.datetime) -> ObservedRefresh:
+async def refresh(port: Port, document: Document, now: datetime.datetime) -> ObservedRefresh:
     """A ModelRefresh and everything around it."""
     meta, (spec, faults), before = _meta(document), _spec(RefreshSpec, document), _status(RefreshStatus, document)
     found = stage_records.at_work(before)
@@ -85,7 +85,7 @@ async def refresh(port: Port, document: Document, *, now: datetime.datetime) -> 
     )
 
 
-async def residual(port: Port, document: Document, *, now: datetime.datetime) -> ObservedExtraction:
+async def residual(port: Port, document: Document, now: datetime.datetime) -> ObservedExtraction:
     """An InstructionResidual and everything around it."""
     meta, (spec, faults), before = _meta(document), _spec(ResidualSpec, document), _status(ResidualStatus, document)
     stage, run = before.extract, extraction.run_of(meta)

@@ -18,14 +18,14 @@ from modelrefresh.kube.port import Document, Port
 from modelrefresh.manifests import job, pod, serving, version
 from modelrefresh.manifests.network import Network, policies
 from modelrefresh.plan import actions
-from modelrefresh.plan.observed import Meta, ObservedExtraction, ObservedRefresh
+from modelrefresh.plan.observed import Meta, Observed, ObservedRefresh
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """What every action of a pass is performed upon."""
 
-    seen: ObservedRefresh | ObservedExtraction
+    observed: Observed[Any]
     document: Document
     """The freshest state of the observed object."""
     network: Network | None = None
@@ -35,7 +35,7 @@ class Scene:
 
 async def perform(port: Port, action: actions.Action, scene: Scene) -> None:
     """Do one action."""
-    meta = scene.seen.meta
+    meta = scene.observed.meta
     match action:
         case actions.AddFinalizer():
             await _finalize(port, scene.document, add=True)
@@ -56,11 +56,11 @@ async def perform(port: Port, action: actions.Action, scene: Scene) -> None:
 async def _of_version(
     port: Port, action: actions.SealVersion | actions.MarkServed | actions.DropVersion, scene: Scene
 ) -> None:
-    meta = scene.seen.meta
+    meta = scene.observed.meta
     match action:
         case actions.SealVersion():
-            assert isinstance(scene.seen, ObservedRefresh)  # noqa: S101 -- only a refresh has versions
-            await _create(port, kinds.MODEL_VERSION, version.build(action, scene.seen), owner=meta.uid)
+            assert isinstance(scene.observed, ObservedRefresh)  # noqa: S101 -- only a refresh has versions
+            await _create(port, kinds.MODEL_VERSION, version.build(action, scene.observed), owner=meta.uid)
         case actions.MarkServed(name=name, deployment=deployment):
             await _mark(port, name, deployment, meta=meta, now=scene.now)
         case actions.DropVersion(name=name, uid=uid):
@@ -69,7 +69,7 @@ async def _of_version(
 
 async def _start(port: Port, start: actions.StartStage, scene: Scene) -> None:
     """The Job, after what it needs: policies before the first pod, a Service before nodes look for each other."""
-    meta, kind, profile = scene.seen.meta, scene.document["kind"], scene.seen.profile
+    meta, kind, profile = scene.observed.meta, scene.document["kind"], scene.observed.profile
     assert profile is not None  # noqa: S101 -- no stage starts without a profile
     if scene.network is not None:
         for policy in policies(scene.network, meta=meta, kind=kind, hub=pod.reads_hub(start.request)):

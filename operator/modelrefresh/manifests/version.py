@@ -15,18 +15,18 @@ from modelrefresh.plan.judging import promotion
 from modelrefresh.plan.observed import ObservedRefresh
 
 
-def build(seal: SealVersion, seen: ObservedRefresh) -> dict[str, Any]:
+def build(seal: SealVersion, observed: ObservedRefresh) -> dict[str, Any]:
     """The ModelVersion, owned by its refresh."""
     return {
         "apiVersion": names.API_VERSION,
         "kind": names.MODEL_VERSION,
         "metadata": {
             "name": seal.name,
-            "namespace": seen.meta.namespace,
-            "labels": labels.of_child(seen.meta, kind=names.REFRESH) | {names.LABEL_RUN: seal.run.id},
-            "ownerReferences": labels.owner(seen.meta, kind=names.REFRESH),
+            "namespace": observed.meta.namespace,
+            "labels": labels.of_child(observed.meta, kind=names.REFRESH) | {names.LABEL_RUN: seal.run.id},
+            "ownerReferences": labels.owner(observed.meta, kind=names.REFRESH),
         },
-        "spec": status.render(_spec(seal, seen)),
+        "spec": status.render(_spec(seal, observed)),
     }
 
 
@@ -35,40 +35,42 @@ def served(deployment: str | None, *, now: datetime.datetime) -> dict[str, Any]:
     return status.render(VersionStatus(served=Served(deployment=deployment, since=now) if deployment else None))
 
 
-def _spec(seal: SealVersion, seen: ObservedRefresh) -> VersionSpec:
+def _spec(seal: SealVersion, observed: ObservedRefresh) -> VersionSpec:
     evaluated = seal.run.record(Stage.EVALUATE)
     facts = (evaluated.evaluate if evaluated else None) or EvaluateFacts()
     judged = "Passed" if promotion.passed(facts) else "Rejected"
     return VersionSpec(
-        refresh=seen.meta.name,
+        refresh=observed.meta.name,
         run=seal.run.id,
         digest=seal.digest,
         path=f"{artifacts.VERSIONS}/{seal.digest}",
-        lineage=_stock(seen) if seal.stock else _lineage(seal, seen),
+        lineage=_stock(observed) if seal.stock else _lineage(seal, observed),
         evaluation=EvaluateFacts() if seal.stock else facts,
         verdict="Stock" if seal.stock else judged,
         summary="" if seal.stock else ", ".join(f"{item.suite} {item.seen}" for item in facts.verdicts),
     )
 
 
-def _stock(seen: ObservedRefresh) -> Lineage:
-    return Lineage(strategy="Stock", base=seen.residual.instruct if seen.residual else None, image=_image(seen.profile))
+def _stock(observed: ObservedRefresh) -> Lineage:
+    return Lineage(
+        strategy="Stock", base=observed.residual.instruct if observed.residual else None, image=_image(observed.profile)
+    )
 
 
-def _lineage(seal: SealVersion, seen: ObservedRefresh) -> Lineage:
-    assert seen.spec is not None  # noqa: S101 -- a run is concluded only for a readable spec
+def _lineage(seal: SealVersion, observed: ObservedRefresh) -> Lineage:
+    assert observed.spec is not None  # noqa: S101 -- a run is concluded only for a readable spec
     prepared, trained = seal.run.record(Stage.PREPARE), seal.run.record(Stage.TRAIN)
     return Lineage(
-        strategy=seen.spec.training.strategy,
-        method=seen.spec.training.method,
-        base=seen.spec.base.uri,
-        residual=seen.spec.residual_ref.name,
-        residual_digest=seen.residual.digest if seen.residual else None,
-        scale=None if seen.spec.training.strategy is Strategy.DIRECT else seen.spec.residual.scale,
-        data=seen.spec.data.uri,
+        strategy=observed.spec.training.strategy,
+        method=observed.spec.training.method,
+        base=observed.spec.base.uri,
+        residual=observed.spec.residual_ref.name,
+        residual_digest=observed.residual.digest if observed.residual else None,
+        scale=None if observed.spec.training.strategy is Strategy.DIRECT else observed.spec.residual.scale,
+        data=observed.spec.data.uri,
         data_fingerprint=prepared.prepare.fingerprint if prepared and prepared.prepare else None,
         tokens=trained.train.tokens if trained and trained.train else 0,
-        image=_image(seen.profile),
+        image=_image(observed.profile),
         config=seal.run.inputs,
     )
 

@@ -5,12 +5,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeAlias
 
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.run_status import Run
 from modelrefresh.api.status import RefreshStatus, ResidualStatus
 from modelrefresh.contract.stage_request import StageRequest
+from modelrefresh.plan.observed import S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +112,6 @@ class StatusSummary:
     """Something is going on (Reconciling)."""
     stalled: bool = False
     """Nothing goes on until a person acts."""
-
-
-S = TypeVar("S", RefreshStatus, ResidualStatus)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

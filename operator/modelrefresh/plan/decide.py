@@ -9,7 +9,7 @@ import datetime
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from modelrefresh.plan import prerequisites, retention
+from modelrefresh.plan import lifecycle, prerequisites, retention
 from modelrefresh.plan.actions import RefreshPlan
 from modelrefresh.plan.attempts import stage_results, stage_steps
 from modelrefresh.plan.judging import promotion
@@ -22,8 +22,8 @@ Precondition: TypeAlias = Callable[[ObservedRefresh, datetime.datetime], Refresh
 Rule: TypeAlias = Callable[[ReadyRefresh, datetime.datetime], RefreshPlan | None]
 
 BEFORE: Final[tuple[Precondition, ...]] = (
-    prerequisites.clean_up,  # going away beats everything
-    prerequisites.add_finalizer,  # nothing may vanish before its Jobs have
+    lifecycle.clean_up,  # going away beats everything
+    lifecycle.add_finalizer,  # nothing may vanish before its Jobs have
     prerequisites.refuse_bad_spec,  # a spec we cannot read is said once, not retried
     rollout.advance,  # a Deployment on its way is brought to rest, whatever else is amiss
     prerequisites.hold_if_suspended,  # the user asked for silence

@@ -22,9 +22,6 @@ from modelrefresh.plan.attempts import job_steps, retries, stage_results
 from modelrefresh.plan.attempts.job_steps import Step
 from modelrefresh.plan.observed import Meta, ObservedExtraction
 
-_RETRY_SECONDS: Final = 60
-_RETRY_DOUBLINGS: Final = 6
-
 Rule: TypeAlias = Callable[[ObservedExtraction, datetime.datetime], ResidualPlan | None]
 
 
@@ -35,16 +32,6 @@ def decide(observed: ObservedExtraction, now: datetime.datetime) -> ResidualPlan
         if (plan := rule(observed, now)) is not None:
             return plan
     raise AssertionError("_start always answers")
-
-
-def _clean_up(observed: ObservedExtraction, _: datetime.datetime) -> ResidualPlan | None:
-    """Deletion: Jobs first, then the finalizer; what was stored stays."""
-    return lifecycle.clean_up(observed, observed.status, stays="what was stored stays")
-
-
-def _add_finalizer(observed: ObservedExtraction, _: datetime.datetime) -> ResidualPlan | None:
-    """First sight: hold the object until its Jobs can be cleaned up."""
-    return lifecycle.add_finalizer(observed, observed.status)
 
 
 def _refuse_bad_spec(observed: ObservedExtraction, _: datetime.datetime) -> ResidualPlan | None:
@@ -90,8 +77,8 @@ def _start(observed: ObservedExtraction, now: datetime.datetime) -> ResidualPlan
 
 
 RULES: Final[tuple[Rule, ...]] = (
-    _clean_up,
-    _add_finalizer,
+    lifecycle.clean_up,
+    lifecycle.add_finalizer,
     _refuse_bad_spec,
     _done,
     _require,
@@ -128,8 +115,7 @@ def _due(observed: ObservedExtraction, stage: StageRecord) -> datetime.datetime 
         return retries.due(stage, failure=failure, profile=observed.profile_hash)
     if failure is not None and failure.profile != observed.profile_hash:
         return None
-    doublings = min(max(0, stage.attempt - 1), _RETRY_DOUBLINGS)
-    return stage.end_time + datetime.timedelta(seconds=_RETRY_SECONDS << doublings)
+    return retries.renewed(stage.end_time, times=stage.attempt - 1)
 
 
 def run_of(meta: Meta) -> str:

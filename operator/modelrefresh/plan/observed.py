@@ -9,6 +9,7 @@ import datetime
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.profile import ProfileSpec
@@ -16,6 +17,9 @@ from modelrefresh.api.spec import RefreshSpec, ResidualSpec
 from modelrefresh.api.status import RefreshStatus, ResidualStatus
 from modelrefresh.contract.result import Result
 from modelrefresh.contract.vocabulary import Stage
+
+S = TypeVar("S", RefreshStatus, ResidualStatus)
+"""The status of either kind that has stages."""
 
 
 class JobState(enum.StrEnum):
@@ -160,10 +164,12 @@ class Meta:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
+class Observed(Generic[S]):
     """An object that has stages, and what every such object needs."""
 
     meta: Meta
+    status: S
+    """What was remembered; empty at first sight."""
     faults: tuple[str, ...] = ()
     """Why its spec cannot be understood."""
     profile: ProfileSpec | None = None
@@ -179,13 +185,11 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ObservedRefresh(Observed):
+class ObservedRefresh(Observed[RefreshStatus]):
     """One ModelRefresh and everything around it."""
 
     spec: RefreshSpec | None
     """None if it cannot be understood; then `faults` says why."""
-    status: RefreshStatus
-    """What was remembered; empty at first sight."""
     residual: ObservedResidual | None = None
     versions: tuple[ObservedVersion, ...] = ()
     foreign_digests: frozenset[str] = frozenset()
@@ -196,12 +200,11 @@ class ObservedRefresh(Observed):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ObservedExtraction(Observed):
+class ObservedExtraction(Observed[ResidualStatus]):
     """One InstructionResidual and everything around it."""
 
     spec: ResidualSpec | None
     """None if it cannot be understood; then `faults` says why."""
-    status: ResidualStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Whether there is anything to work on: deletion, unusable specs, suspension, what is missing.
+"""Whether there is anything to work on: unusable specs, suspension, what is missing.
 
 The rules here come before everything else and answer with one word for the user; what
 they let pass becomes `ReadyRefresh`, in which no prerequisite is absent.
@@ -21,16 +21,6 @@ from modelrefresh.plan.observed import ObservedJob, ObservedRefresh, ReadyRefres
 from modelrefresh.plan.profiles import Lack
 from modelrefresh.plan.rollout import holding
 from modelrefresh.plan.stages import stage_records
-
-
-def clean_up(observed: ObservedRefresh, _: datetime.datetime) -> RefreshPlan | None:
-    """Deletion: Jobs first, then the finalizer; what serves is left as it is."""
-    return lifecycle.clean_up(observed, observed.status, stays="the Deployment is left as it is")
-
-
-def add_finalizer(observed: ObservedRefresh, _: datetime.datetime) -> RefreshPlan | None:
-    """First sight: hold the object until its Jobs can be cleaned up."""
-    return lifecycle.add_finalizer(observed, observed.status)
 
 
 def refuse_bad_spec(observed: ObservedRefresh, _: datetime.datetime) -> RefreshPlan | None:

@@ -3,13 +3,13 @@
 import dataclasses
 import math
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.profile import ProfileSpec
 from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.contract import allowed
-from modelrefresh.plan.observed import ObservedExtraction, ObservedRefresh
+from modelrefresh.plan.observed import Observed
 
 _MODELS: Final = 2
 """Candidate and incumbent answer the same questions."""
@@ -23,7 +23,7 @@ class Lack:
     text: str
 
 
-def lacks(name: str, observed: ObservedRefresh | ObservedExtraction, *, uris: Iterable[str]) -> Iterator[Lack]:
+def lacks(name: str, observed: Observed[Any], *, uris: Iterable[str]) -> Iterator[Lack]:
     """The profile must exist, be for this namespace, and allow these sources."""
     found, team = observed.profile, "ask the platform team"
     if found is None and observed.profile_faults:
@@ -41,7 +41,7 @@ def lacks(name: str, observed: ObservedRefresh | ObservedExtraction, *, uris: It
         yield Lack(reason=Reason.PROFILE_FORBIDS, text=text)
 
 
-def _is_for(found: ProfileSpec, observed: ObservedRefresh | ObservedExtraction) -> bool:
+def _is_for(found: ProfileSpec, observed: Observed[Any]) -> bool:
     """Whether the profile's owner lets this namespace use it."""
     wanted = found.namespace_selector.match_labels.items() if found.namespace_selector else ()
     chosen = bool(wanted) and set(wanted) <= set(observed.namespace_labels.items())

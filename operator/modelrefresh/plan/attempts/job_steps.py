@@ -12,9 +12,9 @@ from modelrefresh.api.conditions import Reason
 from modelrefresh.api.run_status import StageRecord, StageState
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan import lifecycle
-from modelrefresh.plan.actions import Plan, S, StartStage, StatusSummary
+from modelrefresh.plan.actions import Plan, StartStage, StatusSummary
 from modelrefresh.plan.attempts import retries, stage_results, stage_state
-from modelrefresh.plan.observed import JobState, ObservedJob
+from modelrefresh.plan.observed import JobState, ObservedJob, S
 
 _LOOK_SECONDS = 15.0
 """How often the progress of a running stage is looked at, and when a new Job is looked at for the first time."""

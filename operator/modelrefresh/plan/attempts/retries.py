@@ -19,6 +19,8 @@ MAX_DISRUPTIONS: Final = 50
 """Disruptions of one stage of one run after which it is given up; a person should look at the nodes then."""
 _BACKOFF_SECONDS: Final = (5, 30, 120, 300, 600)
 _RELEASE_SECONDS: Final = 3600
+_RENEWAL_SECONDS: Final = 60
+_RENEWAL_DOUBLINGS: Final = 6
 _KILLED: Final = (137, 143)
 """128 + SIGKILL or SIGTERM; without OOMKilled it comes from outside, such as a lost node."""
 
@@ -122,6 +124,11 @@ def due(stage: StageRecord, *, failure: Failure | None, profile: str) -> datetim
     if not tries:
         return None
     return stage.end_time + datetime.timedelta(seconds=_BACKOFF_SECONDS[min(tries, len(_BACKOFF_SECONDS)) - 1])
+
+
+def renewed(end: datetime.datetime, *, times: int) -> datetime.datetime:
+    """When a cheap stage that was given up is tried anew by itself: 1, 2, 4 ... 64 minutes after."""
+    return end + datetime.timedelta(seconds=_RENEWAL_SECONDS << min(max(0, times), _RENEWAL_DOUBLINGS))
 
 
 def is_lasting(stage: StageRecord) -> bool:

@@ -14,19 +14,16 @@ from modelrefresh.api.run_status import Outcome, Run, StageState, Trigger, Trigg
 from modelrefresh.api.status import RefreshStatus
 from modelrefresh.plan import lifecycle, retention
 from modelrefresh.plan.actions import Plan, RefreshPlan, StatusSummary, StopJob
-from modelrefresh.plan.attempts import stage_results, stage_steps
+from modelrefresh.plan.attempts import retries, stage_results, stage_steps
 from modelrefresh.plan.observed import ReadyRefresh
 from modelrefresh.plan.rollout import serving
 from modelrefresh.plan.runs import run_end, schedule
 from modelrefresh.plan.runs.run_end import End
 from modelrefresh.plan.stages import order, stage_records
 
-_RETRY_SECONDS = 60
 _TOKEN_LIMIT = 120
 _SKEW = datetime.timedelta(minutes=5)
 """Clocks of two replicas differ by less; a tick that one of them has met must not come again for the other."""
-_RETRY_DOUBLINGS = 6
-"""A cheap stage that failed is tried again after 1, 2, 4 ... 64 minutes."""
 
 
 def supersede(ready: ReadyRefresh, now: datetime.datetime) -> RefreshPlan | None:
@@ -141,7 +138,7 @@ def _retry_at(status: RefreshStatus) -> datetime.datetime | None:
         return None
     if not order.is_cheap(failure.stage):
         return None
-    return run.end_time + datetime.timedelta(seconds=_RETRY_SECONDS * 2 ** min(status.retries, _RETRY_DOUBLINGS))
+    return retries.renewed(run.end_time, times=status.retries)
 
 
 def _watch_schedule(ready: ReadyRefresh, now: datetime.datetime) -> RefreshStatus:
