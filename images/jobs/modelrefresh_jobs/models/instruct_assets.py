@@ -34,7 +34,11 @@ def copy(instruct: pathlib.Path, target: pathlib.Path) -> None:
 
 
 def copy_licences(model: pathlib.Path, target: pathlib.Path) -> None:
-    """Copy the licences, except those already there; raises what `copy` does."""
+    """Copy the licences, except those already there.
+
+    Raises:
+        StageError: ModelUnreadable, as `copy` raises it.
+    """
     for path in model_files.licences(model):
         if not (target / path.name).exists():
             _copy(path, target / path.name)

@@ -1,4 +1,4 @@
-"""Meaning of each key of config.json; every key that is known stands in exactly one table.
+"""Meaning of each key of config.json; every known key is in exactly one table.
 
 Arithmetic keys say what the weights compute: models that are put together must agree in them.
 Serving keys are what callers see; together with the cosmetic ones, which no stage heeds, they

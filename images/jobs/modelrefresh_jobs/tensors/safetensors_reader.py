@@ -202,5 +202,10 @@ class Reader:
         return data
 
     def bits(self, tensor: Tensor, start: int, stop: int) -> Bits:
-        """Weights `[start, stop)` as bit patterns `[stop - start]`, read-only; raises what `raw` does."""
+        """Weights `[start, stop)` as bit patterns `[stop - start]`, read-only.
+
+        Raises:
+            StageError: ModelUnreadable, as `raw` raises it.
+            OSError: as `raw` raises it.
+        """
         return np.frombuffer(self.raw(tensor, start, stop), dtype=tensor.pattern)

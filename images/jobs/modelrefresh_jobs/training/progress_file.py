@@ -49,7 +49,7 @@ def made_from(wanted: stage_request.TrainInput, *, blocks: str) -> dict[str, str
 
 
 def fits(found: Mapping[str, str], ours: Mapping[str, str]) -> bool:
-    """Whether all entries of `ours` are the same in `found`; an entry that an older release lacks counts as the same."""
+    """Whether all entries of `ours` are the same in `found`; one that an older release lacks counts as the same."""
     return all(found.get(name, value) == value for name, value in ours.items())
 
 
