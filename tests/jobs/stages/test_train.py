@@ -234,7 +234,7 @@ def test_checkpoints_of_earlier_releases_are_still_gone_on_from() -> None:
 def test_every_setting_that_may_be_left_out_has_a_value_that_counts_as_absent() -> None:
     optional = {field.name for field in dataclasses.fields(TrainInput) if field.default is not dataclasses.MISSING}
     unsaid = {name for name in optional if field_default(name) is None}
-    assert optional == unsaid | set(progress_file.UNSAID) | progress_file.SHAPELESS
+    assert optional == unsaid | set(progress_file.UNSAID) | progress_file.WITHOUT_EFFECT
 
 
 def field_default(name: str) -> object:

@@ -1,9 +1,8 @@
-"""How much of an evaluation suite the training text already contains.
+"""Overlap of training text with evaluation suites.
 
-An item counts as seen when one of its 13-word sequences occurs in a training document; an
-item of 8 to 12 words, when all of it occurs; shorter ones are too common to tell and are left
-out (GPT-3's rule, arXiv 2005.14165, appendix C). Words are compared as `words` splits them.
-Reports a share of the items that can be told per suite, and removes nothing.
+An item counts as seen when one of its 13-word sequences occurs in a training document; an item of 8 to
+12 words, when it occurs as a whole; shorter ones are too common and are left out (GPT-3's rule, arXiv
+2005.14165, appendix C). Words are compared as `words` splits them. Reports shares, removes nothing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,12 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from modelrefresh_jobs.corpus import words
 
 _LONG, _SHORT = 13, 8
+"""Words of a sequence that is looked for, and of the shortest item that is."""
 Item = tuple[str, int]
-"""Suite and index of one item."""
+"""Name of the suite and index of the item in it, from 0."""
 
 
 class Overlap:
-    """Collects the items that stand in training documents."""
+    """Collects the items that occur in training documents; `suites` has the texts of the items by suite."""
 
     def __init__(self, suites: Mapping[str, Sequence[str]]) -> None:
         self._owners: dict[tuple[str, ...], set[Item]] = {}
@@ -33,7 +33,7 @@ class Overlap:
         return bool(self._owners)
 
     def found(self, text_words: Sequence[str]) -> frozenset[Item]:
-        """The items that stand in a document of these words."""
+        """The items that occur in a document of these words."""
         hits: set[Item] = set()
         for length in self._lengths:
             for start in range(len(text_words) - length + 1):
@@ -41,16 +41,16 @@ class Overlap:
         return frozenset(hits)
 
     def note(self, items: Iterable[Item]) -> None:
-        """A document with these items is trained on."""
+        """Count these items as seen: a document with them is trained on."""
         for name, index in items:
             self._hits[name].add(index)
 
     def shares(self) -> dict[str, float]:
-        """Share of each suite's items that were seen, 0-1; a suite whose items are all too short is not measured."""
-        told: dict[str, set[int]] = {}
+        """By suite, the share seen of the items of 8 words or more, 0-1; suites without such items are left out."""
+        measured: dict[str, set[int]] = {}
         for name, index in set().union(*self._owners.values()):
-            told.setdefault(name, set()).add(index)
-        return {name: round(len(self._hits[name]) / len(told[name]), 4) for name in self._hits if name in told}
+            measured.setdefault(name, set()).add(index)
+        return {name: round(len(self._hits[name]) / len(measured[name]), 4) for name in self._hits if name in measured}
 
 
 def _grams(item: list[str]) -> list[tuple[str, ...]]:

@@ -1,8 +1,8 @@
-"""Which files below a path are data, and which are passed over.
+"""Choice of the files below a path that are data.
 
 Data are `.jsonl`, `.ndjson`, `.json`, `.txt` (each also as `.gz` or `.zst`) and `.parquet`, in
-any case of letters. What begins with a dot or an underscore is bookkeeping (`.git`, Spark's
-`_temporary`) and does not exist here; texts about the data (README, LICENSE, requirements) and
+upper or lower case. Names that begin with a dot or an underscore are bookkeeping (`.git`, Spark's
+`_temporary`) and are skipped uncounted; texts about the data (README, LICENSE, requirements) and
 all other kinds are counted and named. Knows names and kinds of files, nothing of their content.
 """
 
@@ -42,29 +42,29 @@ class DataFile:
     kind: str
     """One of `KINDS`."""
     compression: str
-    """One of `COMPRESSIONS`, or nothing."""
+    """One of `COMPRESSIONS`, or empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What lies below a path."""
+    """The files at or below a path."""
 
     files: tuple[DataFile, ...]
     ignored: tuple[str, ...]
-    """Files that are not read and links to folders, which are not followed; relative names."""
+    """Files that are not read and links to folders, which are not followed; paths relative to the folder."""
 
     def examples(self) -> str | None:
-        """The first ignored names, as one short text; None if there are none."""
+        """The first three ignored names, as one text; None if there are none."""
         names = [printable.line(name)[-_NAME_SHOWN:] for name in self.ignored[:_NAMED]]
         return ", ".join(names) or None
 
 
 def find(path: pathlib.Path) -> Found:
-    """The data files at or below this path, by name.
+    """The data files at or below this path, sorted by path.
 
     Raises:
-        StageError: DataUnreadable, for data that is no file: a link that leads nowhere, a pipe, a socket;
-            or for a single file of a kind that is not read.
+        StageError: DataUnreadable, when data is no regular file (a broken link, a pipe, a socket), or `path` is a
+            single file of a kind that is not read.
     """
     if not path.is_dir():
         return Found(files=(_single(path),), ignored=())

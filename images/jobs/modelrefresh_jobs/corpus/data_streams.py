@@ -1,8 +1,8 @@
-"""Bytes of a data file, whatever it is packed with, and the records in them.
+"""Streaming of records from a data file, whatever its compression.
 
-Bounded: nothing larger than `LIMIT` is ever held for one record, so that a small archive of one
-endless line cannot fill the memory. What is wrong with the bytes is a `FaultError` that names
-file and place; errors of the disk stay what they are. Knows nothing of fields and dates.
+What is held of one record is bounded (`LIMIT`), so that a small archive of one endless line cannot fill the
+memory. What is wrong with the bytes is a `FaultError` that names file and place; errors of the disk stay what they are.
+Knows nothing of fields and dates.
 """
 
 import codecs
@@ -20,14 +20,14 @@ from modelrefresh_jobs.corpus import data_files
 from modelrefresh_jobs.process import guarded_files
 
 LIMIT = 64 * 1024 * 1024
-"""Bytes of one line, of one record of a .json file or of one text file."""
+"""Most bytes of one line or one text file; characters after which no more of one .json record is read. Unpacked."""
 _BOM = codecs.BOM_UTF8
 _CHUNK = 1 << 16
 _SPACE = " \t\r\n"
 
 
 class FaultError(Exception):
-    """One record or file cannot be used; the message says where and what was seen."""
+    """One record or file cannot be used; the message says where, and what was found."""
 
 
 @contextlib.contextmanager
@@ -35,7 +35,8 @@ def opened(file: data_files.DataFile) -> Iterator[BinaryIO]:
     """The file's unpacked bytes.
 
     Raises:
-        FaultError: the packing is damaged.
+        FaultError: when the compressed file is damaged, also while it is read in the block.
+        StageError: DataUnreadable, when it is no regular file or outside of what may be read.
     """
     try:
         with _open(file.path, file.compression) as stream:
@@ -49,7 +50,11 @@ def opened(file: data_files.DataFile) -> Iterator[BinaryIO]:
 
 
 def lines(stream: BinaryIO, path: pathlib.Path) -> Iterator[tuple[str, bytes]]:
-    """Lines that are not blank, each with its place; a byte order mark at the start is no text."""
+    """Lines that are not blank as (`path:number`, bytes), numbered from 1, without a byte order mark.
+
+    Raises:
+        FaultError: when a line has more than `LIMIT` bytes.
+    """
     number = 0
     while line := stream.readline(LIMIT + 1):
         number += 1
@@ -61,7 +66,11 @@ def lines(stream: BinaryIO, path: pathlib.Path) -> Iterator[tuple[str, bytes]]:
 
 
 def whole(stream: BinaryIO, path: pathlib.Path) -> str:
-    """A text file as one text."""
+    """The text of a UTF-8 file, without a byte order mark.
+
+    Raises:
+        FaultError: when it has more than `LIMIT` bytes or is not UTF-8.
+    """
     content = stream.read(LIMIT + 1)
     if len(content) > LIMIT:
         raise FaultError(f"{path}: a text file is one document, and this has more than {LIMIT} bytes; split it")
@@ -75,7 +84,7 @@ def parsed(line: bytes, *, where: str) -> object:
     """The JSON value of a line.
 
     Raises:
-        FaultError: it holds none, or one that is nested too deeply or has a number of too many digits.
+        FaultError: when it holds none, or one that is nested too deeply or has a number of too many digits.
     """
     try:
         return json.loads(line.decode())
@@ -86,7 +95,11 @@ def parsed(line: bytes, *, where: str) -> object:
 
 
 def values(stream: BinaryIO, path: pathlib.Path) -> Iterator[tuple[str, object]]:
-    """Values of a JSON file, each with its place: the items of an array, or one value after the other."""
+    """Values of a JSON file as (`path record number`, value), from 1: the items of an array, or concatenated values.
+
+    Raises:
+        FaultError: when it is not JSON in UTF-8, or a record does not end within `LIMIT`.
+    """
     text, number = _Text(stream, path), 0
     listed = text.skipped("[")
     while not text.skipped("]") if listed else text.next():
@@ -100,7 +113,7 @@ def values(stream: BinaryIO, path: pathlib.Path) -> Iterator[tuple[str, object]]
 
 
 class _Text:
-    """A JSON text of which no more is held than the value at hand needs."""
+    """A JSON text, held in memory only as far as the value being read needs."""
 
     def __init__(self, stream: BinaryIO, path: pathlib.Path) -> None:
         self._stream, self._path = stream, path
@@ -109,7 +122,7 @@ class _Text:
         self._held, self._at, self._ended = "", 0, False
 
     def next(self) -> str:
-        """The next character that is no white space; nothing at the end."""
+        """The next character that is no white space; empty at the end."""
         while True:
             while self._at < len(self._held):
                 if (character := self._held[self._at]) not in _SPACE:
@@ -143,7 +156,7 @@ class _Text:
                 return found
 
     def _more(self) -> None:
-        # As much again as is held: a value that takes many looks is then read at most twice.
+        # As much again as is held, so the attempts to parse one large value stay few.
         rest = self._held[self._at :]
         content = self._stream.read(max(_CHUNK, len(rest)))
         self._ended = not content
@@ -168,10 +181,10 @@ def _open(path: pathlib.Path, compression: str) -> Iterator[BinaryIO]:
 
 
 def _not_json(error: ValueError | RecursionError, *, where: str) -> FaultError:
-    """Where and how, never what: the message is read by others than the file."""
-    said = "a number of too many digits"
+    """Says where and why, never what was read: others than the file's readers see the message."""
+    fault = "a number of too many digits"
     if isinstance(error, json.JSONDecodeError):
-        said = f"{error.msg} at character {error.pos}"
+        fault = f"{error.msg} at character {error.pos}"
     elif isinstance(error, RecursionError):
-        said = "nested too deeply"
-    return FaultError(f"{where}: not JSON ({said})")
+        fault = "nested too deeply"
+    return FaultError(f"{where}: not JSON ({fault})")

@@ -1,10 +1,9 @@
-"""Dates of documents: what counts as one.
+"""Parsing of document dates.
 
-ISO dates and times (also with " UTC" at their end, or as 14 digits), and numbers of seconds,
-milliseconds, microseconds or nanoseconds since 1970 from the year 1973 on, as numbers or as
-text; smaller numbers are years or counters. Without a zone a time is UTC. Data holds dates
-that nothing happened on (9999-12-31, 0001-01-01): what cannot be said in UTC is no date, and
-neither is one later than the day of the prepare stage, which the caller names.
+Accepts ISO dates and times (also with " UTC" at their end, or as 14 digits), and numbers of seconds,
+milliseconds, microseconds or nanoseconds since 1970 from the year 1973 on, as numbers or as text; smaller
+numbers are years or counters. Without a zone a time is UTC. What cannot be expressed in UTC is no date, and
+placeholders (9999-12-31, 0001-01-01) are not plausible. Reads no clock: the caller names the latest day.
 """
 
 import datetime as dt
@@ -17,7 +16,7 @@ _DATE_DIGITS, _TIME_DIGITS = len("20260101"), len("20260101101112")
 
 
 def parse(value: object) -> dt.datetime | None:
-    """A date or time of a record as an aware UTC time; None for anything else."""
+    """A date or time of a record as a time with zone UTC; None for anything else."""
     try:
         return _parsed(value)
     except (ValueError, OverflowError):
@@ -25,17 +24,17 @@ def parse(value: object) -> dt.datetime | None:
 
 
 def is_plausible(date: dt.datetime, *, today: dt.date) -> bool:
-    """Whether a document read today can be of this date."""
+    """Whether a document read on the day `today` can have this date: after year 1, and not after that day."""
     return date.year > dt.MINYEAR and date.date() <= today
 
 
 def seconds(date: dt.datetime) -> int:
-    """Whole seconds since 1970."""
+    """Whole seconds since 1970 UTC, rounded down."""
     return (date - EPOCH) // dt.timedelta(seconds=1)
 
 
 def text(since_epoch: int) -> str:
-    """ISO text of this many seconds since 1970."""
+    """ISO text, with its zone, of this many seconds since 1970 UTC."""
     return (EPOCH + dt.timedelta(seconds=since_epoch)).isoformat()
 
 
@@ -53,7 +52,7 @@ def _parsed(value: object) -> dt.datetime | None:
 
 
 def _from_text(value: str) -> dt.datetime | None:
-    # What follows the eight digits of a short ISO date would be read as a time: milliseconds as one of the year 1704.
+    # fromisoformat reads what follows eight digits as a time: milliseconds since 1970 would be a date in 1704.
     if value.isdecimal() and len(value) > _DATE_DIGITS:
         if len(value) != _TIME_DIGITS:
             return _from_number(int(value))

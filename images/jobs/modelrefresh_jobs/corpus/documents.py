@@ -1,9 +1,9 @@
-"""Records of a data source as documents, streamed from disk.
+"""Streaming of a data source's records as documents.
 
-Reads the files of a source in the order of their names; a text file is one document, because
-blank lines separate paragraphs, not texts. Strict: a line that is not JSON, a record without
-the text field or bytes that are not UTF-8 end the stage, with file, place and what was seen for
-the first three faults. Knows nothing of tokens or of what is worth keeping.
+Reads the files of a source in the order given; a text file is one document, because blank lines separate
+paragraphs, not texts. Strict: a line that is not JSON, a record without the text field or bytes that are not
+UTF-8 end the stage, with file, place and cause of the first three faults. Knows nothing of tokens or of what
+is worth keeping.
 """
 
 import datetime as dt
@@ -18,17 +18,18 @@ from modelrefresh_jobs.corpus.data_streams import FaultError
 from modelrefresh_jobs.process import errors
 
 DATE_FIELDS = ("date", "published", "published_at", "publishedAt", "timestamp", "created_at")
-"""Fields of a record that may hold its date; the first one that does counts."""
+"""Fields of a record that may hold its date; the first readable one counts."""
 _FAULTS = 3
 _FAULT_SHOWN = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """One text with its date, where the record carries a readable one."""
+    """One text with its date, where the record has a readable one."""
 
     text: str
     date: dt.datetime | None = None
+    """In UTC."""
     claims_date: bool = False
     """Whether the record has a date at all, readable or not."""
 
@@ -37,7 +38,7 @@ def read(files: Sequence[data_files.DataFile], *, text_field: str) -> Iterator[D
     """All documents of these files.
 
     Raises:
-        StageError: DataUnreadable, after the first three faults or at the end if there are fewer.
+        StageError: DataUnreadable, when records or files cannot be used: at the third fault, or at the end.
     """
     faults: list[str] = []
     kinds: set[str] = set()
@@ -98,7 +99,7 @@ def _document(record: object, text_field: str, *, where: str) -> Document | Faul
         return FaultError(f"{where}: expected an object, saw {type(record).__name__}")
     text = record.get(text_field)
     if not isinstance(text, str):
-        return FaultError(f"{where}: no text: {_seen(record, text_field)}")
+        return FaultError(f"{where}: no text: {_field_fault(record, text_field)}")
     try:
         text.isascii() or text.encode()
     except UnicodeEncodeError as error:
@@ -108,7 +109,7 @@ def _document(record: object, text_field: str, *, where: str) -> Document | Faul
     return Document(text=text, date=next((date for date in found if date), None), claims_date=bool(claims))
 
 
-def _seen(record: Mapping[str, Any], text_field: str) -> str:
+def _field_fault(record: Mapping[str, Any], text_field: str) -> str:
     if text_field in record:
         return f"{text_field!r} is {type(record[text_field]).__name__}"
     return f"{text_field!r} is not among its {len(record)} fields"

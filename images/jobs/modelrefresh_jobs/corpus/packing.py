@@ -1,10 +1,9 @@
-"""Token blocks of one length, written as a stream and read by memory mapping.
+"""Packing of token sequences into blocks of one length.
 
-Documents follow each other without gaps: a document that does not fit goes on in the next
-block, so no token is lost and only the very last block is padded; a block in which nothing can
-be predicted, such as one token at the end, is left out. Beside each token stands
-a mark (start of a document, rest of one, padding), from which training restarts positions
-and keeps documents from seeing each other. Knows nothing of text or tokenizers.
+A document that does not fit goes on in the next block, so no token is lost and only the last block is padded.
+Beside each token stands a mark (start of a document, rest of one, padding); training restarts positions at
+starts and keeps documents from attending to each other. Blocks in which nothing can be predicted, such as one
+token at the end, are left out. Array suffixes: b blocks, l tokens of a block. Knows no text and no tokenizer.
 """
 
 import pathlib
@@ -18,15 +17,17 @@ from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.process.errors import StageError
 
 REST, START, PADDING = 0, 1, 2
+"""Marks."""
 TOKENS, MARKS = "tokens.npy", "marks.npy"
 _ROWS = 4096
+"""Blocks of which marks are held in memory at once."""
 Array = np.ndarray[Any, Any]
 Blocks = tuple[Array, Array]
-"""Tokens and marks, one row per block."""
+"""Token ids and marks, both `[blocks, length]`; int32 and uint8 as `BlockWriter` and `mix` write them."""
 
 
 class BlockWriter:
-    """Appends documents to a pair of raw files; `close` pads the last block."""
+    """Appends documents to two raw files, of token ids (int32) and of marks (uint8), in a folder that it makes."""
 
     def __init__(self, folder: pathlib.Path, *, sequence_length: int, padding_token: int) -> None:
         folder.mkdir()
@@ -34,15 +35,16 @@ class BlockWriter:
         self._files = tuple(path.open("wb") for path in self._paths)
         self._length, self._padding_token = sequence_length, padding_token
         self.tokens = 0
+        """Tokens added so far; no padding."""
 
     def add(self, ids: Array | Sequence[int]) -> None:
-        """Append one document."""
+        """Append one document, `[tokens]`, at least one."""
         np.asarray(ids, np.int32).tofile(self._files[0])
         self._files[1].write(bytes([START]) + bytes([REST]) * (len(ids) - 1))
         self.tokens += len(ids)
 
     def close(self) -> Blocks:
-        """All blocks."""
+        """Pad the last block and return all blocks, memory-mapped."""
         missing = -self.tokens % self._length
         np.full(missing, self._padding_token, np.int32).tofile(self._files[0])
         self._files[1].write(bytes([PADDING]) * missing)
@@ -54,24 +56,24 @@ class BlockWriter:
         return found, np.memmap(self._paths[1], np.uint8, mode="r").reshape(-1, self._length)
 
 
-def tokens(marks: Array) -> Array:
-    """Tokens of each block that are not padding."""
-    return _by_row(marks, lambda part: (part != PADDING).sum(axis=1))
+def tokens(marks_bl: Array) -> Array:
+    """Number of tokens of each block that are not padding, `[blocks]`, int64."""
+    return _by_row(marks_bl, lambda part: (part != PADDING).sum(axis=1))
 
 
-def learnable(marks: Array) -> Array:
-    """Rows of the blocks in which a token follows another of its document, so that there is something to predict."""
-    return np.flatnonzero(_by_row(marks, lambda part: (part[:, 1:] == REST).sum(axis=1)))
+def learnable(marks_bl: Array) -> Array:
+    """Ascending indices of the blocks in which a token follows another of its document: there is a label."""
+    return np.flatnonzero(_by_row(marks_bl, lambda part: (part[:, 1:] == REST).sum(axis=1)))
 
 
-def _by_row(marks: Array, count: Callable[[Array], Array]) -> Array:
-    """A count per row, of some rows at a time: marks may be larger than the memory."""
-    parts = [count(marks[start : start + _ROWS]) for start in range(0, len(marks), _ROWS)]
+def _by_row(marks_bl: Array, count: Callable[[Array], Array]) -> Array:
+    """A count per block, of some blocks at a time: marks may be larger than the memory."""
+    parts = [count(marks_bl[start : start + _ROWS]) for start in range(0, len(marks_bl), _ROWS)]
     return np.concatenate([np.empty(0, np.int64), *parts])
 
 
 def mix(folder: pathlib.Path, fresh: Blocks, replay: Blocks) -> int:
-    """Write the learnable blocks of both as one pair of files, replay spread evenly; returns their number."""
+    """Write the learnable blocks of both as .npy files, replay spread evenly; returns the number of blocks."""
     rows = learnable(fresh[1]), learnable(replay[1])
     total = len(rows[0]) + len(rows[1])
     for name, own, other in ((TOKENS, fresh[0], replay[0]), (MARKS, fresh[1], replay[1])):
@@ -84,7 +86,7 @@ def mix(folder: pathlib.Path, fresh: Blocks, replay: Blocks) -> int:
 
 
 def interleave(fresh: int, replay: int) -> Iterator[tuple[bool, int]]:
-    """Rows in mixed order as (is replay, row within its kind)."""
+    """The mixed order of two numbers of blocks, as (is replay, index among its own kind)."""
     total, taken = fresh + replay, 0
     for row in range(total):
         if (row + 1) * replay // total > taken:
@@ -95,10 +97,10 @@ def interleave(fresh: int, replay: int) -> Iterator[tuple[bool, int]]:
 
 
 def load(folder: pathlib.Path) -> Blocks:
-    """Tokens and marks of a packed folder as memory maps.
+    """Token ids and marks of a packed folder as memory maps, both `[blocks, length]` of whole numbers.
 
     Raises:
-        StageError: DataUnreadable, damaged on the disk.
+        StageError: DataUnreadable, when the files are damaged.
     """
     try:
         tokens, marks = (np.lib.format.open_memmap(folder / name, mode="r") for name in (TOKENS, MARKS))
@@ -114,9 +116,12 @@ def load(folder: pathlib.Path) -> Blocks:
     return tokens, marks
 
 
-def positions(marks: Array) -> Array:
-    """Position of each token of a block within its document; padding counts as a document of its own."""
-    index = np.arange(len(marks))
-    begins = (marks == START) | (np.diff(marks == PADDING, prepend=False) & (marks == PADDING))
+def positions(marks_l: Array) -> Array:
+    """Position of each token of one block within its document, `[length]`, int64.
+
+    Counts from 0 at each start, at the first padding and at the first token of the block.
+    """
+    index = np.arange(len(marks_l))
+    begins = (marks_l == START) | (np.diff(marks_l == PADDING, prepend=False) & (marks_l == PADDING))
     begins[0] = True
     return index - np.maximum.accumulate(np.where(begins, index, 0))

@@ -1,7 +1,7 @@
-"""Rows of a parquet file as records, of a few columns only.
+"""Streaming of a parquet file's rows as records of a few columns.
 
-Values are taken one by one: a text that is not UTF-8 is a fault of its row, a date beyond
-Python's calendar is a date that says nothing. Knows nothing of which fields mean what.
+Values are taken one by one: a text that is not UTF-8 is a fault that ends its file, a date beyond
+Python's calendar becomes `BEYOND`. Knows nothing of which fields mean what.
 """
 
 import pathlib
@@ -13,16 +13,19 @@ from modelrefresh_jobs.corpus.data_streams import FaultError
 from modelrefresh_jobs.process import guarded_files
 
 BEYOND = "beyond the calendar"
-"""Stands for a date or time that Python cannot hold, or of a zone that nobody knows."""
+"""Stands for a date or time that Python cannot represent, or of an unknown zone."""
 _ROWS = 256
-"""Rows held at once."""
+"""Rows held in memory at once."""
 
 
 def rows(path: pathlib.Path, *, text_field: str, others: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each row with its place.
+    """Each row as (`path row number`, values by column), numbered from 1.
+
+    Columns of `others` that the file lacks or has twice are left out.
 
     Raises:
-        FaultError: not a readable parquet file, no such column, or a text that is not UTF-8.
+        FaultError: when it is no readable parquet file, the text column is missing or doubled, or a text is not UTF-8.
+        StageError: DataUnreadable, when it is no regular file or outside of what may be read.
     """
     import pyarrow as pa
     from pyarrow import parquet

@@ -1,4 +1,4 @@
-"""The first reading of a data source: is it readable, what is in it, has it changed?
+"""First reading of a data source: is it readable, what does it hold, has it changed?
 
 Reads everything once without a tokenizer, so that damaged data and unchanged data cost
 seconds. The fingerprint covers the distinct documents in any order and the settings that
@@ -17,32 +17,37 @@ from modelrefresh.contract.vocabulary import Sampling
 from modelrefresh_jobs.corpus import dates, deduplication, documents
 
 MIN_BYTES = 20
-"""Shorter texts teach nothing but their own end token. Bytes, since seven Chinese characters say much in 21."""
+"""Bytes in UTF-8, without white space at the ends, below which a text is dropped as too short.
+
+Not characters: seven Chinese ones take 21 bytes and can be a sentence.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """What one source holds."""
+    """What one source holds; digests are `deduplication.digest`."""
 
     documents: int
+    """Documents read."""
     dropped: dict[str, int]
+    """Documents by reason: "empty", "too_short", "duplicate"."""
     lengths: Mapping[bytes, int]
-    """Characters of each distinct document, by its digest."""
+    """Characters of each distinct kept document, by its digest."""
     dates: Mapping[bytes, int]
-    """Seconds since 1970 of those that have a plausible date."""
+    """Newest plausible date of those documents that have one, in seconds since 1970 UTC, by digest."""
     unusable_dates: int
-    """Documents whose date cannot be read, or lies after the day of the prepare stage."""
+    """Documents whose date cannot be read, or is not plausible on the day of the prepare stage."""
 
 
 @dataclass(slots=True)
 class ExactFilter:
-    """Lets each text through once; counts the others by reason."""
+    """Keeps each text once; counts the others by reason, as `Scan` has it."""
 
     dropped: dict[str, int] = field(default_factory=dict)
     lengths: dict[bytes, int] = field(default_factory=dict)
 
     def sort(self, text: str) -> tuple[bytes | None, str | None]:
-        """The text's digest, if it is long enough to have one, and why it is dropped, if it is."""
+        """The text's digest (None if too short) and the reason why it is dropped (None if kept)."""
         length = len(text.strip().encode())
         digest = deduplication.digest(text) if length >= MIN_BYTES else None
         reason = None
@@ -58,7 +63,7 @@ class ExactFilter:
 
 
 def of(source: Iterable[documents.Document], *, today: dt.date) -> Scan:
-    """Read a source to its end; dates after `today` are not believed."""
+    """Read a source to its end; dates after `today` are not plausible."""
     exact, count, unusable = ExactFilter(), 0, 0
     when: dict[bytes, int] = {}
     for document in source:
@@ -73,7 +78,7 @@ def of(source: Iterable[documents.Document], *, today: dt.date) -> Scan:
 
 
 def distinct(source: Iterable[documents.Document]) -> Iterator[tuple[bytes, str]]:
-    """The texts that `take` counts as kept with their digests, in reading order."""
+    """The texts that `of` keeps as (digest, text), in reading order."""
     exact = ExactFilter()
     for item in source:
         digest, reason = exact.sort(item.text)
@@ -82,9 +87,9 @@ def distinct(source: Iterable[documents.Document]) -> Iterator[tuple[bytes, str]
 
 
 def order(source: Scan, *, sampling: Sampling, seed: int) -> list[bytes]:
-    """Digests in the order in which they are worth learning, whatever the order of files.
+    """Digests of the kept documents, those to learn first at the front; independent of the order of files.
 
-    Drawn by seed; with `Newest` the newest first, equal dates drawn, and those without a date at the end.
+    Shuffled by seed; with `Newest` then sorted by date, newest first, those without a date at the end.
     """
     key = seed.to_bytes(8, "big")
     drawn = sorted(source.lengths, key=lambda digest: hashlib.blake2b(digest, key=key, digest_size=8).digest())
@@ -94,7 +99,7 @@ def order(source: Scan, *, sampling: Sampling, seed: int) -> list[bytes]:
 
 
 def fingerprint(request: PrepareInput, fresh: Scan, replay: Scan | None) -> str:
-    """Identity of the data and of the settings that shape the blocks."""
+    """Identity of the data and of the settings that shape the blocks: sha256 as hex digits."""
     settings = [
         request.base,
         request.sequence_length,

@@ -1,10 +1,9 @@
-"""Which documents are learnt: in the order of their worth, as many as a budget of tokens holds.
+"""Choice of the documents that are learnt: in their order, as many as a budget of tokens holds.
 
-A document that does not fit what is left of the budget is passed over and the next ones are
-tried, until it is nearly full; only where none fits at all is the first one cut. Tokenises
-about as much as the budget holds, in rounds: each takes the next documents in order, as many
-as the characters per token seen so far promise to need. Memory holds half a KB per document
-of a round; tokens wait on disk. Knows nothing of blocks.
+A document that exceeds what is left of the budget is passed over and the next ones are tried, until it is
+nearly full; only where none fits at all is the first one cut. Tokenises about as much as the budget holds, in
+rounds: each takes the next documents in order, as many as the characters per token seen so far promise to
+need. Memory holds half a KB per document of a round; tokens wait on disk. Knows nothing of blocks.
 """
 
 import collections
@@ -26,10 +25,11 @@ from modelrefresh_jobs.process.progress import Progress
 _RATIO = 4.0
 """Characters per token before any are counted."""
 _MARGIN = 1.2
+"""Factor of the characters that a round is estimated to need."""
 _LEAST = 1 << 20
 """Characters of the smallest round; each round doubles it, since each reads the source again."""
 _FULL = 0.99
-"""Share of the budget from which it counts as full."""
+"""Share of the budget, 0-1, from which it counts as full."""
 _LEARNABLE = 2
 """A document of fewer tokens has nothing to predict."""
 
@@ -40,9 +40,10 @@ class Source:
 
     files: Sequence[DataFile]
     text_field: str
+    """Field of a record that holds the text."""
     seen: scan.Scan
     order: Sequence[bytes]
-    """Digests, the ones most worth learning first."""
+    """Digests of `seen`, those to learn first at the front."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,23 +51,27 @@ class _Candidate:
     """One document that was tokenised."""
 
     start: int
+    """First token in the file of tokens."""
     length: int
+    """Tokens."""
     signature: deduplication.Signature | None
     items: frozenset[Item]
 
 
 @dataclass(slots=True, kw_only=True)
 class Chosen:
-    """What was chosen, and what became of the others."""
+    """The chosen documents, and counts of the others."""
 
     places: list[tuple[int, int]] = field(default_factory=list)
     """First token and number of tokens of each document in the file of tokens."""
     tokens: int = 0
+    """Tokens of all chosen documents."""
     newest: int | None = None
-    """Date of the newest one, in seconds since 1970."""
+    """Date of the newest one, in seconds since 1970 UTC."""
     dropped: dict[str, int] = field(default_factory=lambda: {"near_duplicate": 0, "too_short": 0})
+    """Documents by reason."""
     cut: int = 0
-    """Documents of which only the beginning was taken."""
+    """Documents of which only the beginning was taken, 0 or 1."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,27 +79,30 @@ class Selection:
     """Chooses from one source and keeps the tokens of what it looked at in one file."""
 
     path: pathlib.Path
-    """The file of tokens, int32."""
+    """The file of tokens: ids of one document after the other, int32, in reading order of each round."""
     vocabulary: tokenization.Tokens
     overlap: Overlap
     near: deduplication.NearDuplicates | None
-    """None leaves near duplicates in."""
+    """None keeps near duplicates."""
     progress: Progress
     _written: int = 0
+    """Tokens in the file."""
     _characters: int = 0
+    """Characters of the texts that they came from."""
 
     def choose(self, source: Source, *, budget: int) -> Chosen:
         """The documents that a budget of tokens holds.
 
         Raises:
-            StageError: DataUnreadable, when the source is not what it was when it was surveyed.
+            StageError: DataUnreadable, when documents are gone that `scan.of` has seen.
+            StageError: ModelUnreadable, when the tokenizer fails on a text.
         """
         chosen, at, least, too_long = Chosen(), 0, _LEAST, None
         self.path.touch()
         while at < len(source.order) and chosen.tokens < _FULL * budget:
             ratio = self._characters / self._written if self._written else _RATIO
             wanted = max(least, (budget - chosen.tokens) * ratio * _MARGIN)
-            group = list(_reach(source, at, characters=wanted))
+            group = list(_next_round(source, at, characters=wanted))
             candidates = self._tokenised(source, frozenset(group))
             for digest in group:
                 one = candidates[digest]
@@ -112,7 +120,7 @@ class Selection:
         return chosen
 
     def write(self, chosen: Chosen, writer: packing.BlockWriter) -> packing.Blocks:
-        """The chosen documents as blocks, in the order in which they were read."""
+        """The chosen documents as blocks, in the order of the file of tokens, which is removed."""
         if chosen.places:
             stored = np.memmap(self.path, np.int32, mode="r")
             for start, length in sorted(chosen.places):
@@ -167,8 +175,8 @@ class Selection:
         return self.near.signature(split) if self.near else None, self.overlap.found(split)
 
 
-def _reach(source: Source, start: int, *, characters: float) -> Iterator[bytes]:
-    """The next documents in order that hold this many characters."""
+def _next_round(source: Source, start: int, *, characters: float) -> Iterator[bytes]:
+    """The next documents from `order[start]` on that together hold this many characters or more."""
     for digest in source.order[start:]:
         yield digest
         characters -= source.seen.lengths[digest]

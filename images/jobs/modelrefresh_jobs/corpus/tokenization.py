@@ -1,8 +1,8 @@
-"""Texts as token sequences of one model's tokenizer.
+"""Tokenization of documents with one model's tokenizer.
 
 A document is its tokens, after the begin token where the tokenizer has one and before the
 end token. Special tokens spelled out in a text are read as plain characters, so that text
-can not smuggle in control tokens. Refuses tokenizers that are not fast or have no end token.
+cannot inject control tokens. Refuses tokenizers that are not fast or have no end token.
 """
 
 import pathlib
@@ -13,11 +13,15 @@ from modelrefresh_jobs.models import library_errors, tokenizer
 from modelrefresh_jobs.process import errors
 
 _BATCH, _BATCH_CHARACTERS = 512, 1 << 23
-"""Texts that are tokenised at once; a tokenizer holds many times their size."""
+"""Most texts, and characters from which no more are added, at once; a tokenizer takes many times their size."""
 
 
 class Tokens:
-    """Turns documents into token sequences."""
+    """Turns documents into token sequences.
+
+    Raises:
+        StageError: ModelUnreadable, when the tokenizer of the folder `model` cannot be loaded or has no end token.
+    """
 
     def __init__(self, model: pathlib.Path) -> None:
         self._model, loaded = model, tokenizer.load(model)
@@ -27,11 +31,16 @@ class Tokens:
         self._backend = loaded.backend_tokenizer
         self._backend.encode_special_tokens = True
         self.end: int = loaded.eos_token_id
+        """Id of the end token."""
         begin = loaded.bos_token_id
         self._head = [] if begin is None or begin == self.end else [begin]
 
     def encode(self, texts: Iterable[str]) -> Iterator[list[int]]:
-        """Each text as one document, in order."""
+        """Token ids of each text as one document, in order.
+
+        Raises:
+            StageError: ModelUnreadable, when the tokenizer fails on a text.
+        """
         batch: list[str] = []
         characters = 0
         for text in texts:

@@ -1,9 +1,8 @@
-"""Words of a text, for comparing texts: runs of letters, digits and marks, without case and punctuation.
+"""Splitting of texts into words for comparison: runs of letters, digits and marks, in lower case.
 
-A letter is one letter however it is composed in Unicode.
-
-Scripts that are written without spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese and their
-kin) have no such runs; there each character stands for a word. Knows no language and no stem.
+A letter counts as the same however it is composed in Unicode. Scripts that are written without spaces (Chinese,
+Japanese, Thai, Lao, Khmer, Burmese and related) have no such runs; there each character stands for a word.
+Knows no language and no stem.
 """
 
 import unicodedata

@@ -1,1 +1,1 @@
-"""Questions, the models' replies, and what they are worth."""
+"""Suites of questions, the models' replies, and their scores."""

@@ -1,6 +1,6 @@
-"""When two answers are the same.
+"""Normal form of answers, in which equal ones are equal strings.
 
-Equality ignores case, white space, a leading article, punctuation at the ends and how letters
+It ignores case, white space, a leading article, punctuation at the ends and how letters
 are composed in Unicode, nothing else: "+385" and "UTC-03:00" keep their signs, "Zürich" its
 diaeresis. Knows no replies and no suites.
 """
@@ -12,7 +12,7 @@ _ARTICLES = ("the ", "a ", "an ")
 
 
 def composed(text: str) -> str:
-    """The text in Unicode's composed form (NFC): one letter has one spelling, whoever wrote it."""
+    """The text in Unicode's composed form (NFC), in which each letter has one spelling."""
     return unicodedata.normalize("NFC", text)
 
 

@@ -1,4 +1,4 @@
-"""lm-evaluation-harness, behind one file: a model folder and questions in, replies out.
+"""Generation of replies with lm-evaluation-harness: a model folder and questions in, replies out.
 
 The engine is `HFLM.generate_until`: it orders, batches and pads. Three of its steps are
 replaced: generation stops at the model's own stop tokens (all of them, in generation_config)
@@ -18,34 +18,42 @@ from modelrefresh_jobs.process.progress import Progress
 
 LOG = logging.getLogger("modelrefresh.jobs")
 _BATCH = 64
+"""Prompts at once, at first; halved whenever memory does not suffice."""
 _BATCHES_PER_CALL = 4
+"""Batches between two reports of progress."""
 _STOPPED, _CUT = "\ue000", "\ue001"
-"""Last character of what the engine returns: whether a stop token ended the reply. Taken off before anyone sees it."""
+"""Last character of what the engine returns: whether a stop token ended the reply. `_reply` removes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """One answer."""
+    """One answer, without its stop token."""
 
     text: str
     stopped: bool
-    """Whether the model ended it itself, within the limit."""
+    """Whether a stop token ended it, rather than the limit of new tokens."""
     thoughts: str = ""
-    """What a model that thinks wrote before; never measured."""
+    """What a model that thinks wrote before the answer; never scored."""
 
 
 class Chat:
-    """One model, ready to answer."""
+    """The loaded model of a folder, on the GPU if there is one.
+
+    Raises:
+        StageError: ModelUnreadable, when model, tokenizer or chat template cannot be loaded.
+    """
 
     def __init__(self, folder: pathlib.Path) -> None:
         self._prompt_format = prompts.load(folder)
         self._lm = _load(self._prompt_format)
 
     def answer(self, questions: Sequence[str], *, max_new_tokens: int, progress: Progress) -> list[Reply]:
-        """Greedy replies in the order of the questions; `progress` moves on by their number.
+        """Greedy replies of at most `max_new_tokens` tokens, one per question, in order; `progress` counts them.
 
         Raises:
-            StageError: EvaluationUnreadable or InvalidSpec, when a question does not fit beside its answer.
+            StageError: EvaluationUnreadable, when a question leaves no room for its answer in the model's context.
+            StageError: InvalidSpec, when answers alone fill the context.
+            StageError: ModelUnreadable, when template or tokenizer fail on a question.
         """
         self._prompt_format.require_fit("the questions", questions, max_new_tokens=max_new_tokens)
         rendered = [self._prompt_format.render(question) for question in questions]
@@ -77,15 +85,15 @@ class Chat:
                 LOG.warning("evaluate: memory did not suffice, batches of %d from now on", self._lm.batch_size_per_gpu)
 
 
-def _reply(prompt: str, said: str) -> Reply:
-    thoughts, answer = thinking.divide(prompt, said[:-1])
-    return Reply(text=answer, stopped=said[-1] == _STOPPED, thoughts=thoughts)
+def _reply(prompt: str, generated: str) -> Reply:
+    thoughts, answer = thinking.divide(prompt, generated[:-1])
+    return Reply(text=answer, stopped=generated[-1] == _STOPPED, thoughts=thoughts)
 
 
 def _load(prompt_format: prompts.PromptFormat) -> Any:  # noqa: ANN401 -- lm-eval is untyped
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # It warns, once a model, of a model that it did not load itself.
+    # It warns of each model that it did not load itself.
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     import torch
     import transformers
@@ -115,7 +123,7 @@ def _engine(model: Any, prompt_format: prompts.PromptFormat) -> Any:  # noqa: AN
     from lm_eval.models.huggingface import HFLM
 
     class Engine(HFLM):  # type: ignore[misc]
-        """HFLM that stops where the model says so, and cuts nothing."""
+        """HFLM that stops at the model's stop tokens only, and cuts no prompt."""
 
         def _model_generate(self, context: Any, max_length: int, stop: list[str], **settings: Any) -> Any:  # noqa: ANN401, ARG002
             with torch.inference_mode():

@@ -1,10 +1,10 @@
-"""Means and paired differences of per-item figures.
+"""Means and paired differences of per-item scores.
 
 Candidate and incumbent answer the same items, so what counts is the mean of the per-item
 differences and its standard error (arXiv 2411.00640, section 4.2), which is much smaller
-than two unpaired errors suggest. Where every figure is right or wrong (1 or 0) the items that
-only one of the two has right are counted too: with few of them the error says too little.
-Whether a difference is good enough is not decided here.
+than two unpaired errors suggest. Where every score is right or wrong (1 or 0) the items that
+only one of the two has right are counted too: with few of them the error is not reliable.
+Does not decide whether a difference is good enough.
 """
 
 import math
@@ -14,7 +14,10 @@ from modelrefresh.contract.stages.evaluate import Score
 
 
 def compare(suite: str, metric: str, candidate: Sequence[float], incumbent: Sequence[float] | None) -> Score:
-    """The score of one metric; without an incumbent only the candidate's mean."""
+    """The score of one metric from per-item scores 0-1, of one item at the same index, at least one.
+
+    Means, difference and error are rounded to 6 decimals; without an incumbent there is only the candidate's mean.
+    """
     counted = _are_counts([*candidate, *(incumbent or ())])
     if incumbent is None:
         right = sum(figure == 1 for figure in candidate) if counted else None
@@ -34,7 +37,7 @@ def compare(suite: str, metric: str, candidate: Sequence[float], incumbent: Sequ
 
 
 def _are_counts(figures: Sequence[float]) -> bool:
-    """Whether every item is right or wrong, and nothing between."""
+    """Whether every item is right (1) or wrong (0), and nothing between."""
     return all(figure in (0.0, 1.0) for figure in figures)
 
 

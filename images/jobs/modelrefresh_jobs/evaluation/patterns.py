@@ -1,4 +1,4 @@
-"""An item's pattern on a reply: within a time, and on text in Unicode's composed form."""
+"""Matching of an item's pattern on a reply, under a time limit and in Unicode's composed form."""
 
 from typing import Any
 
@@ -10,29 +10,29 @@ from modelrefresh_jobs.evaluation.generation import Reply
 from modelrefresh_jobs.process import errors
 
 REPLY_LIMIT = 20_000
-"""Characters of a reply that are looked at."""
+"""Characters of a reply that are scored."""
 
 
 def visible(reply: Reply) -> str:
-    """The text of a reply that is scored."""
+    """The part of a reply that is scored: its first `REPLY_LIMIT` characters, without white space at the ends."""
     return reply.text.strip()[:REPLY_LIMIT]
 
 
 def found(item: suites.Item, text: str) -> str | None:
-    """What the first group of the item's pattern finds in the text.
+    """The first group of the pattern's first match in the text, empty if it took no part; None without a match.
 
     Raises:
-        StageError: EvaluationUnreadable, when that takes too long.
+        StageError: EvaluationUnreadable, when that takes more than `suites.MATCH_SECONDS`.
     """
     match = _match(regex.search, item, text)
     return None if match is None else str(match[1] or "")
 
 
 def is_whole(item: suites.Item, text: str) -> bool:
-    """Whether the item's pattern is all of the text.
+    """Whether the item's pattern matches the whole text.
 
     Raises:
-        StageError: EvaluationUnreadable, when that takes too long.
+        StageError: EvaluationUnreadable, when that takes more than `suites.MATCH_SECONDS`.
     """
     return _match(regex.fullmatch, item, text) is not None
 

@@ -1,6 +1,6 @@
-"""What a reply is worth: from an item and a reply to one figure between 0 and 1 for each metric of the suite's task.
+"""Scoring of a reply: from an item and a reply to one score, 0-1, for each metric of the suite's task.
 
-Which metrics a task yields says `contract/metrics.py`; the file of a metric's name in `metrics/` scores it.
+`contract/metrics.py` says which metrics a task has; the file of a metric's name in `metrics/` scores it.
 """
 
 import importlib
@@ -13,10 +13,10 @@ from modelrefresh_jobs.evaluation.suites import Item
 
 
 class Scorer(Protocol):
-    """What a metric's module offers."""
+    """The interface of a metric's module."""
 
     def score(self, item: Item, reply: Reply) -> float:
-        """What the reply is worth, 0 to 1."""
+        """The score of the reply, 0-1."""
 
 
 def scorer(metric: str) -> Scorer:
@@ -25,7 +25,7 @@ def scorer(metric: str) -> Scorer:
 
 
 def score(task: Task, item: Item, reply: Reply) -> dict[str, float]:
-    """The figures of one reply, by metric.
+    """The scores of one reply, 0-1, by metric.
 
     Raises:
         StageError: EvaluationUnreadable, when the item's pattern takes too long to match.

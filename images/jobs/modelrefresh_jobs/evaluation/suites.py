@@ -1,4 +1,4 @@
-"""Evaluation suites: JSON lines in, checked items out.
+"""Loading of evaluation suites: JSON lines in, checked items out.
 
 A question-answering item is `{"question", "answer"[, "pattern"][, "id"]}`; the pattern has
 one group that cuts the answer out of the reply. An instruction-following item is
@@ -28,29 +28,32 @@ from modelrefresh_jobs.storage import sources
 from modelrefresh_jobs.storage.run_folders import RunFolders
 
 PATTERN_LIMIT = 1000
-"""Characters of a pattern."""
+"""Most characters of a pattern."""
 MATCH_SECONDS = 2.0
+"""Time limit of one match."""
 _PROBES = ("a" * 200 + "!", "a b " * 50 + "!", "1" * 200 + "!")
 _NAME = re.compile(r"[\w.-]{1,63}")
 _SHUFFLE_SEED = 0
 _SUFFIXES = (".jsonl", ".ndjson", ".json", ".txt")
 _LIMIT = 256 * 1024 * 1024
-"""Bytes of a suite; 100,000 long questions have a quarter of it."""
+"""Most bytes of a suite; 100,000 long questions have a quarter of it."""
 _SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One question."""
+    """One question; task question-answering has an answer, instruction-following a pattern."""
 
     id: str
+    """The record's id, or its line number from 1."""
     question: str
     answer: str | None = None
     pattern: str | None = None
+    """A regular expression of the library `regex`."""
 
     @property
     def text(self) -> str:
-        """What would give the item away if training text contained it."""
+        """Question and answer as one text, to be looked for in training text."""
         return f"{self.question} {self.answer or ''}"
 
 
@@ -63,7 +66,7 @@ class Suite:
     items: tuple[Item, ...]
 
     def selection(self, limit: int | None) -> tuple[Item, ...]:
-        """The first items of a shuffle that never changes; all without a limit."""
+        """The first `limit` items of a shuffle that never changes; all in that order without a limit."""
         order = list(self.items)
         random.Random(_SHUFFLE_SEED).shuffle(order)  # noqa: S311 -- repeatable on purpose
         return tuple(order[:limit])
@@ -73,7 +76,8 @@ def load_all(wanted: Sequence[SuiteInput], folders: RunFolders) -> dict[str, Sui
     """All suites of a request by name, in its order.
 
     Raises:
-        StageError: EvaluationUnreadable; InvalidSpec for names that cannot tell suites apart or name a file.
+        StageError: InvalidSpec, when two names are equal or one cannot name a file.
+        StageError: EvaluationUnreadable, as `load` raises it.
     """
     names = [suite.name for suite in wanted]
     if odd := sorted({name for name in names if names.count(name) > 1 or not _NAME.fullmatch(name)}):
@@ -88,7 +92,7 @@ def choose(loaded: Mapping[str, Suite], limit: int | None) -> dict[str, tuple[It
     """The items of each suite that are asked.
 
     Raises:
-        StageError: InvalidSpec, when the limit leaves none.
+        StageError: InvalidSpec, when the limit is below 1.
     """
     if limit is not None and limit < 1:
         raise errors.StageError(StageReason.INVALID_SPEC, f"spec.evaluation.maxItems is {limit}; expected at least 1")
@@ -99,7 +103,7 @@ def load(suite: SuiteInput, folders: RunFolders) -> Suite:
     """Read and check a suite.
 
     Raises:
-        StageError: EvaluationUnreadable, with file and line, what was seen and what was expected.
+        StageError: EvaluationUnreadable, when the file or an item cannot be used; the message names file and line.
     """
     path = sources.resolve(suite.uri, folders, reason=StageReason.EVALUATION_UNREADABLE)
     if not path.is_file():
@@ -165,7 +169,7 @@ def _kind(value: object) -> str:
 
 
 def _fault(error: BaseException) -> str:
-    """What is wrong and where, without the words that were read."""
+    """What is wrong and where, without the text that was read."""
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg} at character {error.pos}"
     if isinstance(error, UnicodeDecodeError | UnicodeEncodeError):
@@ -192,7 +196,7 @@ def _check_pattern(suite: SuiteInput, pattern: object, *, where: str) -> None:
 
 @functools.lru_cache(maxsize=1024)
 def _finishes(pattern: str, *, is_whole: bool) -> bool:
-    # Most patterns that explode do so on dull texts: better here than on a reply, after the training.
+    # Most patterns with exponential backtracking show it on repetitive texts: better here than after the training.
     match = regex.fullmatch if is_whole else regex.search
     try:
         for text in _PROBES:

@@ -1,8 +1,8 @@
-"""The first look at hostile content: in a process of its own, under limits of time and memory.
+"""First load of hostile content, in a process of its own, under limits of time and memory.
 
-A chat template is a program, a tokenizer holds patterns: either can compute for ever, or make gigabytes of a word.
-What passes here once is loaded by the stage itself afterwards. The child is a fork: it has nothing to import and
-no more rights than the stage. Knows no template and no tokenizer.
+A chat template is a program, a tokenizer holds patterns: either can run for ever, or allocate gigabytes for one
+word. What passes here once is loaded by the stage itself afterwards. The child is a fork: it has nothing to import
+and no more rights than the stage. Knows no template and no tokenizer.
 """
 
 import faulthandler
@@ -18,25 +18,26 @@ from modelrefresh_jobs.process import classification
 from modelrefresh_jobs.process.errors import StageError
 
 SECONDS = 120.0
-"""Loading the largest tokenizers takes seconds; a stage may have a third of a processor."""
+"""Time limit, by the clock: the largest tokenizers load in seconds, but a stage may have a third of a processor."""
 BYTES = 4 << 30
-"""More than the stage holds already; a tokenizer of 256,000 tokens takes less than one GiB."""
+"""Memory limit beyond what the stage holds already; a tokenizer of 256,000 tokens takes less than one GiB."""
 
 
 def prove(what: pathlib.Path, work: Callable[[], object], *, seconds: float = SECONDS, size: int = BYTES) -> None:
-    """Do this work in a child, and nothing of it here.
+    """Do this work in a child process and discard its result; messages name `what`.
 
     Raises:
-        StageError: the child's own, or ModelUnreadable where it takes too long or too much.
+        StageError: ModelUnreadable, when it takes more than `seconds` or `size` bytes, or crashes.
+        StageError: of the reason that the child's own failure has.
     """
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=_look, args=(work, theirs, size), daemon=True)
+    child = context.Process(target=_run, args=(work, theirs, size), daemon=True)
     child.start()
     theirs.close()
     try:
-        said = ours.recv() if ours.poll(seconds) else None
-        if said is None:
+        answer = ours.recv() if ours.poll(seconds) else None
+        if answer is None:
             raise _refused(what, f"did not finish within {seconds:.0f} s")
     except EOFError:
         raise _refused(what, f"took more than {size >> 20} MiB of memory, or crashed its library") from None
@@ -44,20 +45,20 @@ def prove(what: pathlib.Path, work: Callable[[], object], *, seconds: float = SE
         child.kill()
         child.join()
         ours.close()
-    reason, message, code = said
+    reason, message, code = answer
     if reason:
         raise StageError(reason, message, exit_code=ExitCode(code))
 
 
-def _look(work: Callable[[], object], answer: Connection, size: int) -> None:
-    limit = _held() + size
+def _run(work: Callable[[], object], answer: Connection, size: int) -> None:
+    limit = _data_bytes() + size
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    faulthandler.disable()  # what the child dies of is told by the stage
+    faulthandler.disable()  # the stage reports how the child ended
     try:
         work()
     except MemoryError:
-        return  # the pipe closes, which says it
+        return  # the closed pipe tells the stage
     except BaseException as error:  # noqa: BLE001 -- the boundary of a process; the stage raises it again
         if isinstance(error, StageError) and isinstance(error.__cause__, MemoryError):
             return
@@ -67,8 +68,8 @@ def _look(work: Callable[[], object], answer: Connection, size: int) -> None:
         answer.send(("", "", 0))
 
 
-def _held() -> int:
-    """Bytes of this process that the limit counts."""
+def _data_bytes() -> int:
+    """Bytes of this process that RLIMIT_DATA counts."""
     for line in pathlib.Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmData:"):
             return int(line.split()[1]) * 1024

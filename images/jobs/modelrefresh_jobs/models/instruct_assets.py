@@ -1,7 +1,7 @@
-"""What the instruct model gives beside weights: tokenizer, chat template, stop tokens, licence.
+"""Files that the instruct model gives beside weights: tokenizer, chat template, stop tokens, licence.
 
 A merged model has the weights' shapes of its base; without the instruct model's stop tokens it would
-never end an answer. Which files these are is `model_files`' rule, what config.json says `model_config`'s.
+never end an answer. Which files these are is `model_files`' rule, what config.json means `model_config`'s.
 """
 
 import json
@@ -17,11 +17,15 @@ from modelrefresh_jobs.storage import model_files
 LOG = logging.getLogger("modelrefresh.jobs")
 
 FOLDER = "donor"
-"""Of a stored residual: what the instruct model gives; a name on disk, which stays as it was."""
+"""Folder of these files in a stored residual; the name is part of the format on disk."""
 
 
 def copy(instruct: pathlib.Path, target: pathlib.Path) -> None:
-    """Copy everything but configuration and weights, byte for byte."""
+    """Copy everything but configuration and weights, byte for byte.
+
+    Raises:
+        StageError: ModelUnreadable, when one is no regular file or outside of what may be read.
+    """
     target.mkdir(parents=True, exist_ok=True)
     for name in model_files.companions(instruct):
         (target / name).parent.mkdir(exist_ok=True)
@@ -30,7 +34,11 @@ def copy(instruct: pathlib.Path, target: pathlib.Path) -> None:
 
 
 def copy_licences(model: pathlib.Path, target: pathlib.Path) -> None:
-    """Licences travel with the weights; files already there stay."""
+    """Copy the licences, except those already there.
+
+    Raises:
+        StageError: ModelUnreadable, as `copy` raises it.
+    """
     for path in model_files.licences(model):
         if not (target / path.name).exists():
             _copy(path, target / path.name)
@@ -42,10 +50,10 @@ def _copy(source: pathlib.Path, target: pathlib.Path) -> None:
 
 
 def check(instruct: pathlib.Path) -> None:
-    """Try an instruct model's files on one user message; without a chat template only warn, evaluation refuses it.
+    """Prove that an instruct model's template and tokenizer work; only log a missing template, evaluation refuses it.
 
     Raises:
-        StageError: ModelUnreadable.
+        StageError: ModelUnreadable, when they cannot be loaded or fail on a message.
     """
     if has_template(instruct):
         prompts.prove(instruct)
@@ -54,7 +62,11 @@ def check(instruct: pathlib.Path) -> None:
 
 
 def has_template(folder: pathlib.Path) -> bool:
-    """Whether a model brings a chat template."""
+    """Whether a model's folder has a chat template.
+
+    Raises:
+        StageError: ModelUnreadable, when tokenizer_config.json is no JSON object.
+    """
     settings = folder / "tokenizer_config.json"
     inside = settings.is_file() and bool(model_folder.read_json(settings).get("chat_template"))
     beside = ("chat_template.jinja", "chat_template.json", model_files.TEMPLATES)
@@ -70,7 +82,7 @@ def read_configuration(folder: pathlib.Path) -> dict[str, object]:
     """The instruct model's config.json as a stored residual keeps it.
 
     Raises:
-        StageError: ModelUnreadable, missing or with arithmetic that cannot be told.
+        StageError: ModelUnreadable, when it is missing, or its arithmetic cannot be determined.
     """
     config = model_folder.read_json(folder / FOLDER / model_files.CONFIG)
     model_config.check(folder / FOLDER, config)

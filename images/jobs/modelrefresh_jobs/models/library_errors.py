@@ -1,4 +1,4 @@
-"""What a library raises over a user's model files is laid to those files, in one place.
+"""Translation of what a library raises over a user's model files into an error that names those files.
 
 transformers and its compiled parts have no common class for it, and a panic in Rust is not even
 an `Exception`. Knows no library.
@@ -12,16 +12,18 @@ from modelrefresh_jobs.process import classification, guarded_files
 from modelrefresh_jobs.process.errors import StageError
 
 _PANIC = "PanicException"
-"""How pyo3 names what a Rust library did not foresee; the class itself can not be imported."""
+"""Name of pyo3's exception for a panic in Rust; the class itself cannot be imported."""
 _SHOWN = 300
 
 
 @contextlib.contextmanager
 def reading(what: str, *, expected: str) -> Iterator[None]:
-    """Lay every error that a library raises over a user's model files to those files.
+    """Turn the errors that a library raises in the block into one about the user's model files, `what`.
+
+    Full disks, lost volumes, missing memory and SIGTERM stay what they are.
 
     Raises:
-        StageError: ModelUnreadable. Full disks, lost volumes, missing memory and SIGTERM stay what they are.
+        StageError: ModelUnreadable, when the library raises.
     """
     try:
         yield

@@ -1,8 +1,8 @@
-"""What each key of config.json is for; every key that is known stands in exactly one table.
+"""Meaning of each key of config.json; every known key is in exactly one table.
 
 Arithmetic keys say what the weights compute: models that are put together must agree in them.
 Serving keys are what callers see; together with the cosmetic ones, which no stage heeds, they
-are the instruct model's. A key that nobody knows might be arithmetic. Knows no weights.
+are the instruct model's. An unknown key might be arithmetic. Knows no weights.
 """
 
 import itertools
@@ -47,7 +47,7 @@ SERVING = frozenset(
     }
 )
 FORMATS = frozenset({"dtype", "torch_dtype"})
-"""Of the weights, which are told by themselves."""
+"""Number formats of the weights; the weight files have their own."""
 _GENERATION = (
     *("assistant_confidence_threshold", "assistant_lookbehind", "bad_words_ids", "begin_suppress_tokens"),
     *("diversity_penalty", "do_sample", "early_stopping", "encoder_no_repeat_ngram_size"),
@@ -72,7 +72,7 @@ _OF_OTHER_PROGRAMS = (
     *("residual_dropout", "tokenizer_model_max_length", "tokenizer_padding_side", "transformers.js_config"),
     "use_flash_attn",
 )
-"""No class of transformers that we take reads them."""
+"""No supported class of transformers reads them."""
 COSMETIC = frozenset({*_GENERATION, *_OF_OTHER_TASKS, *_OF_THE_PROGRAM, *_OF_OTHER_PROGRAMS})
 ELSEWHERE = frozenset({"architectures", "auto_map", "quantization_config", "transformers_weights"})
 """`model_folder` has its own rule for each."""
@@ -92,17 +92,18 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 }
 _ALL_DEFAULTS = {"hidden_size": 4096, "num_attention_heads": 32, "num_hidden_layers": 32}
 _FIRST = {"mistral": 0, "qwen2": 28, "qwen3": 28}
-"""Layer from which on a family has windows."""
+"""Index of the first layer with a window, by family."""
 _SWITCHED = frozenset({"qwen2", "qwen3"})
 """Families whose window is off unless the file says otherwise."""
 _WINDOW = 4096
+"""Tokens of a window where the file gives none."""
 
 
 def check(folder: pathlib.Path, config: Mapping[str, Any]) -> None:
-    """Refuse a config.json whose arithmetic cannot be told.
+    """Refuse a config.json whose arithmetic cannot be determined.
 
     Raises:
-        StageError: the key and what it holds.
+        StageError: ModelUnreadable, when a value is not possible; the message names the key.
     """
     named = config.get("architectures")
     expected = MODEL_TYPES.get(str(named[0])) if isinstance(named, list) and named else None
@@ -121,22 +122,22 @@ def arithmetic(config: Mapping[str, Any]) -> dict[str, Any]:
     """What the weights compute, in one spelling, with what transformers takes for absent keys.
 
     Raises:
-        ValueError: a size that is none.
+        ValueError: when a size is no whole number above 0, or a value has another type than transformers writes.
     """
     family = str(config.get("model_type"))
-    told = _ALL_DEFAULTS | dict(_DEFAULTS.get(family, {})) | dict(config)
-    found: dict[str, Any] = {key: _size(told, key) for key in _SHAPE}
+    filled = _ALL_DEFAULTS | dict(_DEFAULTS.get(family, {})) | dict(config)
+    found: dict[str, Any] = {key: _size(filled, key) for key in _SHAPE}
     found |= {key: _plain(config, key, default) for key, default in _PLAIN.items()}
     heads = found["num_attention_heads"]
-    found["head_dim"] = _size(told, "head_dim") if told.get("head_dim") else found["hidden_size"] // heads
-    shared = told.get("num_key_value_heads") is not None
-    found["num_key_value_heads"] = _size(told, "num_key_value_heads") if shared else heads
+    found["head_dim"] = _size(filled, "head_dim") if filled.get("head_dim") else found["hidden_size"] // heads
+    shared = filled.get("num_key_value_heads") is not None
+    found["num_key_value_heads"] = _size(filled, "num_key_value_heads") if shared else heads
     found["sliding_window"] = _windows(family, config, found["num_hidden_layers"])
     return found | {"model_type": family, "rope": rope(config)}
 
 
 def rope(config: Mapping[str, Any]) -> tuple[object, ...]:
-    """The rotary embedding in one form; transformers 5 spells it otherwise than 4 did."""
+    """The rotary embedding as (theta, type, sorted rest); transformers 4 and 5 spell it differently."""
     nested = config.get("rope_scaling") or config.get("rope_parameters") or {}
     rest = dict(nested) if isinstance(nested, dict) else {}
     theta = rest.pop("rope_theta", None) or config.get("rope_theta") or 10000.0
@@ -157,18 +158,24 @@ def rope(config: Mapping[str, Any]) -> tuple[object, ...]:
 def differences(
     left: Mapping[str, Any], right: Mapping[str, Any], left_role: str, right_role: str, *, unknown: bool = False
 ) -> list[str]:
-    """Arithmetic in which two models differ, with `unknown` also keys in no table, with both values."""
+    """Lines that say in which arithmetic two models differ, with `unknown` also in which keys of no table.
+
+    Raises:
+        ValueError: as `arithmetic` does.
+    """
     ours, theirs = arithmetic(left), arithmetic(right)
-    faults = [_said(key, ours[key], theirs[key], left_role, right_role) for key in ours if ours[key] != theirs[key]]
+    faults = [
+        _difference(key, ours[key], theirs[key], left_role, right_role) for key in ours if ours[key] != theirs[key]
+    ]
     if unknown:
         for key in unknown_differences(left, right):
-            said = _said(key, left.get(key), right.get(key), left_role, right_role)
-            faults.append(f"{said} (a key that this version does not know)")
+            line = _difference(key, left.get(key), right.get(key), left_role, right_role)
+            faults.append(f"{line} (a key that this version does not know)")
     return faults
 
 
 def unknown_differences(left: Mapping[str, Any], right: Mapping[str, Any]) -> list[str]:
-    """Keys in no table in which two models differ; a switch that is off may be left out."""
+    """Keys in no table in which two models differ; absent counts as null, false, 0 or empty."""
     return [key for key in sorted({*left, *right} - KNOWN) if (left.get(key) or None) != (right.get(key) or None)]
 
 
@@ -176,8 +183,8 @@ def announce(base: Mapping[str, Any], instruct: Mapping[str, Any], folder: pathl
     """Log what is taken from the instruct model although the base has it otherwise, and keys in no table."""
     for key in sorted(SERVING & {*base, *instruct}):
         if base.get(key) != instruct.get(key):
-            said = _said(key, base.get(key), instruct.get(key), "base", "instruct")
-            LOG.info("%s; refreshed models have the instruct model's", said)
+            line = _difference(key, base.get(key), instruct.get(key), "base", "instruct")
+            LOG.info("%s; refreshed models have the instruct model's", line)
     if strange := sorted(key for key in {*base, *instruct} - KNOWN if base.get(key) or instruct.get(key)):
         LOG.warning(
             "%s: keys that this version does not know: %s",
@@ -196,9 +203,9 @@ def served(instruct: Mapping[str, Any], *, dtype: str) -> dict[str, Any]:
 
 
 def written(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a config.json goes into a version: what the tables know, and nothing that chooses a program.
+    """The keys of a config.json that go into a version: known ones that choose no program.
 
-    What is judged is then what is served, whatever a server would make of a key that we do not know.
+    So the evaluated model is the served one, whatever a server would make of an unknown key.
     """
     return {key: value for key, value in config.items() if key in KNOWN - _CHOOSES - (ELSEWHERE - {"architectures"})}
 
@@ -207,21 +214,21 @@ def load(folder: pathlib.Path, config: Mapping[str, Any]) -> Any:  # noqa: ANN40
     """The library's configuration of an accepted model, without what its file may switch on beside the arithmetic.
 
     Raises:
-        StageError: transformers refuses a value.
+        StageError: ModelUnreadable, when transformers refuses a value.
     """
     import transformers
 
-    # A key that nobody knows becomes an attribute, and some attributes make transformers fetch code.
+    # An unknown key becomes an attribute, and some attributes make transformers fetch code.
     heeded = {key: value for key, value in config.items() if key in KNOWN - COSMETIC - ELSEWHERE}
     what = f"{folder / 'config.json'}: transformers refuses it"
     with library_errors.reading(what, expected="what transformers writes there"):
         return transformers.AutoConfig.for_model(**heeded)
 
 
-def _size(told: Mapping[str, Any], key: str) -> int:
-    value = told.get(key)
+def _size(config: Mapping[str, Any], key: str) -> int:
+    value = config.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{key} is {errors.shown(value)}" if key in told else f"{key} is missing")
+        raise ValueError(f"{key} is {errors.shown(value)}" if key in config else f"{key} is missing")
     return value
 
 
@@ -236,7 +243,7 @@ def _plain(config: Mapping[str, Any], key: str, default: object) -> object:
 
 
 def _windows(family: str, config: Mapping[str, Any], layers: int) -> object:
-    """The attention window: of all layers, or runs of (number of layers, window)."""
+    """The attention window in tokens: of all layers, or runs of (number of layers, window); None without a window."""
     window = config.get("sliding_window", _WINDOW if family in _FIRST else None)
     first, kinds = _FIRST.get(family, layers), config.get("layer_types")
     if family in _SWITCHED:
@@ -249,5 +256,5 @@ def _windows(family: str, config: Mapping[str, Any], layers: int) -> object:
     return runs[0][1] if len(runs) == 1 or window is None else tuple(runs)
 
 
-def _said(key: str, ours: object, theirs: object, left_role: str, right_role: str) -> str:
+def _difference(key: str, ours: object, theirs: object, left_role: str, right_role: str) -> str:
     return f"{key}: {left_role} {errors.shown(ours)}, {right_role} {errors.shown(theirs)}"

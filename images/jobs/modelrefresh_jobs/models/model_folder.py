@@ -1,4 +1,4 @@
-"""Which model folders are accepted, and how a model is told from another.
+"""Acceptance of model folders, and fingerprints of their weights.
 
 Safetensors of known architectures in a plain floating point format; nothing that loads code.
 A fingerprint names the weights whatever their sharding. Does not compare models (`weights/compatibility.py`).
@@ -26,13 +26,13 @@ ARCHITECTURES = frozenset(model_config.MODEL_TYPES)
 EMBEDDING = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"
 _DERIVED = "rotary_emb.inv_freq"
-"""Stored by old exporters although it follows from config.json; loaders compute it anew."""
+"""End of the name of a tensor that old exporters store; loaders compute it from config.json."""
 _CODE_KEYS = frozenset({"auto_map", "trust_remote_code", "custom_generate", "custom_pipelines", "use_kernels"})
 _KERNELS = ("implementation", "implementation_internal", "kernel", "kernels", "kernel_config")
 """Ends of keys that choose a kernel; transformers fetches one that is named as ORG/NAME (CVE-2026-4372)."""
 _CONFIGS = "*config.json"
 _JSON_LIMIT = 256 << 20
-"""Bytes; the largest tokenizers have some 40 MiB."""
+"""Most bytes of a JSON file; the largest tokenizers have some 40 MiB."""
 _LEFT_BY_TRAINERS = frozenset({"zero_to_fp32.py"})
 """DeepSpeed copies it into every checkpoint; no configuration names it and no loader reads it."""
 
@@ -46,24 +46,26 @@ class Model:
     tied: bool
     """The head is the embedding; then no head is stored."""
     config: Mapping[str, object]
+    """config.json as it was read."""
     tensors: Mapping[str, Tensor]
+    """By name, without derived ones and a copied head."""
 
     @property
     def parameters(self) -> int:
-        """Number of weights."""
+        """Number of weights; tied ones count once."""
         return sum(tensor.count for tensor in self.tensors.values())
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """Formats of its tensors."""
+        """Number formats of its tensors, sorted, as safetensors spells them."""
         return tuple(sorted({tensor.dtype for tensor in self.tensors.values()}))
 
 
 def accept(folder: pathlib.Path) -> Model:
-    """Look at a model folder and everything in it that could do harm.
+    """Check a model folder and open its tensors; no weights are read but those of a copied head.
 
     Raises:
-        StageError: it loads code, is quantised, of an unknown architecture or not whole.
+        StageError: ModelUnreadable, when it loads code, is quantised, of an unknown architecture or damaged.
     """
     refuse_code(folder)
     config = read_json(folder / "config.json")
@@ -83,8 +85,8 @@ def accept(folder: pathlib.Path) -> Model:
     model_files.refuse_other(folder, found, config)
     stored = {name: one for name, one in safetensors_reader.open_weights(found).items() if not name.endswith(_DERIVED)}
     if odd := sorted(f"{one.name} ({one.dtype})" for one in stored.values() if one.dtype not in dtypes.FORMATS):
-        said = f"expected {sorted(dtypes.FORMATS)} weights, saw {errors.few(odd, separator=', ')}"
-        raise StageError(StageReason.MODEL_UNREADABLE, f"{folder}: {said}")
+        seen = f"expected {sorted(dtypes.FORMATS)} weights, saw {errors.few(odd, separator=', ')}"
+        raise StageError(StageReason.MODEL_UNREADABLE, f"{folder}: {seen}")
     if tied and HEAD in stored:
         _drop_copied_head(folder, stored)
     return Model(folder=folder, architecture=str(name), tied=tied, config=config, tensors=stored)
@@ -94,7 +96,7 @@ def refuse_code(folder: pathlib.Path) -> None:
     """Refuse a folder whose files could make a loader run code.
 
     Raises:
-        StageError: Python files, or keys that name code in one of the configurations.
+        StageError: ModelUnreadable, when there are Python files, or keys that name code in a configuration.
     """
     scripts = (path for path in folder.rglob("*.py") if path.name not in _LEFT_BY_TRAINERS)
     found = sorted(str(path.relative_to(folder)) for path in scripts)
@@ -109,7 +111,7 @@ def read_json(path: pathlib.Path) -> dict[str, object]:
     """A JSON object from a model folder.
 
     Raises:
-        StageError: missing, not JSON or not an object.
+        StageError: ModelUnreadable, when it is missing, too large, not JSON or not an object.
     """
     try:
         document = json.loads(guarded_files.read(path, limit=_JSON_LIMIT).decode())
@@ -127,16 +129,19 @@ def read_json(path: pathlib.Path) -> dict[str, object]:
 
 
 def fingerprint(folder: pathlib.Path) -> str:
-    """Name the weights: sha256 over sorted (name, dtype, shape, sha256 of the bytes).
+    """Name of the weights: sha256, as hex digits, over sorted (name, dtype, shape, sha256 of the bytes).
 
-    Equal for equal weights in any sharding. Never remembered: sizes and times of files can be made to fit.
+    Equal for equal weights in any sharding. Never cached: sizes and times of files can be forged.
+
+    Raises:
+        StageError: ModelUnreadable, as `accept` raises it.
     """
     model = accept(folder)
     return combine({name: _hash(model, tensor) for name, tensor in model.tensors.items()}, model)
 
 
 def combine(hashes: Mapping[str, str], model: Model, formats: Mapping[str, Format] | None = None) -> str:
-    """The fingerprint from the hashes of all tensors, for a pass that reads them anyway.
+    """The fingerprint from the sha256 of all tensors by name, for a pass that reads them anyway.
 
     With `formats` it is that of another model with this one's names and shapes.
     """

@@ -1,4 +1,4 @@
-"""How a model is asked: its chat template, stop tokens, padding and context, from its folder's small files.
+"""Prompt format of a model: its chat template, stop tokens, padding and context, from its folder's small files.
 
 `prepare` proves with it what `evaluate` will do, and `evaluate` asks with it: one rule for
 both. A question that does not fit is refused with numbers, never cut. Knows no weights.
@@ -20,35 +20,37 @@ from modelrefresh_jobs.process.errors import StageError
 
 _GENERATION = "generation_config.json"
 _PROBE = "Which river flows through the town"
-"""No mark that a template may escape: it must stand in what is rendered."""
+"""Must occur in the rendered text, so it has no character that a template may escape."""
 HARD_PROBES = (_PROBE, "{{ 7 * 7 }} <|im_end|> \U0001f600 e\u0301", "a" * 4096, "a " * 4096, "1" * 4096)
-"""Texts at which templates and the patterns of tokenizers show what they cost."""
+"""Texts on which costly templates and patterns of tokenizers are slow."""
 _BATCH = 256
+"""Questions tokenised at once."""
 _RENDER_SECONDS = 10.0
-"""Of computing, for one question; templates of real models take milliseconds."""
+"""Processor time for one question; templates of real models take milliseconds."""
 _RENDERED = 1 << 20
-"""Characters that a template may add to a question: system prompts have some thousands."""
+"""Most characters that a template may add to a question; system prompts have some thousands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptFormat:
-    """What one model does with a question, beside computing."""
+    """How one model's questions are rendered and tokenised, and where its answers end."""
 
     folder: pathlib.Path
     tokenizer: Any
     context: int
-    """Tokens that question and answer may have together."""
+    """Most tokens of question and answer together."""
     vocabulary: int
-    """Token ids are below this."""
+    """Number of token ids, which are `[0, vocabulary)`."""
     stops: frozenset[int]
-    """Tokens that end an answer."""
+    """Ids of the tokens that end an answer."""
     padding: int
+    """Id of the token that fills a batch."""
 
     def render(self, question: str) -> str:
         """One user message in the model's own chat template, ready to be answered without thinking where it can be.
 
         Raises:
-            StageError: ModelUnreadable, when the template cannot.
+            StageError: ModelUnreadable, when the template fails, takes too long or adds too much.
         """
         what = f"{self.folder}: its chat template cannot render a user message of {len(question)} characters"
         with library_errors.reading(what, expected="a template that takes a user message without a system message"):
@@ -62,10 +64,10 @@ class PromptFormat:
         return text
 
     def lengths(self, questions: Sequence[str]) -> list[int]:
-        """Tokens of each question as it is put.
+        """Number of tokens of each question as it is rendered, in order.
 
         Raises:
-            StageError: ModelUnreadable, when it cannot be rendered or is no sequence of the model's tokens.
+            StageError: ModelUnreadable, when one cannot be rendered, or not be tokenised with ids of the vocabulary.
         """
         found: list[int] = []
         for start in range(0, len(questions), _BATCH):
@@ -74,20 +76,22 @@ class PromptFormat:
             ]
         return found
 
-    def require_fit(self, whose: str, questions: Sequence[str], *, max_new_tokens: int) -> None:
-        """Refuse questions that leave no room for an answer of this many tokens.
+    def require_fit(self, subject: str, questions: Sequence[str], *, max_new_tokens: int) -> None:
+        """Refuse questions that leave no room for an answer of this many tokens; messages name `subject`.
 
         Raises:
-            StageError: EvaluationUnreadable or, where answers alone fill the context, InvalidSpec; with all numbers.
+            StageError: EvaluationUnreadable, when a question does not fit.
+            StageError: InvalidSpec, when answers alone fill the context.
+            StageError: ModelUnreadable, as `lengths` raises it.
         """
         room = self.context - max_new_tokens
         limits = f"{self.folder} reads {self.context} tokens and spec.evaluation.maxNewTokens keeps {max_new_tokens}"
         if room < 1:
-            raise StageError(StageReason.INVALID_SPEC, f"{limits}: no question of {whose} fits; lower maxNewTokens")
+            raise StageError(StageReason.INVALID_SPEC, f"{limits}: no question of {subject} fits; lower maxNewTokens")
         lengths = self.lengths(questions)
         if over := [length for length in lengths if length > room]:
             message = (
-                f"{whose}: {len(over)} of {len(lengths)} questions do not fit: with the chat template the longest "
+                f"{subject}: {len(over)} of {len(lengths)} questions do not fit: with the chat template the longest "
                 f"has {max(over)} tokens, expected at most {room} ({limits}). Shorten or remove them, or lower "
                 "maxNewTokens; a question is never cut"
             )
@@ -107,12 +111,12 @@ class PromptFormat:
 
 
 def prove(folder: pathlib.Path, config: Mapping[str, object] | None = None) -> None:
-    """Load the format and render odd questions by it, in a process that may take only so much time and memory.
+    """Load the format and tokenise `HARD_PROBES` by it, in a process with limits of time and memory.
 
     Raises:
-        StageError: ModelUnreadable.
+        StageError: ModelUnreadable, when that fails or exceeds the limits.
     """
-    import transformers  # noqa: F401 -- the child that looks need not import it again
+    import transformers  # noqa: F401 -- the child need not import it again
 
     first_load.prove(folder, lambda: load(folder, config).lengths(HARD_PROBES))
 
@@ -123,7 +127,7 @@ def load(folder: pathlib.Path, config: Mapping[str, object] | None = None) -> Pr
     `config` stands for the folder's own config.json where the model is yet to be written.
 
     Raises:
-        StageError: ModelUnreadable, with file, what was seen and what to do.
+        StageError: ModelUnreadable, when a file is damaged, or template or stop tokens are missing or unusable.
     """
     settings = effective(folder, config if config is not None else model_folder.read_json(folder / "config.json"))
     prove_generation(folder)
@@ -191,7 +195,7 @@ def prove_generation(folder: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def _within(seconds: float, folder: pathlib.Path) -> Iterator[None]:
-    """Interrupt Python code that computes for longer; only the main thread can be interrupted."""
+    """Interrupt Python code that takes more processor time; only the main thread can be interrupted."""
 
     def stop(*_: object) -> None:
         message = f"{folder}: its chat template did not finish within {seconds:.0f} s on one question"
@@ -210,11 +214,11 @@ def _within(seconds: float, folder: pathlib.Path) -> Iterator[None]:
 
 
 def _stops(folder: pathlib.Path, settings: Any, loaded: Any) -> frozenset[int]:  # noqa: ANN401 -- transformers is untyped
-    said: object = settings.eos_token_id
+    declared: object = settings.eos_token_id
     where = "config.json"
     if (folder / _GENERATION).exists():
-        said, where = model_folder.read_json(folder / _GENERATION).get("eos_token_id"), _GENERATION
-    ends = said if isinstance(said, list) else [] if said is None else [said]
+        declared, where = model_folder.read_json(folder / _GENERATION).get("eos_token_id"), _GENERATION
+    ends = declared if isinstance(declared, list) else [] if declared is None else [declared]
     if odd := [end for end in ends if not isinstance(end, int) or isinstance(end, bool)]:
         message = f"{folder}/{where}: eos_token_id holds {errors.shown(odd)}; expected token ids"
         raise StageError(StageReason.MODEL_UNREADABLE, message)

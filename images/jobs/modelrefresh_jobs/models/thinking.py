@@ -1,17 +1,17 @@
-"""What of a reply is its answer: models that think first write their thoughts between two marks.
+"""Separation of thoughts and answer in a reply: models that think first write their thoughts between two marks.
 
-Some open the thoughts themselves, for some the chat template does at the end of the prompt. A
-thought that was cut is no answer. Knows nothing of what an answer is worth.
+Some open the thoughts themselves, for some the chat template does at the end of the prompt. A reply
+that was cut within its thoughts has no answer. Knows nothing of scores.
 """
 
 OPEN, CLOSE = "<think>", "</think>"
-"""Of Qwen3, of DeepSeek R1 and of what was distilled from it."""
+"""Marks of Qwen3, DeepSeek R1 and models distilled from it."""
 SWITCH = {"enable_thinking": False}
-"""What templates of models that can do both heed; others pass over a name that they do not know."""
+"""Template variables that turn thinking off; templates without such a switch ignore them."""
 
 
 def divide(prompt: str, reply: str) -> tuple[str, str]:
-    """Thoughts and answer of a reply; one of the two may be empty."""
+    """(thoughts, answer) of a reply, the closing mark among the thoughts; one of the two may be empty."""
     if not (prompt.rstrip().endswith(OPEN) or reply.lstrip().startswith(OPEN)):
         return "", reply
     thoughts, closed, answer = reply.partition(CLOSE)

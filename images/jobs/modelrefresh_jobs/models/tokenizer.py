@@ -1,6 +1,6 @@
-"""One model's tokenizer from its folder: the only place where one is loaded.
+"""Loading of a model's tokenizer from its folder; no other module loads one.
 
-What whoever saved it had switched on (truncation, padding, dropout) is off here, so that only
+Truncation, padding and dropout that a tokenizer was saved with are off here, so that only
 our stages decide. Knows nothing of what a tokenizer is used for.
 """
 
@@ -17,10 +17,10 @@ _DOCUMENTS = ("config.json", "tokenizer.json", "tokenizer_config.json", "special
 
 
 def load(model: pathlib.Path) -> Any:  # noqa: ANN401 -- transformers' tokenizers are untyped
-    """The fast tokenizer of a model folder, without what whoever saved it had switched on.
+    """The fast tokenizer of a model folder, without truncation, padding and dropout.
 
     Raises:
-        StageError: ModelUnreadable, with the file where one of them is damaged.
+        StageError: ModelUnreadable, when a file is damaged, or there is no fast tokenizer.
     """
     for name in _DOCUMENTS:
         if (model / name).exists():

@@ -1,8 +1,8 @@
-"""Whether two tokenizers turn a text into the same numbers: the base's learns, the instruct model's serves.
+"""Comparison of two tokenizers: do they turn a text into the same ids?
 
-Compares vocabulary, merges, normalizer and pre-tokenizer as our stages get them: transformers
-may build others than tokenizer.json says, by class and settings. Added tokens and templates may
-differ: they are what instruction tuning adds.
+The base's is used to train, the instruct model's to serve. Compares vocabulary, merges, normalizer and
+pre-tokenizer as our stages get them: transformers may build others than tokenizer.json says, by class and
+settings. Added tokens and templates may differ: they are what instruction tuning adds.
 """
 
 import json
@@ -18,10 +18,10 @@ _LARGE = {"vocab": "vocabularies", "merges": "merges"}
 
 
 def differences(base: pathlib.Path, instruct: pathlib.Path) -> list[str]:
-    """How two tokenizers differ beyond added tokens.
+    """Lines that say how two tokenizers differ beyond added tokens; none if they are equal.
 
     Raises:
-        StageError: a folder without a usable tokenizer.
+        StageError: ModelUnreadable, when a folder has no usable tokenizer.
     """
     ours, theirs = _pipeline(base), _pipeline(instruct)
     faults = [f"tokenizers: the {words} differ" for key, words in _LARGE.items() if ours[key] != theirs[key]]

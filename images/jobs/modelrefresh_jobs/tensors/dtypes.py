@@ -1,7 +1,8 @@
-"""Weights as bits and as float64, and back with one rounding.
+"""Conversion of weights between bit patterns (bf16, fp16, fp32) and float64, with one rounding.
 
-The formats are bf16, fp16 and fp32; NumPy has no bf16, so it is handled as its bits. Knows
-nothing of tensors' names, files or models. Never imports torch: a merge needs some 30 MB, with torch half a gigabyte.
+NumPy has no bf16, so it is handled as uint16 patterns. All arrays here are one-dimensional, `[weights]`.
+Knows nothing of tensors' names, files or models. Never imports torch: a merge needs some 30 MB, with torch
+half a gigabyte.
 """
 
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 Bits = npt.NDArray[np.unsignedinteger[Any]]
-"""uint16 or uint32 patterns of weights."""
+"""`[weights]`, uint16 or uint32: bit patterns of weights."""
 Values = npt.NDArray[np.float64]
+"""`[weights]`, float64."""
 Kind = TypeVar("Kind", bound=np.generic)
 
 
@@ -25,10 +27,11 @@ class Format:
     torch_name: str
     """As config.json spells it."""
     bits: type[np.unsignedinteger[Any]]
+    """Unsigned integer of the same width."""
     bits_name: str
-    """As safetensors spells the unsigned integers of the same width."""
+    """As safetensors spells `bits`."""
     exponent: int
-    """Mask of the exponent; all ones mean infinite or not a number."""
+    """Bit mask of the exponent; all of them set mean infinite or not a number."""
 
     @property
     def size(self) -> int:
@@ -45,22 +48,22 @@ BITS: dict[str, type[np.unsignedinteger[Any]]] = {
     "U32": np.uint32,
     **{form.name: form.bits for form in FORMATS.values()},
 }
-"""The bit patterns of everything this project stores, by safetensors' name of the type."""
+"""Unsigned integer of each type that this project stores, by the type's name in safetensors."""
 _MIDDLE = 0x8000
-"""What the bits that bf16 drops from fp32 are just between two bf16 numbers."""
+"""The 16 bits that bf16 drops from fp32, where the fp32 number is halfway between two bf16 numbers."""
 
 
 class Scratch:
-    """Arrays for one thread's slices, used again for each: fresh ones cost a page fault for every 4 kB.
+    """Buffers of one thread, used again for each slice: fresh ones cost a page fault for every 4 kB.
 
-    An array holds until the same name is asked for again, so nothing in it outlives its slice.
+    A buffer is overwritten when its name and dtype are asked for again, so nothing in it outlives its slice.
     """
 
     def __init__(self) -> None:
         self._held: dict[tuple[str, type], npt.NDArray[Any]] = {}
 
     def array(self, name: str, kind: type[Kind], count: int) -> npt.NDArray[Kind]:
-        """An array of this size with anything in it."""
+        """An uninitialised array `[count]` of this dtype."""
         held = self._held.get((name, kind))
         if held is None or held.size != count:  # other tensors have slices of another size, and so is the last of each
             held = self._held[name, kind] = np.empty(count, kind)
@@ -68,7 +71,7 @@ class Scratch:
 
 
 def widen(bits: Bits, form: Format, scratch: Scratch | None = None, name: str = "values") -> Values:
-    """The exact values of these weights, in the array of this name."""
+    """The exact values of bit patterns `[weights]`, as float64 `[weights]` in the buffer of this name."""
     scratch = scratch or Scratch()
     values = scratch.array(name, np.float64, bits.size)
     if form is BF16:
@@ -83,7 +86,7 @@ def widen(bits: Bits, form: Format, scratch: Scratch | None = None, name: str = 
 
 
 def narrow(values: Values, form: Format, scratch: Scratch | None = None) -> Bits:
-    """Round to nearest, ties to even, once; overflow gives infinity, which `is_finite` finds."""
+    """Round float64 `[weights]` once, to nearest, ties to even; overflow gives infinity, which `is_finite` finds."""
     scratch = scratch or Scratch()
     kind: type[np.float16 | np.float32] = np.float16 if form is F16 else np.float32
     rounded = scratch.array("half" if form is F16 else "single", kind, values.size)
@@ -93,12 +96,15 @@ def narrow(values: Values, form: Format, scratch: Scratch | None = None) -> Bits
 
 
 def common(one: Format, other: Format) -> Format:
-    """The narrowest format that holds the weights of both: bf16 reaches further, fp16 has finer steps."""
+    """The narrowest format that holds all numbers of both; fp32 for bf16 (wider range) with fp16 (finer steps)."""
     return one if one is other else F32
 
 
 def convert(bits: Bits, form: Format, target: Format, scratch: Scratch, name: str) -> Bits:
-    """The same weights in another format, in the array of this name; exact where that format holds them."""
+    """Bit patterns `[weights]` in another format, in the buffer of this name; exact where `target` holds the numbers.
+
+    The input itself where the formats are one.
+    """
     if form is target:
         return bits
     converted = scratch.array(name, target.bits, bits.size)

@@ -1,8 +1,8 @@
-"""Reading safetensors checkpoints strictly, slice by slice.
+"""Strict reading of safetensors checkpoints, slice by slice.
 
-The library's own parser vouches for every header (offsets,
-sizes, no gaps); the bytes are then read in slices into reused memory, so a model of any size
-needs a few megabytes. Which files are read is `model_files`' rule. Knows no architecture.
+The library's parser validates every header (offsets, sizes, no gaps); the bytes are then read in slices, so a
+model of any size needs a few megabytes. Weights are counted in row-major order, and a span `(first, last)` is
+half-open: `[first, last)`. Which files are read is `model_files`' rule. Knows no architecture.
 """
 
 import errno
@@ -27,22 +27,24 @@ from modelrefresh_jobs.tensors import dtypes
 from modelrefresh_jobs.tensors.dtypes import Bits, Format
 
 _HEADER = 32 << 20
-"""Bytes of a header; 100,000 tensors take some ten MiB."""
+"""Largest header, in bytes; 100,000 tensors take some ten MiB."""
 _TENSORS = 200_000
 _RANK = 8
 SLICE = 1 << 15
-"""Weights per slice: the float64 copies of a slice stay in the processor's cache."""
+"""Weights per slice, where a row has no more: its float64 copies stay in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tensor:
-    """Where one tensor lies."""
+    """Name, type and place of one stored tensor."""
 
     name: str
     dtype: str
+    """As safetensors spells it."""
     shape: tuple[int, ...]
     file: pathlib.Path
     offset: int
+    """Bytes from the start of the file to the first weight."""
 
     @property
     def count(self) -> int:
@@ -51,7 +53,7 @@ class Tensor:
 
     @property
     def row(self) -> int:
-        """Weights per row of the first dimension."""
+        """Weights per index of the first axis; 1 for scalars, vectors and an empty first axis."""
         return self.count // self.shape[0] if len(self.shape) > 1 and self.shape[0] else 1
 
     @property
@@ -61,7 +63,7 @@ class Tensor:
 
     @property
     def pattern(self) -> np.dtype[np.unsignedinteger[Any]]:
-        """Unsigned integers of its width."""
+        """Dtype of its bit patterns: unsigned integers of its width."""
         return np.dtype(dtypes.BITS[self.dtype])
 
 
@@ -69,16 +71,16 @@ def open_folder(folder: pathlib.Path, *, stem: str = MODEL) -> Mapping[str, Tens
     """All tensors of a folder by name.
 
     Raises:
-        StageError: no safetensors, or files, index and headers do not fit together.
+        StageError: ModelUnreadable, when there are no safetensors, or files, index and headers do not fit together.
     """
     return open_weights(model_files.weights(folder, stem=stem))
 
 
 def open_weights(weights: Weights) -> Mapping[str, Tensor]:
-    """All tensors of the files that are a model.
+    """All tensors of a set of weight files by name.
 
     Raises:
-        StageError: index and headers do not fit together.
+        StageError: ModelUnreadable, when a file is damaged, or index and headers do not fit together.
     """
     found = [tensor for file in weights.files for tensor in open_file(file).values()]
     if weights.index is not None:
@@ -94,9 +96,13 @@ def open_weights(weights: Weights) -> Mapping[str, Tensor]:
 
 
 def open_file(path: pathlib.Path) -> Mapping[str, Tensor]:
-    """All tensors of one safetensors file by name."""
+    """All tensors of one safetensors file by name.
+
+    Raises:
+        StageError: ModelUnreadable, when it may not be read, is damaged, or its header is larger than a model's.
+    """
     if not os.access(path, os.R_OK):
-        # The library would say that there is no such file.
+        # The library would report a missing file.
         seen = f"mode {path.stat().st_mode & 0o777:o} shuts out user id {os.getuid()}"
         hint = "let everybody read it, or set runAsUser or fsGroup in the RefreshProfile"
         raise StageError(StageReason.MODEL_UNREADABLE, f"{path}: {seen}; {hint}")
@@ -105,9 +111,9 @@ def open_file(path: pathlib.Path) -> Mapping[str, Tensor]:
         with safetensors.safe_open(path, framework="numpy"):  # validates the header against the file's length
             pass
     except (safetensors.SafetensorError, OSError) as error:
-        said = type(error).__name__ if guarded_files.is_guarded() else error
+        fault = type(error).__name__ if guarded_files.is_guarded() else error
         raise StageError(
-            StageReason.MODEL_UNREADABLE, f"{path}: not a whole safetensors file ({said}); copy it again"
+            StageReason.MODEL_UNREADABLE, f"{path}: not a whole safetensors file ({fault}); copy it again"
         ) from error
     header, length = _header(path)
     return {
@@ -124,14 +130,14 @@ def open_file(path: pathlib.Path) -> Mapping[str, Tensor]:
 
 
 def _header(path: pathlib.Path) -> tuple[dict[str, Any], int]:
-    """The header and its length in bytes, of a size that a model can have."""
+    """The header and its length in bytes; refuses more tensors, axes or bytes than a model has."""
     with guarded_files.opened(path) as file:
         length = int.from_bytes(file.read(8), "little")
         if length > _HEADER:
             seen = f"a header of {length} bytes; expected at most {_HEADER}"
             raise StageError(StageReason.MODEL_UNREADABLE, f"{path}: {seen}: not a model, or damaged")
         try:
-            header = json.loads(file.read(length), object_pairs_hook=_once)
+            header = json.loads(file.read(length), object_pairs_hook=_unique)
         except (ValueError, RecursionError) as error:
             seen = f"a header that is no JSON object of different names ({type(error).__name__})"
             raise StageError(StageReason.MODEL_UNREADABLE, f"{path}: {seen}; copy it again") from error
@@ -145,7 +151,7 @@ def _header(path: pathlib.Path) -> tuple[dict[str, Any], int]:
     return header, length
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("a name stands there twice")
@@ -153,20 +159,20 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def slices(tensor: Tensor) -> Iterator[tuple[int, int]]:
-    """First and last+1 weight of each slice; slices end between rows."""
+    """Spans `[first, last)` of weights that cover the tensor in order; each holds whole rows, at least one."""
     step = max(1, SLICE // tensor.row) * tensor.row
     for start in range(0, tensor.count, step):
         yield start, min(start + step, tensor.count)
 
 
 def ends(tensor: Tensor) -> list[tuple[int, int]]:
-    """The first and the last slice."""
+    """Spans `[first, last)` of the first and the last slice; one if they are the same, none of an empty tensor."""
     spans = list(slices(tensor))
     return sorted({*spans[:1], *spans[-1:]})
 
 
 class Reader:
-    """Open files of some checkpoints; reads slices of tensors."""
+    """Reads spans of tensors; keeps the files open until the block ends."""
 
     def __init__(self) -> None:
         self._files: dict[pathlib.Path, io.FileIO] = {}
@@ -179,17 +185,27 @@ class Reader:
             file.close()
 
     def raw(self, tensor: Tensor, start: int, stop: int) -> bytes:
-        """Weights start to stop (counted in row-major order) as bytes."""
+        """The bytes of weights `[start, stop)`.
+
+        Raises:
+            StageError: ModelUnreadable, when the file is no regular file or outside of what may be read.
+            OSError: EIO, when the file has become shorter.
+        """
         file = self._files.get(tensor.file)
         if file is None:
             file = self._files[tensor.file] = guarded_files.opened(tensor.file)
         size = tensor.pattern.itemsize
-        # Not a memory map: a file that shrinks under it would kill the process without a word.
+        # Not a memory map: a file that shrinks under it would kill the process by SIGBUS, without a message.
         data = os.pread(file.fileno(), (stop - start) * size, tensor.offset + start * size)
         if len(data) != (stop - start) * size:
             raise OSError(errno.EIO, f"{tensor.file} became shorter while {tensor.name} was read")
         return data
 
     def bits(self, tensor: Tensor, start: int, stop: int) -> Bits:
-        """The same as bit patterns, read-only."""
+        """Weights `[start, stop)` as bit patterns `[stop - start]`, read-only.
+
+        Raises:
+            StageError: ModelUnreadable, as `raw` raises it.
+            OSError: as `raw` raises it.
+        """
         return np.frombuffer(self.raw(tensor, start, stop), dtype=tensor.pattern)

@@ -1,7 +1,7 @@
-"""Writing safetensors checkpoints slice by slice.
+"""Writing of safetensors checkpoints, slice by slice.
 
-The layout is planned from names, dtypes and shapes alone, so the header is written first and
-equal tensors give equal files. Each shard is hashed while it is written. Knows no arithmetic.
+The layout is planned from names, dtypes and shapes alone, so the header is written first and equal tensors
+give equal files. Each shard is hashed while it is written. Knows no arithmetic.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from modelrefresh_jobs.storage import model_files
 from modelrefresh_jobs.tensors import dtypes
 
 SHARD_BYTES = 4 << 30
+"""Most bytes of weights per file, unless one tensor has more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +26,12 @@ class Planned:
 
     name: str
     dtype: str
+    """As safetensors spells it; one of `dtypes.BITS`."""
     shape: tuple[int, ...]
 
     @property
     def size(self) -> int:
-        """Bytes of its weights."""
+        """Bytes of all its weights."""
         return int(np.prod(self.shape, dtype=np.int64)) * self.width
 
     @property
@@ -47,7 +49,10 @@ class Shard:
 
 
 def plan(wanted: Sequence[Planned], *, stem: str = model_files.MODEL) -> tuple[Shard, ...]:
-    """Distribute tensors over files of at most `SHARD_BYTES` (a larger tensor gets its own)."""
+    """Distribute tensors over files of at most `SHARD_BYTES` (a larger tensor gets its own).
+
+    Within and across files the widest dtype comes first, then names in order.
+    """
     groups: list[list[Planned]] = [[]]
     filled = 0
     for tensor in sorted(wanted, key=lambda one: (-one.width, one.name)):  # keeps every offset aligned
@@ -65,7 +70,7 @@ def plan(wanted: Sequence[Planned], *, stem: str = model_files.MODEL) -> tuple[S
 
 
 def write_index(folder: pathlib.Path, shards: Sequence[Shard], *, stem: str = model_files.MODEL) -> None:
-    """The index of several shards; nothing for a single file."""
+    """Write the index of several shards; nothing for a single file."""
     if len(shards) == 1:
         return
     document = {
@@ -76,12 +81,12 @@ def write_index(folder: pathlib.Path, shards: Sequence[Shard], *, stem: str = mo
 
 
 def total(shards: Sequence[Shard]) -> int:
-    """Bytes of all weights."""
+    """Bytes of all weights of these shards, without headers."""
     return sum(tensor.size for shard in shards for tensor in shard.tensors)
 
 
 class Writer:
-    """One shard being written; slices must come in the planned order and fill it exactly."""
+    """Writes one shard; slices must come in the planned order and fill it exactly."""
 
     def __init__(self, folder: pathlib.Path, shard: Shard, *, metadata: Mapping[str, str]) -> None:
         self._shard = shard
@@ -97,12 +102,16 @@ class Writer:
         self._file.close()
 
     def write(self, data: np.ndarray[tuple[int], np.dtype[np.generic]]) -> None:
-        """Append the next slice."""
+        """Append the next slice: `[weights]`, of the planned width."""
         self._due -= data.nbytes
         self._append(np.ascontiguousarray(data).data.cast("B"))
 
     def finish(self) -> str:
-        """The file's sha256, once every planned byte is written."""
+        """Close the file and return its sha256 as hex digits.
+
+        Raises:
+            ValueError: when more or fewer bytes were written than planned.
+        """
         if self._due:
             raise ValueError(f"{self._shard.file}: {self._due} bytes differ from its header; the merge is wrong")
         self._file.close()

@@ -1,8 +1,8 @@
-"""What is watched at every training step: loss, signals, the clock.
+"""Callback at every training step: loss, signals, checkpoints.
 
-Stops on a loss or gradient that is not finite, before such weights could be saved; saves
-when it is time or when the pod is asked to leave, and all processes agree on either. Keeps
-the step where the next attempt can read it. Knows nothing of models and data.
+Stops on a loss or gradient that is not finite, before such weights could be saved; saves when it
+is time or when the pod is asked to leave, and all processes agree on either. Records the step
+for the next attempt. Knows nothing of models and data.
 """
 
 import math
@@ -25,31 +25,36 @@ from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.training import checkpointing, progress_file
 
 _RECORD_SECONDS = 1.0
+"""Least time between two records of the position."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackSettings:
-    """What a watch goes by."""
+    """Settings of the callback."""
 
     checkpoints: pathlib.Path
+    """Folder of the run's checkpoints."""
     parents: Mapping[str, str]
-    """What the run is made from, kept in each checkpoint."""
+    """What the run is made from (`progress_file.made_from`), recorded in each checkpoint."""
     position: pathlib.Path
-    """File that says how far the run came."""
+    """File that records how far the run came."""
     checkpoint_seconds: float
+    """Time from one checkpoint to the next; each is taken at the end of a step."""
     tokens: Callable[[int], int]
-    """Tokens that have gone through the model by the end of a step."""
+    """Number of tokens, without padding, trained on by the end of a step, from the start of the run."""
     stop: Callable[[], bool]
     """Whether this process has been asked to leave."""
 
 
 class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
-    """The Trainer's callback."""
+    """Watches the steps of the Trainer."""
 
     def __init__(self, terms: CallbackSettings, progress: Progress) -> None:
         self.terms, self._progress = terms, progress
         self.preempted = False
+        """Whether training stopped early because a process was asked to leave."""
         self.seconds = 0.0
+        """From the beginning of training in this attempt to the last logged step."""
         self._started = self._saved = self._recorded = time.monotonic()
         self._known = 0
 
@@ -59,7 +64,7 @@ class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
         self._known = self.terms.tokens(state.global_step)
 
     def on_step_end(self, _arguments: Arguments, state: State, control: Control, **_: object) -> None:
-        """Save or stop, when any process has reason to."""
+        """Ask the Trainer to save or stop, when any process has reason to; not at the last step."""
         if state.global_step >= state.max_steps:
             return
         due = time.monotonic() - self._saved >= self.terms.checkpoint_seconds
@@ -71,7 +76,11 @@ class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
     def on_log(
         self, _arguments: Arguments, state: State, _control: Control, *, logs: dict[str, float], **_: object
     ) -> None:
-        """Look at the step's figures."""
+        """Check and report the step's loss, gradient norm, learning rate and tokens per second.
+
+        Raises:
+            StageError: TrainingDiverged, when loss or gradient norm is not finite.
+        """
         if "loss" not in logs:
             return
         self._check(state.global_step, logs)

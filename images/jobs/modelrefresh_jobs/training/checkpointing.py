@@ -1,4 +1,4 @@
-"""Checkpoints of a training run that are proven whole before anything resumes from them.
+"""Sealing of a training run's checkpoints, and the choice of the one to resume from.
 
 The Trainer writes `checkpoint-STEP` folders; sealing hashes every file and writes the
 manifest last, in place. A folder whose seal is missing or broken is passed over, with a log
@@ -25,15 +25,15 @@ _PREFIX = "checkpoint-"
 
 
 def unpickle_nothing() -> None:
-    """Have torch read tensors and plain values of a checkpoint, and run no code of it, whoever calls it and how.
+    """Make torch.load read tensors and plain values only, and run no code of a checkpoint, whatever its caller asks.
 
-    DeepSpeed asks for the contrary; torch lets the environment overrule it (torch.load, TORCH_FORCE_WEIGHTS_ONLY_LOAD).
+    DeepSpeed asks for the contrary; the environment variable TORCH_FORCE_WEIGHTS_ONLY_LOAD overrules it.
     """
     os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
 
 
 def allow_states_of_deepspeed() -> None:
-    """Let torch make the few classes of DeepSpeed's that its checkpoints hold beside tensors; none runs code."""
+    """Let torch.load make the four classes that DeepSpeed's checkpoints hold beside tensors; none runs code."""
     import torch
     from deepspeed.runtime.fp16 import loss_scaler
     from deepspeed.runtime.zero.config import ZeroStageEnum
@@ -45,10 +45,10 @@ def allow_states_of_deepspeed() -> None:
 
 @contextlib.contextmanager
 def resuming(found: pathlib.Path | None) -> Iterator[None]:
-    """Remove the checkpoint if it holds what torch refuses to make, so that the next attempt takes the one before.
+    """Remove the checkpoint if it holds what torch refuses to load, so that the next attempt takes the one before.
 
     Raises:
-        StageError: ModelUnreadable, to be tried again.
+        StageError: ModelUnreadable, when it does; exit code TRANSIENT, so the stage is tried again.
     """
     try:
         yield
@@ -62,7 +62,7 @@ def resuming(found: pathlib.Path | None) -> Iterator[None]:
 
 
 def newest(folder: pathlib.Path, *, parents: Mapping[str, str]) -> pathlib.Path | None:
-    """The newest whole checkpoint made from these; damaged ones are named in the log."""
+    """The newest whole checkpoint made from `parents`, or None; others that are newer are named in the log."""
     for path in reversed(_all(folder)):
         try:
             manifest = sealed.verify(path, deep=True)
@@ -77,7 +77,7 @@ def newest(folder: pathlib.Path, *, parents: Mapping[str, str]) -> pathlib.Path 
 
 
 def seal(folder: pathlib.Path, *, at: int, parents: Mapping[str, str]) -> None:
-    """Finish the checkpoint of this step and remove all but the newest ones."""
+    """Seal the checkpoint of step `at` and remove all but the newest two."""
     path = folder / f"{_PREFIX}{at}"
     sealed.seal(sealed.Draft(path=path, kind="checkpoint", parents=parents), target=path)
     for old in _all(folder)[:-_KEPT]:
@@ -85,7 +85,7 @@ def seal(folder: pathlib.Path, *, at: int, parents: Mapping[str, str]) -> None:
 
 
 def discard_after(folder: pathlib.Path, *, at: int) -> None:
-    """Remove checkpoints that are newer than the one resumed from: they are damaged."""
+    """Remove checkpoints of later steps than `at`, the one resumed from: they are damaged or of another run."""
     for path in _all(folder):
         if step(path) > at:
             shutil.rmtree(path)

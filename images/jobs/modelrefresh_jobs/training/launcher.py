@@ -1,9 +1,8 @@
-"""Several training processes on this node, and this node among others.
+"""Start of several training processes on this node, which may be one of several nodes.
 
-Starts `torch.distributed.run` and waits. The processes are asked to leave through a file,
-not a signal, because torchrun kills its processes half a minute after a signal and a
-checkpoint may take longer. Each process leaves its result as a file; the worst failure is
-the cause and counts. Knows nothing of what the processes do.
+Starts `torch.distributed.run` and waits. The processes are asked to leave through a file, not a signal, because
+torchrun kills its processes half a minute after a signal and a checkpoint may take longer. Each process leaves
+its result as a file; the most severe failure is reported as the cause. Knows nothing of what the processes do.
 """
 
 import logging
@@ -26,17 +25,19 @@ from modelrefresh_jobs.training import progress_file
 
 LOG = logging.getLogger("modelrefresh.jobs")
 EXCHANGE_VARIABLE = "MODELREFRESH_TORCHRUN_EXCHANGE"
-"""Folder through which this process and those it starts speak; node-local."""
+"""Variable that names the node-local folder through which this process and those it starts exchange files."""
 STOP = "stop"
+"""File in that folder: processes leave after their step."""
 STARTED = "started"
+"""Suffix of the file by which a process says that it began."""
 _PORT = 29500
 _POLL_SECONDS = 0.5
 _END_SECONDS = 45
-"""torchrun gives its processes 30 seconds after a signal."""
+"""Time for torchrun to end, which gives its processes 30 seconds after a signal."""
 
 
 def needed(wanted: TrainInput) -> bool:
-    """Whether one plain process does not do."""
+    """Whether torchrun is needed: for several processes, or for ZeRO on a GPU."""
     if wanted.nodes * wanted.processes_per_node > 1 or not wanted.zero_stage:
         return wanted.nodes * wanted.processes_per_node > 1
     import torch
@@ -50,7 +51,11 @@ def train(wanted: TrainInput, folders: RunFolders, progress: Progress) -> TrainS
     """Run all processes of this node to their end.
 
     Raises:
-        StageError: the worst that a process raised, or that one was killed.
+        StageError: of the reason that the most severe failure of a process has.
+        StageError: InputInvalid, when the variables of an Indexed Job with several nodes are missing.
+        StageError: OutOfMemory, when a process was killed without leaving a result.
+        Preempted: when asked to leave before the first step, on a single node.
+        RuntimeError: when torchrun ended before any process began.
     """
     with tempfile.TemporaryDirectory(prefix="modelrefresh-train-") as folder:
         exchange = pathlib.Path(folder)
@@ -136,7 +141,7 @@ def _outcome(exchange: pathlib.Path, code: int, progress: Progress, *, nodes: in
     failed = [one for one in ended.values() if one.exit_code is not ExitCode.OK]
     worst = min(failed, key=lambda one: exit_codes.severity(one.exit_code), default=None)
     began = {file.stem for file in exchange.glob(f"*.{STARTED}")}
-    # Of one node all processes are seen: who lost a peer lost one that was killed before it could say so.
+    # On a single node all processes are seen: a lost peer that left no result was killed.
     killed = nodes == 1 and worst is not None and worst.exit_code is ExitCode.PEER_LOST and began - set(ended)
     if worst and not killed:
         raise errors.StageError(StageReason(worst.reason), worst.message, exit_code=worst.exit_code)

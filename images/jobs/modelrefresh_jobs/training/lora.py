@@ -1,4 +1,4 @@
-"""LoRA on a model: all linear layers and, where asked, embeddings and head in full.
+"""Attachment of LoRA adapters to a model: all linear layers but the head and, where asked, embeddings and head in full.
 
 Tied models train the one shared matrix once and stay tied. Knows nothing of training.
 """
@@ -11,7 +11,7 @@ from modelrefresh.contract.stages.train import TrainInput
 
 
 def attach(model: PreTrainedModel, wanted: TrainInput) -> PeftModel:
-    """The model with trainable adapters on frozen weights."""
+    """The model with trainable adapters on frozen weights, of the rank and alpha that are asked for."""
     tied = bool(getattr(model.config.get_text_config(), "tie_word_embeddings", False))
     config = peft.LoraConfig(
         r=wanted.lora_rank,

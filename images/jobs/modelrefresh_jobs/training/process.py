@@ -1,4 +1,4 @@
-"""One process of a training run under torchrun: `python -m modelrefresh_jobs.training.process`.
+"""Entry point of one training process under torchrun: `python -m modelrefresh_jobs.training.process`.
 
 Trains and leaves its result as a file for the process that started torchrun. This is a
 process boundary: every exception becomes a result once, with the same table as the stage.

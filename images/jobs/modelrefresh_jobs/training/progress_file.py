@@ -1,8 +1,8 @@
-"""How far a training run has come, and what it is made from.
+"""File that records how far a training run has come, and what it is made from.
 
 The position is a small JSON file that rank 0 keeps current: the process that started
 torchrun reads it for its progress, the next attempt to say how many steps were lost. What a
-run is made from tells its traces from those of another. Light on purpose: no torch here.
+run is made from tells its files from those of another. Never imports torch.
 """
 
 import hashlib
@@ -18,10 +18,10 @@ from modelrefresh.contract.vocabulary import LearningRateSchedule, Method
 from modelrefresh_jobs.process.progress import Progress
 
 FIGURES = ("loss", "learning_rate", "tokens_per_second")
-"""Gauges that a step reports."""
+"""Numbers of a step: loss and learning rate as the Trainer logs them, tokens/s of the attempt."""
 
-SHAPELESS = frozenset({"checkpoint_seconds", "sequence_length"})
-"""Settings that change no weight, or that the blocks tell."""
+WITHOUT_EFFECT = frozenset({"checkpoint_seconds", "sequence_length"})
+"""Settings that change no weight, or that follow from the blocks."""
 UNSAID = {
     "method": Method.LORA,
     "epochs": 1.0,
@@ -47,36 +47,39 @@ class Position:
     """How far a training has come."""
 
     done: int
-    """Steps."""
+    """Optimizer steps."""
     total: int
+    """Optimizer steps of the whole run."""
     figures: Mapping[str, float]
+    """By name, those of `FIGURES` that are recorded."""
     made_from: Mapping[str, str]
+    """As `made_from` gives it; empty from older releases."""
 
 
 def made_from(wanted: TrainInput, *, blocks: str) -> dict[str, str]:
-    """What a run's checkpoints depend on: the digest of its blocks and that of its settings.
+    """What a run's checkpoints depend on: "blocks", the digest of its blocks, and "settings", that of its settings.
 
     Settings at the values of `UNSAID` count as absent, so that one more in a later release changes nothing.
     """
     settings = codec.to_document(wanted).items()
-    said = {name: value for name, value in settings if name not in SHAPELESS and value != UNSAID.get(name)}
+    said = {name: value for name, value in settings if name not in WITHOUT_EFFECT and value != UNSAID.get(name)}
     return {"blocks": blocks, "settings": hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()}
 
 
 def fits(found: Mapping[str, str], ours: Mapping[str, str]) -> bool:
-    """Whether what is told there is ours; what an older release did not tell is believed."""
+    """Whether all entries of `ours` are the same in `found`; one that an older release lacks counts as the same."""
     return all(found.get(name, value) == value for name, value in ours.items())
 
 
 def write(path: pathlib.Path, progress: Progress, *, parents: Mapping[str, str]) -> None:
-    """Write the position, whole or not at all."""
+    """Write the position atomically."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.write_text(json.dumps({**progress.document(), "made_from": dict(parents)}))
     partial.replace(path)
 
 
 def read(path: pathlib.Path) -> Position | None:
-    """The last position on record; None without a readable one, since no weight depends on it."""
+    """The last recorded position; None without a readable one, since no weight depends on it."""
     try:
         found = json.loads(path.read_text())
         return Position(

@@ -1,8 +1,8 @@
 """One process's share of a training run: Hugging Face Trainer, with DeepSpeed where asked.
 
-Runs alike in the stage's own process and in each process that torchrun starts. Goes on from
-the newest whole checkpoint; what comes out is sealed as `model/`: a full checkpoint or a PEFT
-adapter. Knows nothing of how processes are started or how the stage's result is recorded.
+The same in the stage's own process and in each process that torchrun starts. Resumes from the newest whole
+checkpoint; the trained weights are sealed as `model/`: a full checkpoint or a PEFT adapter. Knows nothing of how
+processes are started or how the stage's result is recorded.
 """
 
 import logging
@@ -38,16 +38,20 @@ from modelrefresh_jobs.training import (
 
 LOG = logging.getLogger("modelrefresh.jobs")
 _CHECKPOINT_BYTES = 12
-"""Of each weight: itself and two moments of Adam, all in float32."""
+"""Bytes per weight: itself and two moments of Adam, all in float32."""
 _EDGE = 0.05
-"""Share of the steps whose mean counts as first and as last loss."""
+"""Share of the logged steps, 0-1, at either end whose mean loss is reported as first and as last."""
 
 
 def train(wanted: TrainInput, folders: RunFolders, progress: Progress, *, stop: Callable[[], bool]) -> TrainSummary:
     """Train to the end or until `stop` says so.
 
     Raises:
-        StageError: TrainingDiverged, Preempted after a checkpoint, ModelUnreadable or InvalidSpec.
+        StageError: TrainingDiverged, when loss, gradient norm or a weight is not finite.
+        StageError: Preempted, when `stop` returned True; a checkpoint is saved.
+        StageError: DataUnreadable or ModelUnreadable, when blocks, start or checkpoint are missing or damaged.
+        StageError: InvalidSpec, when the sequence length is not that of the blocks or exceeds the model's.
+        StageError: InsufficientStorage, when the workspace has no room for a checkpoint of method Full.
     """
     _settle_libraries(wanted.seed)
     start = sources.resolve(wanted.start, folders)
@@ -75,7 +79,7 @@ def train(wanted: TrainInput, folders: RunFolders, progress: Progress, *, stop: 
     )
     trainer = _trainer(wanted, start, arguments, examples, observer)
     resumed, lost = _resume_point(trainer, folders, parents)
-    # Up to here there was nothing to save, and a signal ended it.
+    # Up to here there is nothing to save, and a signal interrupts at once.
     with signals.deferred():
         with checkpointing.resuming(resumed):
             trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
@@ -102,7 +106,7 @@ def _settle_libraries(seed: int) -> None:
 
 
 def _require_room(workspace: pathlib.Path, wanted: TrainInput, start: pathlib.Path) -> None:
-    """Refuse to begin what could not be saved: a GPU would work up to the first checkpoint, in vain."""
+    """Refuse to begin what could not be saved at the first checkpoint."""
     if wanted.method is Method.LORA:
         return
     needed, free = _CHECKPOINT_BYTES * model_folder.accept(start).parameters, shutil.disk_usage(workspace).free
@@ -186,7 +190,7 @@ def _resume_point(trainer: Trainer, folders: RunFolders, parents: Mapping[str, s
     reached = before.done if before and progress_file.fits(before.made_from, parents) else 0
     found = checkpointing.newest(folders.checkpoints, parents=parents)
     at = checkpointing.step(found) if found else 0
-    # All processes have looked before the first one cleans up.
+    # All processes have read before the first one cleans up.
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero():
         checkpointing.discard_after(folders.checkpoints, at=at)

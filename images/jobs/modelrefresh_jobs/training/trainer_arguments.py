@@ -1,8 +1,8 @@
-"""How a training request reads in the words of the Trainer and of DeepSpeed.
+"""Translation of a training request into the arguments of the Trainer and of DeepSpeed.
 
 Fixed here, not asked for: AdamW (0.9, 0.95), weight decay 0.01, gradient norm at most 1,
-bf16 on GPUs and float32 on CPUs, one log entry per
-step (the loss of each step decides whether training goes on). Nothing is reported anywhere.
+bf16 on GPUs and float32 on CPUs, one log entry per step (the loss of each step decides
+whether training goes on). Nothing is reported to a tracking service.
 """
 
 import os
@@ -25,12 +25,12 @@ _SCHEDULES = {
 
 
 def uses_deepspeed(wanted: TrainInput, *, gpu: bool) -> bool:
-    """One process on a CPU has nothing to partition, so ZeRO is left out there."""
+    """Whether DeepSpeed is used: ZeRO is asked for, and there is a GPU or more than one process to partition over."""
     return wanted.zero_stage > 0 and (gpu or wanted.nodes * wanted.processes_per_node > 1)
 
 
 def build(wanted: TrainInput, *, output: pathlib.Path, course: Course, parameters: int, gpu: bool) -> TrainingArguments:
-    """The Trainer's arguments."""
+    """The Trainer's arguments; `parameters` is the model's number of weights."""
     total = course.steps
     recompute = gpu and parameters >= _LARGE
     return TrainingArguments(

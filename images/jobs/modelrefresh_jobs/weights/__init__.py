@@ -1,1 +1,1 @@
-"""The arithmetic of residuals, and what must be true of weights that go into it."""
+"""The arithmetic of residuals, and the checks of weights that go into it."""

@@ -1,4 +1,4 @@
-"""Whether two models fit together: base and instruct of a pair, start and trained of a run.
+"""Comparison of two models that must fit together: base and instruct of a pair, start and trained of a run.
 
 Compares architecture, arithmetic, tensor names, shapes and tokenizers, and names every kind of
 difference at once with a few examples. Number formats may differ. Knows no weights' values.
@@ -19,7 +19,8 @@ def check_pair(base: Model, instruct: Model) -> None:
     """Refuse a base and an instruct model that are not one pair.
 
     Raises:
-        StageError: the message names all kinds of differences.
+        StageError: ResidualIncompatible, when they differ; the message names all kinds of differences.
+        StageError: ModelUnreadable, when one of the tokenizers cannot be loaded.
     """
     faults = _architectures(base, instruct, "base", "instruct")
     faults += model_config.differences(base.config, instruct.config, "base", "instruct", unknown=True)
@@ -36,10 +37,10 @@ def check_pair(base: Model, instruct: Model) -> None:
 def check_trained(start: Model, trained: Model) -> None:
     """Refuse a trained checkpoint that is not the start with other values.
 
-    Formats may differ: sums are exact enough for all, and rounding happens once, at the end.
+    Number formats may differ: all are summed in float64 and rounded once, at the end.
 
     Raises:
-        StageError: the message names all kinds of differences.
+        StageError: ResidualIncompatible, when they differ; the message names all kinds of differences.
     """
     faults = _architectures(start, trained, "start", "trained")
     faults += model_config.differences(start.config, trained.config, "start", "trained")
@@ -51,7 +52,7 @@ def check_served(start: Model, instruct: Mapping[str, Any], residual: pathlib.Pa
     """Refuse a start whose arithmetic is not that of the configuration under which its weights will be served.
 
     Raises:
-        StageError: the message names all differences.
+        StageError: ResidualIncompatible, when they differ; the message names all differences.
     """
     faults = model_config.differences(start.config, instruct, "start", "instruct", unknown=True)
     hint = "the residual was cut by a release that did not compare them: extract it again from a true pair"

@@ -1,8 +1,8 @@
-"""PEFT LoRA adapters as trained weights: `W + (alpha / r) B A`, slice by slice in float64.
+"""Folding of PEFT LoRA adapters into weights: `W + scaling * B A`, slice by slice in float64.
 
-Understands plain and rank-stabilised LoRA on linear layers, patterns of rank and alpha, and
-layers saved in full (embeddings, head). Refuses every other setting by name rather than fold
-it wrongly. Writes nothing.
+Shapes: A `[rank, in]`, B `[out, rank]`, W `[out, in]`; the scaling is alpha / rank, or alpha / sqrt(rank) if
+rank-stabilised. Understands patterns of rank and alpha, and layers saved in full (embeddings, head). Refuses
+every other setting by name rather than fold it wrongly. Writes nothing.
 """
 
 import math
@@ -28,7 +28,7 @@ from modelrefresh_jobs.tensors.safetensors_reader import Reader, Tensor
 _PREFIX = "base_model.model."
 _COPY = ".base_layer.weight"
 _MATCH_SECONDS = 2.0
-"""For one expression of a user on one module's name."""
+"""Time limit for one regular expression of a user on one module's name."""
 _UNDERSTOOD = frozenset(
     {
         *("peft_type", "peft_version", "task_type", "base_model_name_or_path", "revision", "inference_mode"),
@@ -43,11 +43,14 @@ _PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Factors:
-    """The low-rank change of one weight."""
+    """The stored low-rank change of one weight."""
 
     a: Tensor
+    """`[rank, in]`."""
     b: Tensor
+    """`[out, rank]`."""
     scaling: float
+    """Factor of the product `B A`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,19 +58,22 @@ class Adapter:
     """What an adapter changes, by the start model's tensor names."""
 
     folded: Mapping[str, Factors]
+    """Weights with a low-rank change."""
     replaced: Mapping[str, Tensor]
     """Weights that were trained in full."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LowRank:
-    """The adapter's part of one weight, in memory: two thin matrices."""
+    """The low-rank change of one weight, in memory."""
 
     a: npt.NDArray[np.float64]
+    """`[rank, in]`."""
     b: npt.NDArray[np.float64]
+    """`[out, rank]`, times the scaling."""
 
     def added(self, first: int, last: int, start: Values, scratch: Scratch) -> Values:
-        """The start's weights first to last with this change; slices end between rows."""
+        """Weights `[first, last)` with this change, `[last - first]`; `start` has their values, the span whole rows."""
         width = self.a.shape[1]
         values = scratch.array("trained", np.float64, last - first)
         np.matmul(self.b[first // width : last // width], self.a, out=values.reshape(-1, width))
@@ -84,7 +90,8 @@ def accept(folder: pathlib.Path, start: Model) -> Adapter:
     """Look at an adapter and fit it to the model it was trained on.
 
     Raises:
-        StageError: a setting that this folding does not reproduce, or tensors that do not fit.
+        StageError: ResidualIncompatible, when a setting cannot be folded or tensors do not fit.
+        StageError: ModelUnreadable, when a file is missing, damaged or would run code.
     """
     model_folder.refuse_code(folder)
     config = model_folder.read_json(folder / model_files.ADAPTER_CONFIG)
@@ -115,7 +122,7 @@ def accept(folder: pathlib.Path, start: Model) -> Adapter:
 
 
 def load(factors: Factors, reader: Reader) -> LowRank:
-    """Read the two matrices; the scaling goes into the thinner of the two."""
+    """Read both matrices as float64; the scaling goes into B."""
     a, b = _whole(reader, factors.a).reshape(factors.a.shape), _whole(reader, factors.b).reshape(factors.b.shape)
     return LowRank(a=a, b=b * factors.scaling)
 
@@ -184,7 +191,7 @@ def _refuse_adapted_embedding(folder: pathlib.Path, replaced: Mapping[str, Tenso
 def _refuse_untied(
     folder: pathlib.Path, config: Mapping[str, object], pairs: Mapping[str, object], replaced: dict[str, Tensor]
 ) -> None:
-    """Refuse head and embedding that training took apart; of two that are equal the head is dropped."""
+    """Refuse head and embedding that training made different; of two that are equal the head is dropped."""
     head, embedding = replaced.pop(model_folder.HEAD, None), replaced.get(model_folder.EMBEDDING)
     if model_folder.HEAD in pairs:
         seen = f"an adapter changed {model_folder.HEAD} alone"

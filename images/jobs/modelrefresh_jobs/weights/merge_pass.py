@@ -1,7 +1,8 @@
 """One pass over all weights: start, trained and residual in, the candidate's shards out.
 
-Every slice is computed by one function, which also answers for the check of what lies on disk
-afterwards. Memory does not depend on the model's size. Knows no URIs and no configuration.
+One function computes every slice, also for the comparison with what was written. A span `(first, last)` is
+`[first, last)` in weights of one tensor. Memory does not depend on the model's size. Knows no URIs and no
+configuration.
 """
 
 import contextlib
@@ -35,29 +36,30 @@ from modelrefresh_jobs.weights.trained_weights import Span, Trained
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergeInputs:
-    """What is combined."""
+    """What one merge combines."""
 
     start: Model
     trained: Trained
     residual: Mapping[str, Tensor]
+    """Bit patterns, see `residual_math`."""
     scale: float | None
-    """None: the trained weights are the candidate, the residual is only measured (Direct)."""
+    """Factor of the residual; None: the trained weights are the candidate, it is only measured (Direct)."""
     other: str
-    """Fingerprint of the pair's other model, to which start and residual must lead."""
+    """Fingerprint of the pair's other model, which start and residual must give."""
     formats: Mapping[str, Format]
-    """Of that model, by tensor."""
+    """Number formats of that model, by tensor."""
 
     def forms(self, name: str) -> Forms:
-        """Formats of one tensor in start and other model."""
+        """Number formats of one tensor in start and other model."""
         return Forms(start=self.start.tensors[name].form, other=self.formats[name])
 
     def written(self, name: str) -> Format:
-        """The instruct model's format."""
+        """Number format in which a tensor is written: the instruct model's."""
         return self.forms(name).start if self.scale is None else self.forms(name).other
 
 
 class _StoppedError(Exception):
-    """Another shard failed or the stage is asked to leave; nobody sees this."""
+    """Another shard failed or the stage is asked to leave; never leaves this module."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,31 +70,33 @@ class _ShardPass:
     reader: Reader
     stop: threading.Event
     scratch: Scratch = field(default_factory=Scratch)
-    gauges: Norms = field(default_factory=Norms)
+    norms: Norms = field(default_factory=Norms)
     hashes: dict[str, str] = field(default_factory=dict)
-    """Of the other model's tensors, as start and residual give them."""
+    """sha256 of the other model's tensors, as start and residual give them, by name."""
 
 
 def check(parts: MergeInputs, folder: pathlib.Path) -> None:
     """Refuse a residual whose tensors are not the start's.
 
     Raises:
-        StageError: the first differences are named.
+        StageError: ResidualIncompatible, when names, shapes or formats differ; the first differences are named.
     """
     ours = {name: (parts.forms(name).stored.bits_name, one.shape) for name, one in parts.start.tensors.items()}
     theirs = {name: (tensor.dtype, tensor.shape) for name, tensor in parts.residual.items()}
     if ours != theirs:
         names = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
         faults = [f"{name}: start {ours.get(name)}, residual {theirs.get(name)}" for name in names]
-        said = f"{len(faults)} tensors differ: {few(faults)}"
-        raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, f"{folder} does not fit {parts.start.folder}: {said}")
+        seen = f"{len(faults)} tensors differ: {few(faults)}"
+        raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, f"{folder} does not fit {parts.start.folder}: {seen}")
 
 
 def write(parts: MergeInputs, made: sealed.Draft, *, progress: Progress) -> tuple[Norms, tuple[Shard, ...]]:
-    """Write all shards into the draft, then read samples back and compare; gauges lead from start to other.
+    """Write all shards into the draft, then read samples back and compare; the norms are over all weights.
 
     Raises:
-        StageError: weights that are not finite, a sum beyond the format, or a damaged residual.
+        StageError: TrainingDiverged, when a trained weight is not finite.
+        StageError: ResidualIncompatible, when a sum exceeds its format or the residual is damaged.
+        ValueError: when a shard read back differs from what was computed.
     """
     planned = [
         Planned(name=one.name, dtype=parts.written(one.name).name, shape=one.shape)
@@ -110,7 +114,7 @@ def write(parts: MergeInputs, made: sealed.Draft, *, progress: Progress) -> tupl
             message = f"{where}: with {parts.start.folder} it does not give the model back that it was cut from"
             raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, f"{message}; it was damaged, extract it again")
         _verify(works[0], made.path)
-    return residual_math.total(work.gauges for work in works), layout
+    return residual_math.total(work.norms for work in works), layout
 
 
 def _write_shards(works: Sequence[_ShardPass], layout: Sequence[Shard], made: sealed.Draft, progress: Progress) -> None:
@@ -121,8 +125,8 @@ def _write_shards(works: Sequence[_ShardPass], layout: Sequence[Shard], made: se
                 progress.report(sum(len(one.hashes) for one in works), len(work.parts.start.tensors), unit="tensors")
             made.known[shard.file] = writer.finish()
 
-    # One thread per shard, since NumPy, hashing and files let go of the interpreter for whole slices at a time; BLAS's
-    # own threads would cost ten times the work on matrices of this size.
+    # One thread per shard, since NumPy, hashing and files release the interpreter's lock for whole slices at a time;
+    # BLAS's own threads would cost ten times the work on matrices of this size.
     workers = min(len(layout), len(os.sched_getaffinity(0)))
     with threadpoolctl.threadpool_limits(1, user_api="blas"), futures.ThreadPoolExecutor(workers) as pool:
         tasks = [pool.submit(write_one, work, shard) for work, shard in zip(works, layout, strict=True)]
@@ -142,7 +146,7 @@ def _write_tensor(work: _ShardPass, name: str, writer: safetensors_writer.Writer
             raise _StoppedError
         piece = _slice(work, tensor, span, trained)
         other.update(piece.other.data)
-        work.gauges.measure(piece.values, piece.residual, piece.drift)
+        work.norms.measure(piece.values, piece.residual, piece.drift)
         merged = _merged(work, piece)
         _require_finite(work, name, piece, merged)
         writer.write(merged)
@@ -164,7 +168,7 @@ def _merged(work: _ShardPass, piece: Slice) -> Bits:
 
 
 def _require_finite(work: _ShardPass, name: str, piece: Slice, merged: Bits) -> None:
-    if not work.gauges.finite:
+    if not work.norms.finite:
         if not np.isfinite(piece.trained).all():
             message = f"{name}: infinite or not a number in the trained weights; lower the learning rate"
             raise StageError(StageReason.TRAINING_DIVERGED, message, exit_code=ExitCode.DIVERGED)

@@ -1,10 +1,9 @@
-"""The arithmetic: what an instruction residual is and how it is added.
+"""Arithmetic of residuals: what an instruction residual is and how it is added.
 
-Stored is the exclusive or of the two bit patterns, in the narrowest format that holds both (their
-own where they agree): exact for every format (a difference in the model's own format loses bits,
-in fp32 it doubles the size), and whoever adds it has the base at hand anyway, since any other
-base is refused. Sums are float64 with one rounding at the end, to the instruct model's
-format. Knows slices of weights, no files and no models.
+Stored is the exclusive or of two bit patterns, in the narrowest format that holds both (their own where they
+agree): exact for every format (a difference in the model's format loses bits, in fp32 it doubles the size).
+Adding needs the base anyway, since any other is refused. Sums are float64 with one rounding at the end, to the
+instruct model's format. All arrays are one slice, `[weights]`. Knows no files and no models.
 """
 
 import math
@@ -18,21 +17,24 @@ from modelrefresh_jobs.tensors import dtypes
 from modelrefresh_jobs.tensors.dtypes import Bits, Format, Scratch, Values
 
 Training = Callable[[Values], Values]
-"""Gives a slice's trained values, told those of the start."""
+"""From the start's values of a slice to the trained ones: both `[weights]`, float64."""
 
 
 @dataclass(slots=True)
 class Norms:
-    """Sums of squares and products over all weights seen so far."""
+    """Sums over all weights seen so far, from which norms and cosines follow."""
 
     start: float = 0.0
+    """Sum of squares of the start's weights."""
     drift: float = 0.0
+    """Sum of squares of trained minus start."""
     residual: float = 0.0
+    """Sum of squares of other minus start."""
     product: float = 0.0
-    """Of drift and residual."""
+    """Dot product of drift and residual."""
 
     def measure(self, start: Values, residual: Values, drift: Values | None = None) -> None:
-        """Take one slice into account; BLAS must be held to one thread, more cost ten times the work."""
+        """Add one slice, all `[weights]`; BLAS must be held to one thread, more cost ten times the work."""
         self.start += float(start.dot(start))
         self.residual += float(residual.dot(residual))
         if drift is not None:
@@ -41,29 +43,29 @@ class Norms:
 
     @property
     def finite(self) -> bool:
-        """False as soon as one weight was infinite or not a number: squares of fp32 never overflow float64."""
+        """Whether no weight was infinite or not a number: squares of fp32 never overflow float64."""
         return math.isfinite(self.start + self.drift + self.residual)
 
     @property
     def relative_drift(self) -> float:
-        """`||trained - start|| / ||start||`."""
+        """`||trained - start|| / ||start||`; 0 where the start is zero."""
         return _ratio(self.drift, self.start)
 
     @property
     def relative_residual(self) -> float:
-        """`||residual|| / ||start||`."""
+        """`||residual|| / ||start||`; 0 where the start is zero."""
         return _ratio(self.residual, self.start)
 
     @property
     def closeness(self) -> float:
-        """`||trained - other|| / ||residual||`: 0 at the pair's other model, 1 at the start; infinite without both."""
+        """`||trained - other|| / ||residual||`: 0 at the pair's other model, 1 at the start; inf if both are one."""
         if not self.residual:
             return math.inf
         return math.sqrt(max(0.0, self.drift - 2 * self.product + self.residual) / self.residual)
 
     @property
     def alignment(self) -> float:
-        """Cosine between drift and residual; 0 where one of them is nothing."""
+        """Cosine between drift and residual, -1 to 1; 0 where one of them is zero."""
         scale = math.sqrt(self.drift) * math.sqrt(self.residual)
         return self.product / scale if scale else 0.0
 
@@ -77,30 +79,30 @@ class Forms:
 
     @property
     def stored(self) -> Format:
-        """The format whose patterns the residual holds."""
+        """The format of the patterns that are combined by exclusive or."""
         return dtypes.common(self.start, self.other)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """The same weights of three models and the ways between them, in a `Scratch`."""
+    """One slice of three models and their differences; all arrays are `[weights]`, most of them in a `Scratch`."""
 
     forms: Forms
     stored: Bits
-    """The residual; 0 where start and other are one number."""
+    """The residual in `forms.stored`; 0 where start and other are one number."""
     other: Bits
-    """Of the pair's other model: instruct, or base where the start is instruct."""
+    """The pair's other model (instruct, or base where the start is instruct) in `forms.other`."""
     values: Values
-    """Of the start."""
+    """The start."""
     trained: Values
     drift: Values
-    """From start to trained."""
+    """`trained - values`."""
     residual: Values
-    """From start to other."""
+    """Other minus start; `add` overwrites it."""
 
 
 def total(parts: Iterable[Norms]) -> Norms:
-    """The gauges of several parts of a model taken together."""
+    """The sums over several parts of a model."""
     whole = Norms()
     for part in parts:
         whole.start += part.start
@@ -111,20 +113,20 @@ def total(parts: Iterable[Norms]) -> Norms:
 
 
 def cut(start: Bits, other: Bits, forms: Forms, scratch: Scratch) -> Bits:
-    """The residual as it is stored; the same from either side."""
+    """The residual of a slice in `forms.stored`; the same with start and other exchanged."""
     ours = dtypes.convert(start, forms.start, forms.stored, scratch, "start bits")
     return np.bitwise_xor(ours, dtypes.convert(other, forms.other, forms.stored, scratch, "other bits"))
 
 
 def restore(start: Bits, stored: Bits, forms: Forms, scratch: Scratch) -> Bits:
-    """The other model's weights, bit for bit."""
+    """The other model's slice in `forms.other`, bit for bit."""
     ours = dtypes.convert(start, forms.start, forms.stored, scratch, "start bits")
     other = np.bitwise_xor(ours, stored, out=scratch.array("other", forms.stored.bits, start.size))
     return dtypes.convert(other, forms.stored, forms.other, scratch, "other bits")
 
 
 def compare(start: Bits, stored: Bits, trained: Training, forms: Forms, scratch: Scratch) -> Slice:
-    """What a slice of the start, of the stored residual and of training amount to."""
+    """A slice of the start (in `forms.start`), of the stored residual and of training, with their differences."""
     other = restore(start, stored, forms, scratch)
     values = dtypes.widen(start, forms.start, scratch, "start")
     moved = trained(values)
@@ -135,10 +137,10 @@ def compare(start: Bits, stored: Bits, trained: Training, forms: Forms, scratch:
 
 
 def add(piece: Slice, *, scale: float, scratch: Scratch) -> Bits:
-    """`trained + scale * (instruct - start)`, rounded once to the instruct format; uses up the slice's residual.
+    """`trained + scale * (instruct - start)`, rounded once to the instruct format; overwrites `piece.residual`.
 
-    Where training changed nothing the instruct weight is taken as it is, and where the residual
-    is nothing the trained one: so both identities hold bit for bit even for signed zeros and for
+    Where training changed nothing the instruct weight is taken as it is (scale 1), and where the residual
+    is zero the trained one: so both identities hold bit for bit even for signed zeros and for
     weights so far apart that float64 cannot hold their difference.
     """
     if scale == 0:
@@ -148,17 +150,17 @@ def add(piece: Slice, *, scale: float, scratch: Scratch) -> Bits:
         sums *= scale
     sums += piece.trained
     merged = dtypes.narrow(sums, piece.forms.other, scratch)
-    # The sums hold both identities nearly everywhere: adding a residual of nothing changes no number but the sign of
-    # a zero. The few exceptions are put right one by one.
+    # The sums hold both identities nearly everywhere: adding a residual of zero changes no number but the sign of
+    # a zero. The exceptions are corrected one by one.
     doubtful = (merged == 0) & (piece.stored == 0)
     if scale == 1:
         doubtful |= (piece.drift == 0) & (merged != piece.other)
     if (places := np.flatnonzero(doubtful)).size:
-        merged[places] = _identity(piece, merged, places, scale)
+        merged[places] = _corrected(piece, merged, places, scale)
     return merged
 
 
-def _identity(piece: Slice, merged: Bits, places: npt.NDArray[np.intp], scale: float) -> Bits:
+def _corrected(piece: Slice, merged: Bits, places: npt.NDArray[np.intp], scale: float) -> Bits:
     unmoved = piece.drift[places] == 0
     kept = np.where(unmoved, piece.other[places], merged[places]) if scale == 1 else merged[places]
     return np.where(piece.stored[places] == 0, dtypes.narrow(piece.trained[places], piece.forms.other), kept)

@@ -1,7 +1,7 @@
-"""A stored residual: the tensors of its shards, and what it says of itself.
+"""Reading of a stored residual: the tensors of its shards and its description.
 
-`residuals/<digest>/` holds the shards, the instruct model's files beside weights, and a description from which
-base it was cut. Knows no arithmetic (`residual_math`) and does not make residuals (the stage `extract` does).
+`residuals/<digest>/` holds the shards, the instruct model's files beside weights, and a description that names the
+base it was cut from. Knows no arithmetic (`residual_math`) and does not make residuals (the stage `extract` does).
 """
 
 import json
@@ -33,27 +33,28 @@ class Formats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """What a stored residual says of itself (residual.json)."""
+    """The description of a stored residual (residual.json)."""
 
     architecture: str
     base_fingerprint: str
+    """Of the weights, as `model_folder.fingerprint` gives it; so is the next."""
     instruct_fingerprint: str
     encoding: str = "xor"
-    """How the shards hold it, see `residual_math`."""
+    """How the shards encode it, see `residual_math`."""
     mixed: Mapping[str, Formats] | None = None
-    """Tensors whose formats differ; for all others the base's format is the instruct model's."""
+    """By name, the tensors whose formats differ; for all others the base's format is the instruct model's."""
 
     def formats(self, start: Model, *, direct: bool) -> dict[str, Format]:
-        """Formats of the model to which the residual leads from the start: the instruct model, with Direct the base."""
+        """By tensor, the formats of the pair's other model: the instruct model, with Direct the base."""
         others = {name: one.base if direct else one.instruct for name, one in (self.mixed or {}).items()}
         return {name: dtypes.FORMATS[others.get(name, tensor.dtype)] for name, tensor in start.tensors.items()}
 
 
 def read_description(folder: pathlib.Path) -> Description:
-    """What is said of a stored residual.
+    """The description of a stored residual.
 
     Raises:
-        StageError: not a sealed residual, or of an encoding that this version does not know.
+        StageError: ResidualIncompatible, when it is not sealed, or has an encoding or number formats unknown here.
     """
     try:
         sealed.verify(folder, deep=False)
@@ -72,5 +73,9 @@ def read_description(folder: pathlib.Path) -> Description:
 
 
 def open_shards(folder: pathlib.Path) -> Mapping[str, Tensor]:
-    """The stored residual's tensors."""
+    """The stored residual's tensors by name: bit patterns in the shapes of the model's weights.
+
+    Raises:
+        StageError: ModelUnreadable, when the shards are missing or damaged.
+    """
     return safetensors_reader.open_folder(folder, stem=STEM)

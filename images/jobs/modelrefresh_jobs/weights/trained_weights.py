@@ -1,6 +1,6 @@
-"""What training left, as values: a complete checkpoint, or an adapter over the start model.
+"""Trained weights as values: a complete checkpoint, or an adapter over the start model.
 
-Both give float64 values of any span of any tensor; an adapter is folded on the way and never
+Both give float64 values of any span of whole rows of any tensor; an adapter is folded on the way and never
 written anywhere. Knows no residual.
 """
 
@@ -18,7 +18,10 @@ from modelrefresh_jobs.weights import compatibility, lora_folding
 from modelrefresh_jobs.weights.lora_folding import Adapter
 
 Span = Callable[[int, int, Values], Values]
-"""Values of weights from one number to another, told those of the start; they may be the start's very array."""
+"""`(first, last, start) -> trained`: values of weights `[first, last)`, both arrays `[last - first]`.
+
+The result may be the array `start` itself.
+"""
 
 
 class Trained(Protocol):
@@ -26,10 +29,10 @@ class Trained(Protocol):
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """Formats in which they are stored."""
+        """Formats in which they are stored, sorted, as safetensors spells them."""
 
     def tensor(self, name: str, reader: Reader, scratch: Scratch) -> Span:
-        """A function that gives the values of a span of one tensor."""
+        """A function that gives the values of spans of one tensor; a span holds whole rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +47,13 @@ class Full:
         return self.model.formats
 
     def tensor(self, name: str, reader: Reader, scratch: Scratch) -> Span:
-        """Read from the checkpoint."""
+        """Values read from the checkpoint."""
         return _reading(self.model.tensors[name], reader, scratch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapted:
-    """The start model with an adapter folded in, never written anywhere."""
+    """The start model with an adapter folded in."""
 
     start: Model
     adapter: Adapter
@@ -65,7 +68,7 @@ class Adapted:
         return tuple(sorted({tensor.dtype for tensor in own}))
 
     def tensor(self, name: str, reader: Reader, scratch: Scratch) -> Span:
-        """Read from the adapter, fold, or take the start as it is."""
+        """Values read from the adapter, folded, or the start's own."""
         if name in self.adapter.replaced:
             return _reading(self.adapter.replaced[name], reader, scratch)
         if name not in self.adapter.folded:
@@ -78,7 +81,8 @@ def accept(folder: pathlib.Path, start: Model) -> Trained:
     """Look at what training left and fit it to the model it started from.
 
     Raises:
-        StageError: it is not the start with other values, or cannot be folded.
+        StageError: ResidualIncompatible, when it is not the start with other values, or cannot be folded.
+        StageError: ModelUnreadable, when a file is missing, damaged or would run code.
     """
     if lora_folding.is_adapter(folder):
         return Adapted(start=start, adapter=lora_folding.accept(folder, start))

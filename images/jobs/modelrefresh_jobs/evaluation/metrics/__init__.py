@@ -1,1 +1,1 @@
-"""Scorers, one file for each metric of `contract/metrics.py` and of its name: what one reply is worth, 0 to 1."""
+"""Scorers, one file per metric of `contract/metrics.py`, named as it: from an item and a reply to a score 0-1."""

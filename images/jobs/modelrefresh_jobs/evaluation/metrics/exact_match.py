@@ -1,4 +1,4 @@
-"""`exact_match`: the answer equals the reply, or what the item's pattern finds in it."""
+"""Metric `exact_match`: the answer equals the reply, or what the item's pattern finds in it, both normalised."""
 
 from modelrefresh_jobs.evaluation import answers, patterns
 from modelrefresh_jobs.evaluation.generation import Reply
@@ -6,7 +6,7 @@ from modelrefresh_jobs.evaluation.suites import Item
 
 
 def score(item: Item, reply: Reply) -> float:
-    """1 or 0.
+    """1 if so, else 0.
 
     Raises:
         StageError: EvaluationUnreadable, when the item's pattern takes too long to match.

@@ -1,4 +1,4 @@
-"""`follows`: the whole reply matches the item's pattern, and the model ended it itself."""
+"""Metric `follows`: the whole reply matches the item's pattern, and a stop token ended it."""
 
 from modelrefresh_jobs.evaluation import patterns
 from modelrefresh_jobs.evaluation.generation import Reply
@@ -6,7 +6,7 @@ from modelrefresh_jobs.evaluation.suites import Item
 
 
 def score(item: Item, reply: Reply) -> float:
-    """1 or 0.
+    """1 if so, else 0.
 
     Raises:
         StageError: EvaluationUnreadable, when the item's pattern takes too long to match.
