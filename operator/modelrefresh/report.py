@@ -153,7 +153,7 @@ def _known(word: str) -> Reason:
 
 def _served(before: RefreshStatus, after: RefreshStatus) -> Iterator[EventRecord]:
     if after.rollout is not None and before.rollout is None:
-        yield EventRecord(reason=Reason.ROLLING_OUT, message=f"rolling out {after.rollout.target.version}")
+        yield EventRecord(reason=Reason.ROLLING_OUT, message=f"rolling out {after.rollout.to.version}")
     if after.live is not None and (before.live is None or before.live.digest != after.live.digest):
         rolled_out = _find(after.conditions, ConditionType.ROLLED_OUT)
         yield EventRecord(reason=Reason.SERVING, message=rolled_out.message if rolled_out else after.live.version)
@@ -216,9 +216,9 @@ def _rolled_out(status: RefreshStatus, summary: StatusSummary, observed: Observe
         return _Fact(
             ConditionType.ROLLED_OUT, False, StatusSummary(reason=Reason.PENDING, message="nothing was rolled out yet")
         )
-    empty = observed.deployment is not None and observed.deployment.replicas == 0
+    empty = observed.target is not None and observed.target.replicas == 0
     reason = Reason.TARGET_SCALED_TO_ZERO if empty else Reason.SERVING
-    served = StatusSummary(reason=reason, message=serving.told(status.live.version, observed.deployment))
+    served = StatusSummary(reason=reason, message=serving.told(status.live.version, observed.target))
     return _Fact(ConditionType.ROLLED_OUT, not empty, served)
 
 

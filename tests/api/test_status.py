@@ -8,6 +8,7 @@ from modelrefresh.api import run_status, status, status_types
 from modelrefresh.api.run_status import Condition, Failure
 from modelrefresh.api.stage_facts import MergeFacts
 from modelrefresh.api.status import RefreshStatus, VersionRef
+from modelrefresh.api.status_record import Record
 from modelrefresh.contract.vocabulary import Stage
 from tests.api import fullest
 from tests.api.fullest import DIGEST, LONG, NOW
@@ -69,14 +70,14 @@ def test_measures_are_written_with_four_decimals() -> None:
 
 
 @pytest.mark.parametrize("kind", [Condition, Failure])
-def test_a_long_line_keeps_its_beginning_where_object_and_cause_stand(kind: type[run_status.Record]) -> None:
+def test_a_long_line_keeps_its_beginning_where_object_and_cause_stand(kind: type[Record]) -> None:
     message = message_of(kind, "begin" + LONG)
     assert message.startswith("begin")
     assert message.endswith("…")
 
 
 @pytest.mark.parametrize("kind", [Condition, Failure])
-def test_a_long_log_keeps_its_first_and_last_lines(kind: type[run_status.Record]) -> None:
+def test_a_long_log_keeps_its_first_and_last_lines(kind: type[Record]) -> None:
     message = message_of(kind, f"exit code 1\n{'noise of the library' * 20}\n{LOG}ValueError: the cause")
     assert message.startswith("exit code 1↵…↵")
     assert message.endswith("↵ValueError: the cause")
@@ -85,7 +86,7 @@ def test_a_long_log_keeps_its_first_and_last_lines(kind: type[run_status.Record]
 LOG = "".join(f"step {number} of many\n" for number in range(500))
 
 
-def message_of(kind: type[run_status.Record], text: str) -> str:
+def message_of(kind: type[Record], text: str) -> str:
     """The message as this kind of record keeps it."""
     if kind is Failure:
         return Failure(run="r", stage=Stage.TRAIN, attempt=1, reason="R", message=text, time=NOW).message

@@ -6,7 +6,7 @@ So the demo's pictures and tables break here, not on a cluster, when a field cha
 import datetime
 from typing import Any
 
-from modelrefresh.api import run_status, status
+from modelrefresh.api import run_status, stage_facts, status
 from modelrefresh.contract.vocabulary import Stage
 
 MORNING = datetime.datetime(2026, 11, 23, 8, 0, tzinfo=datetime.UTC)
@@ -45,12 +45,12 @@ def condition(kind: str, reason: str, *, truth: str = "True") -> run_status.Cond
 
 def evaluation(verdict: str = "Pass", message: str = "") -> dict[str, Any]:
     """One gate with its score, as the evaluate stage records them."""
-    score = run_status.ScoreFacts(
+    score = stage_facts.ScoreFacts(
         suite="new-knowledge", metric="exact_match", items=163, candidate=0.9755, incumbent=0.0368,
         difference=0.9387, error=0.0188,
     )  # fmt: skip
-    gate = run_status.VerdictFacts(
+    gate = stage_facts.VerdictFacts(
         suite="new-knowledge", metric="exact_match", versus="Incumbent", needed=0.05, seen=0.9387, low=0.9076,
         high=0.9698, verdict=verdict, message=message,
     )  # fmt: skip
-    return status.render(run_status.EvaluateFacts(scores=(score,), verdicts=(gate,)))
+    return status.render(stage_facts.EvaluateFacts(scores=(score,), verdicts=(gate,)))

@@ -12,10 +12,10 @@ from modelrefresh.plan.attempts.stage_results import AttemptContext
 from modelrefresh.plan.observed import (
     JobState,
     Meta,
-    ObservedDeployment,
     ObservedJob,
     ObservedRefresh,
     ObservedResidual,
+    ObservedTarget,
     ObservedVersion,
 )
 from modelrefresh.plan.stages import order, stage_records
@@ -33,9 +33,10 @@ def a_meta(**change: Any) -> Meta:  # noqa: ANN401 -- any field
     return dataclasses.replace(meta, **change)
 
 
-def a_deployment(**change: Any) -> ObservedDeployment:  # noqa: ANN401
+def a_deployment(**change: Any) -> ObservedTarget:  # noqa: ANN401
     """A Deployment at rest that serves the stock model."""
-    deployment = ObservedDeployment(
+    deployment = ObservedTarget(
+        kind="Deployment",
         name="chat",
         uid="d1",
         containers=("server",),
@@ -143,7 +144,7 @@ def a_sight(edits: dict[str, object] | None = None, **change: Any) -> ObservedRe
         profile_hash="p1",
         residual=a_residual(),
         versions=(a_version(served=True),),
-        deployment=a_deployment(),
+        target=a_deployment(),
     )
     return dataclasses.replace(observed, **change)
 

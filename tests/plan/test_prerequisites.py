@@ -37,9 +37,9 @@ def starts(plan: Plan) -> bool:
         ({"profile": None}, Reason.PROFILE_NOT_FOUND, '"default"'),
         ({"missing_claims": ("corpus",)}, Reason.CLAIM_NOT_FOUND, '"corpus"'),
         ({"rival": "elder"}, Reason.TARGET_CONFLICT, '"elder"'),
-        ({"deployment": None}, Reason.TARGET_NOT_FOUND, '"chat"'),
-        ({"deployment": a_deployment(containers=("a", "b"))}, Reason.TARGET_NOT_FOUND, "a, b"),
-        ({"deployment": a_deployment(mounts={})}, Reason.TARGET_NOT_FOUND, "workspace"),
+        ({"target": None}, Reason.TARGET_NOT_FOUND, '"chat"'),
+        ({"target": a_deployment(containers=("a", "b"))}, Reason.TARGET_NOT_FOUND, "a, b"),
+        ({"target": a_deployment(mounts={})}, Reason.TARGET_NOT_FOUND, "workspace"),
         ({"residual": None}, Reason.RESIDUAL_NOT_FOUND, '"instruct"'),
         ({"residual": a_residual(base="pvc://models/other")}, Reason.BASE_MISMATCH, "pvc://models/other"),
         ({"residual": a_residual(ready=False, message="Queued: no node")}, Reason.RESIDUAL_NOT_READY, "no node"),
@@ -87,7 +87,7 @@ def test_a_prerequisite_that_vanishes_leaves_a_running_job_alone() -> None:
 
 
 def test_a_missing_prerequisite_is_looked_for_again() -> None:
-    assert decide(a_sight(deployment=None), NOW).requeue_after_seconds
+    assert decide(a_sight(target=None), NOW).requeue_after_seconds
 
 
 def test_first_sight_takes_hold_of_the_object_before_anything_else() -> None:
@@ -182,9 +182,9 @@ def test_a_job_that_ended_before_it_was_stopped_keeps_its_end_until_it_can_be_re
 
 
 LACKS: dict[str, dict[str, object]] = {
-    '"chat"': {"deployment": None},
+    '"chat"': {"target": None},
     '"elder"': {"rival": "elder"},
-    "a, b": {"deployment": a_deployment(containers=("a", "b"))},
+    "a, b": {"target": a_deployment(containers=("a", "b"))},
     '"corpus"': {"missing_claims": ("corpus",)},
     '"default"': {"profile": None},
     '"instruct"': {"residual": None},
@@ -202,16 +202,16 @@ def test_all_that_is_missing_is_told_at_once(seed: int) -> None:
     summary = decide(a_sight(**change), NOW).summary
     # The later of two changes of one thing counts, and an absent Deployment has no rival.
     expected = [said for said in chosen if all(change[key] == value for key, value in LACKS[said].items())]
-    expected = [said for said in expected if not (said == '"elder"' and change.get("deployment", 1) is None)]
+    expected = [said for said in expected if not (said == '"elder"' and change.get("target", 1) is None)]
     assert [said for said in expected if said not in summary.message] == []
 
 
 def test_what_leaves_open_what_serves_gives_the_reason() -> None:
-    assert decide(a_sight(profile=None, deployment=None), NOW).summary.reason is Reason.TARGET_NOT_FOUND
+    assert decide(a_sight(profile=None, target=None), NOW).summary.reason is Reason.TARGET_NOT_FOUND
 
 
 def test_a_mount_is_not_missed_while_nobody_knows_of_which_claim() -> None:
-    summary = decide(a_sight(profile=None, deployment=a_deployment(mounts={})), NOW).summary
+    summary = decide(a_sight(profile=None, target=a_deployment(mounts={})), NOW).summary
     assert (summary.reason, "mount" in summary.message) == (Reason.PROFILE_NOT_FOUND, False)
 
 

@@ -6,7 +6,7 @@ as a missing claim, is no matter of the schema: it becomes a condition.
 """
 
 import enum
-from typing import Final
+from typing import ClassVar, Final
 
 import pydantic
 
@@ -122,6 +122,8 @@ class Approval(enum.StrEnum):
 class DeploymentTarget(ApiModel):
     """The Deployment that serves."""
 
+    field: ClassVar[str] = "deployment"
+    kind: ClassVar[str] = "Deployment"
     name: ObjectName
     """Name of a Deployment in this namespace."""
     container: Name | None = None
@@ -137,6 +139,11 @@ class Rollout(ApiModel):
     """Automatic rolls a passed candidate out; Manual waits for the annotation modelrefresh.dev/approve."""
     progress_deadline_seconds: int = pydantic.Field(default=1200, ge=10, le=86_400)
     """A rollout that is not available by then goes back to the previous version."""
+
+    @property
+    def target(self) -> DeploymentTarget:
+        """What serves, of whatever kind."""
+        return self.deployment
 
 
 class Triggers(ApiModel):

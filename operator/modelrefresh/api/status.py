@@ -38,7 +38,7 @@ class VersionRef(Record):
 class Rollout(Record):
     """The Deployment on its way to a version."""
 
-    target: VersionRef
+    to: VersionRef = pydantic.Field(alias="target")
     start_time: Time
     applied: bool = pydantic.Field(default=False, alias="seen")
     """The Deployment's template has named the target; another digest after that is a person's doing."""

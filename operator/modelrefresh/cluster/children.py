@@ -14,7 +14,7 @@ from typing import Any, Final
 from modelrefresh.api import names
 from modelrefresh.cluster import hindrances, progress, stage_jobs
 from modelrefresh.contract.vocabulary import Stage
-from modelrefresh.kube import kinds
+from modelrefresh.kube import documents, kinds
 from modelrefresh.kube.kinds import Kind
 from modelrefresh.kube.port import Document, Port
 from modelrefresh.plan.observed import JobState, Meta, ObservedJob
@@ -73,8 +73,8 @@ async def _told(
     port: Port, seen: ObservedJob, job: Document, pods: Sequence[Document], *, now: datetime.datetime
 ) -> ObservedJob:
     """The Job with what hinders it and how far it is."""
-    if (now - stage_jobs.created(job)).total_seconds() > _PATIENCE_SECONDS:
-        [seen] = await hindrances.of_jobs(port, [seen], [job], pods)
+    if (now - documents.created(job)).total_seconds() > _PATIENCE_SECONDS:
+        seen = await hindrances.of_job(port, seen, job, pods)
     return await _ask(seen, pods) if seen.state is JobState.RUNNING else seen
 
 

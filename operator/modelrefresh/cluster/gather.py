@@ -4,11 +4,10 @@ All reads are live. Whatever is absent is absent in the record too; what it mean
 """
 
 import asyncio
-import dataclasses
 import datetime
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import pydantic
@@ -20,28 +19,27 @@ from modelrefresh.api.model import ApiModel, parse
 from modelrefresh.api.profile import ProfileSpec
 from modelrefresh.api.spec import RefreshSpec, ResidualSpec
 from modelrefresh.api.status import RefreshStatus, ResidualStatus, VersionSpec
-from modelrefresh.cluster import children, deployments, hindrances
+from modelrefresh.cluster import children
 from modelrefresh.contract import uris
-from modelrefresh.kube import kinds
+from modelrefresh.kube import documents, kinds
 from modelrefresh.kube.kinds import Kind
 from modelrefresh.kube.port import Document, Port
 from modelrefresh.plan import extraction, retention
 from modelrefresh.plan.observed import (
     Meta,
-    ObservedDeployment,
     ObservedExtraction,
     ObservedRefresh,
     ObservedResidual,
+    ObservedTarget,
     ObservedVersion,
 )
 from modelrefresh.plan.stages import stage_records
+from modelrefresh.targets import table
 
 LOGGER = logging.getLogger(__name__)
 S = TypeVar("S", bound=ApiModel)
 _NAMING = 2000
-"""Versions, and Deployments, of a namespace that may name a digest."""
-_PODS = 250
-"""Pods of a Deployment that may say why it is not at rest."""
+"""Versions, and targets, of a namespace that may name a digest."""
 _VERSIONS = 1100
 """The most that spec.retain may keep, and what waits for a sweep."""
 _PASSED = ("Passed", "Stock")
@@ -54,17 +52,22 @@ async def refresh(port: Port, document: Document, now: datetime.datetime) -> Obs
     jobs = await children.of(port, meta, _current(before), now=now)
     if spec is None:
         return ObservedRefresh(meta=meta, spec=None, faults=faults, status=before, **jobs)
-    profile, residual, deployment, versions = await asyncio.gather(
+    profile, residual, versions = await asyncio.gather(
         _profile(port, spec.profile, meta),
         _get(port, kinds.INSTRUCTION_RESIDUAL, namespace=meta.namespace, name=spec.residual_ref.name),
-        _get(port, kinds.DEPLOYMENT, namespace=meta.namespace, name=spec.rollout.deployment.name),
         port.find(kinds.MODEL_VERSION, namespace=meta.namespace, selector=_owned(meta), limit=_VERSIONS),
     )
     rules = profile["profile"]
     workspace = rules.workspace_claim if rules else ""
-    named = [spec.base.uri, spec.data.uri, *(suite.uri for suite in spec.evaluation.suites)]
-    named += [spec.data.replay.uri] if spec.data.replay else []
-    own = tuple(seen for item in versions if _belongs(item, meta) and (seen := _version(item)) is not None)
+    wanted = spec.rollout.target
+    target, missing = await asyncio.gather(
+        table.of(wanted.kind).observe(port, meta.namespace, wanted.name, workspace),
+        # A stage at work has its claims, and its pod says so itself if not.
+        _missing(port, meta, named=() if found else _sources(spec), workspace="" if found else workspace),
+    )
+    own = tuple(
+        seen for item in versions if documents.belongs_to(item, meta.uid) and (seen := _version(item)) is not None
+    )
     # Lists of a whole namespace grow with it, so they are read only where something may go.
     crowded = len(own) > spec.retain.versions
     return ObservedRefresh(
@@ -74,13 +77,10 @@ async def refresh(port: Port, document: Document, now: datetime.datetime) -> Obs
         **profile,
         residual=_residual(residual),
         versions=own,
-        foreign_digests=await _foreign(port, meta, (one.digest for one in own), workspace=workspace)
-        if crowded
-        else frozenset(),
-        deployment=await _target(port, deployment, workspace=workspace) if deployment else None,
-        rival=await _rival(port, meta, deployment) if deployment else None,
-        # A stage at work has its claims, and its pod says so itself if not.
-        missing_claims=() if found else await _missing(port, meta, named=named, workspace=workspace),
+        foreign_digests=await _foreign(port, meta, (one.digest for one in own)) if crowded else frozenset(),
+        target=target,
+        rival=await _rival(port, meta, target, field=wanted.field) if target else None,
+        missing_claims=missing,
         **jobs,
     )
 
@@ -120,14 +120,10 @@ def _current(status: RefreshStatus) -> children.Current | None:
     return None
 
 
-async def _target(port: Port, document: Document, *, workspace: str) -> ObservedDeployment:
-    """The target Deployment; while it is not at rest with the pods of its newest template."""
-    metadata, newest, pods = document["metadata"], deployments.newest(document), list[Document]()
-    if newest is not None:
-        found = await port.find(kinds.POD, namespace=metadata["namespace"], selector=newest, limit=_PODS)
-        pods = [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
-    seen = deployments.read(document, workspace=workspace, pods=pods)
-    return dataclasses.replace(seen, hindrance=await hindrances.of_deployment(port, document, pods))
+def _sources(spec: RefreshSpec) -> list[str]:
+    """URIs that the stages of a run read."""
+    replay = [spec.data.replay.uri] if spec.data.replay else []
+    return [spec.base.uri, spec.data.uri, *(suite.uri for suite in spec.evaluation.suites), *replay]
 
 
 async def _get(port: Port, kind: Kind, *, namespace: str | None = None, name: str) -> Document | None:
@@ -137,36 +133,34 @@ async def _get(port: Port, kind: Kind, *, namespace: str | None = None, name: st
         return None
 
 
-async def _foreign(port: Port, meta: Meta, digests: Iterable[str], *, workspace: str) -> frozenset[str]:
-    """Digests that others name, as versions or in any Deployment ever served; ours too where these are too many."""
-    versions, served = await asyncio.gather(
+async def _foreign(port: Port, meta: Meta, digests: Iterable[str]) -> frozenset[str]:
+    """Digests that others name, as versions or in anything that was ever served; ours too where these are too many."""
+    versions, targets = await asyncio.gather(
         port.find(kinds.MODEL_VERSION, namespace=meta.namespace, limit=_NAMING),
-        port.find(kinds.DEPLOYMENT, namespace=meta.namespace, selector=names.LABEL_REFRESH, limit=_NAMING),
+        asyncio.gather(*(target.served(port, meta.namespace, _NAMING) for target in table.TARGETS)),
     )
-    if _NAMING in (len(versions), len(served)):
-        LOGGER.warning("%s: so many versions or Deployments that none of %s is swept", meta.namespace, meta.name)
+    if len(versions) >= _NAMING or any(len(found) >= _NAMING for found in targets):
+        LOGGER.warning("%s: so many versions or targets that none of %s is swept", meta.namespace, meta.name)
         return frozenset(digests)
-    named = {str((item.get("spec") or {}).get("digest")) for item in versions if not _belongs(item, meta)}
-    # A Deployment that is no longer the target goes on serving what it was given.
-    return frozenset(
-        named | {found for item in served if (found := deployments.read(item, workspace=workspace).digest)}
-    )
+    foreign = (item for item in versions if not documents.belongs_to(item, meta.uid))
+    named = {str((item.get("spec") or {}).get("digest")) for item in foreign}
+    # What is no longer the target goes on serving what it was given.
+    return frozenset(named | {digest for found in targets for digest in found if digest})
 
 
-async def _rival(port: Port, meta: Meta, deployment: Document) -> str | None:
-    """Another ModelRefresh that holds the Deployment: told by one question, however many name it."""
-    metadata = deployment["metadata"]
-    annotations, labels = metadata.get("annotations") or {}, metadata.get("labels") or {}
-    uid = annotations.get(names.ANNOTATION_HOLDER_UID)
+async def _rival(port: Port, meta: Meta, target: ObservedTarget, *, field: str) -> str | None:
+    """Another ModelRefresh that holds the target: told by one question, however many name it."""
     # An operator before this release left the name alone, as a label.
-    name = annotations.get(names.ANNOTATION_HOLDER) if uid else labels.get(names.LABEL_REFRESH)
-    if not name or uid == meta.uid or (uid is None and name == names.short(meta.name)):
+    name = target.holder_name if target.holder else target.labelled
+    if not name or target.holder == meta.uid or (target.holder is None and name == names.short(meta.name)):
         return None
     holder = await _get(port, kinds.MODEL_REFRESH, namespace=meta.namespace, name=name)
-    if holder is None or uid not in (None, holder["metadata"]["uid"]) or "deletionTimestamp" in holder["metadata"]:
+    if holder is None or target.holder not in (None, holder["metadata"]["uid"]):
         return None
-    target = ((holder.get("spec") or {}).get("rollout") or {}).get("deployment") or {}
-    return name if target.get("name") == metadata["name"] else None
+    if "deletionTimestamp" in holder["metadata"]:
+        return None
+    wanted = ((holder.get("spec") or {}).get("rollout") or {}).get(field) or {}
+    return name if wanted.get("name") == target.name else None
 
 
 async def _missing(port: Port, meta: Meta, *, named: Iterable[str], workspace: str) -> tuple[str, ...]:
@@ -175,10 +169,6 @@ async def _missing(port: Port, meta: Meta, *, named: Iterable[str], workspace: s
         *(_get(port, kinds.CLAIM, namespace=meta.namespace, name=claim) for claim in sorted(wanted))
     )
     return tuple(claim for claim, document in zip(sorted(wanted), found, strict=True) if document is None)
-
-
-def _belongs(document: Document, meta: Meta) -> bool:
-    return any(owner.get("uid") == meta.uid for owner in document["metadata"].get("ownerReferences") or ())
 
 
 def _owned(meta: Meta) -> str:
@@ -195,7 +185,7 @@ def _meta(document: Document) -> Meta:
         generation=metadata.get("generation", 1),
         deleting="deletionTimestamp" in metadata,
         finalizer=names.FINALIZER in (metadata.get("finalizers") or ()),
-        created=_created(document),
+        created=documents.created(document),
         refresh_token=annotations.get(names.ANNOTATION_REFRESH),
         approved=annotations.get(names.ANNOTATION_APPROVE),
     )
@@ -250,8 +240,7 @@ def _residual(document: Document | None) -> ObservedResidual | None:
     if document is None:
         return None
     spec, state = document.get("spec") or {}, document.get("status") or {}
-    conditions: Sequence[Document] = state.get("conditions") or ()
-    ready: Document = next((item for item in conditions if item.get("type") == ConditionType.READY), {})
+    ready = documents.condition(document, ConditionType.READY, wanted=None) or {}
     return ObservedResidual(
         name=document["metadata"]["name"],
         ready=ready.get("status") == "True" and bool(state.get("digest")),
@@ -279,10 +268,6 @@ def _version(document: Document) -> ObservedVersion | None:
         run=spec.run,
         passed=spec.verdict in _PASSED,
         served=bool(served),
-        deployment=served.get("deployment"),
-        created=_created(document),
+        target=served.get("deployment"),
+        created=documents.created(document),
     )
-
-
-def _created(document: Document) -> datetime.datetime:
-    return datetime.datetime.fromisoformat(document["metadata"]["creationTimestamp"])

@@ -7,18 +7,18 @@ the stranger otherwise.
 import dataclasses
 import datetime
 import secrets
-from collections.abc import Mapping
 from typing import Any
 
 from modelrefresh import errors
 from modelrefresh.api import names
-from modelrefresh.kube import kinds
+from modelrefresh.kube import documents, kinds
 from modelrefresh.kube.kinds import Kind
 from modelrefresh.kube.port import Document, Port
-from modelrefresh.manifests import job, pod, serving, version
+from modelrefresh.manifests import job, pod, version
 from modelrefresh.manifests.network import Network, policies
 from modelrefresh.plan import actions
 from modelrefresh.plan.observed import Meta, Observed, ObservedRefresh
+from modelrefresh.targets import table
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +45,8 @@ async def perform(port: Port, action: actions.Action, scene: Scene) -> None:
             await _start(port, action, scene)
         case actions.StopJob(name=name, uid=uid):
             await port.delete(kinds.JOB, namespace=meta.namespace, name=name, uid=uid)
-        case actions.Hold():
-            await port.patch(kinds.DEPLOYMENT, serving.hold(action, meta=meta))
-        case actions.Serve():
-            await port.apply(kinds.DEPLOYMENT, serving.build(action, meta=meta))
+        case actions.Hold(kind=kind) | actions.Serve(kind=kind):
+            await table.of(kind).apply(port, action, meta)
         case actions.SealVersion() | actions.MarkServed() | actions.DropVersion():
             await _of_version(port, action, scene)
 
@@ -61,8 +59,8 @@ async def _of_version(
         case actions.SealVersion():
             assert isinstance(scene.observed, ObservedRefresh)  # noqa: S101 -- only a refresh has versions
             await _create(port, kinds.MODEL_VERSION, version.build(action, scene.observed), owner=meta.uid)
-        case actions.MarkServed(name=name, deployment=deployment):
-            await _mark(port, name, deployment, meta=meta, now=scene.now)
+        case actions.MarkServed(name=name, target=target):
+            await _mark(port, name, target, meta=meta, now=scene.now)
         case actions.DropVersion(name=name, uid=uid):
             await port.delete(kinds.MODEL_VERSION, namespace=meta.namespace, name=name, uid=uid)
 
@@ -93,7 +91,7 @@ async def _create(port: Port, kind: Kind, body: Document, *, owner: str) -> None
         await port.create(kind, body)
     except errors.ConflictError:
         found = await port.get(kind, namespace=body["metadata"]["namespace"], name=body["metadata"]["name"])
-        if not _is_ours(found, owner):
+        if not documents.belongs_to(found, owner):
             raise errors.InvalidError(
                 f"{kind.kind} {body['metadata']['namespace']}/{body['metadata']['name']} exists and belongs to "
                 "somebody else; rename or delete it"
@@ -118,13 +116,9 @@ async def _finalize(port: Port, document: Document, *, add: bool) -> None:
     )
 
 
-async def _mark(port: Port, name: str, deployment: str | None, *, meta: Meta, now: datetime.datetime) -> None:
+async def _mark(port: Port, name: str, target: str | None, *, meta: Meta, now: datetime.datetime) -> None:
     try:
         found = await port.get(kinds.MODEL_VERSION, namespace=meta.namespace, name=name)
     except errors.NotFoundError:
         return
-    await port.put_status(kinds.MODEL_VERSION, found | {"status": version.served(deployment, now=now)})
-
-
-def _is_ours(document: Mapping[str, Any], owner: str) -> bool:
-    return any(reference.get("uid") == owner for reference in document["metadata"].get("ownerReferences") or ())
+    await port.put_status(kinds.MODEL_VERSION, found | {"status": version.served(target, now=now)})

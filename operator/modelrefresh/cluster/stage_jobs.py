@@ -8,26 +8,23 @@ there by the failure policy of `manifests/job.py`.
 import dataclasses
 import datetime
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from modelrefresh.api import names, status_types
-from modelrefresh.cluster import endings
-from modelrefresh.cluster.endings import Ending
 from modelrefresh.contract import stage_request
 from modelrefresh.contract.vocabulary import Stage
-from modelrefresh.kube import kinds
+from modelrefresh.kube import documents, kinds
+from modelrefresh.kube.port import Document
 from modelrefresh.plan.observed import JobState, Meta, ObservedJob
-
-Document = Mapping[str, Any]
+from modelrefresh.pods import endings, starting
+from modelrefresh.pods.endings import Ending
 
 _LOG_LIMIT: Final = 1500
 _DIGITS: Final = 9
 """Of an attempt's number; a label may hold 63."""
 _LOG_BYTES: Final = 2045
 """From so many on (2048 less a character cut in two) Kubernetes has cut a log, most likely within a line."""
-BAD_IMAGE: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
-STUCK: Final = (*BAD_IMAGE, "CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 
 
 def is_ours(document: Document, meta: Meta) -> bool:
@@ -39,7 +36,7 @@ def is_ours(document: Document, meta: Meta) -> bool:
     """
     if not _is_attempt(document):
         return False
-    controller = _controller(document)
+    controller = documents.controller(document)
     if document["kind"] == kinds.JOB.kind:
         return controller.get("uid") == meta.uid and document["metadata"]["name"] in _names(document, meta)
     return controller.get("kind") == kinds.JOB.kind and controller.get("name") in _names(document, meta)
@@ -65,16 +62,6 @@ def busy(pods: Sequence[Document]) -> frozenset[tuple[str, Stage]]:
     return frozenset((labels[names.LABEL_RUN], Stage(labels[names.LABEL_STAGE])) for labels in marks)
 
 
-def created(document: Document) -> datetime.datetime:
-    """When an object was created."""
-    return datetime.datetime.fromisoformat(document["metadata"]["creationTimestamp"])
-
-
-def time_of(text: str | None) -> datetime.datetime | None:
-    """An API timestamp, or None."""
-    return datetime.datetime.fromisoformat(text) if text else None
-
-
 def _is_attempt(document: Document) -> bool:
     """Whether a Job or pod has the labels of an attempt; anybody may write labels, so they are not trusted to fit."""
     labels = document["metadata"].get("labels") or {}
@@ -87,7 +74,7 @@ def _is_attempt(document: Document) -> bool:
 
 def _job(job: Document, pods: Sequence[Document]) -> ObservedJob:
     labels, status = job["metadata"]["labels"], job.get("status", {})
-    failed = endings.condition(job, "Failed") or endings.condition(job, "FailureTarget")
+    failed = documents.condition(job, "Failed") or documents.condition(job, "FailureTarget")
     said = failed.get("message", "") if failed else ""
     state = _state(job, pods)
     nonce = _nonce(job)
@@ -109,7 +96,7 @@ def _job(job: Document, pods: Sequence[Document]) -> ObservedJob:
         disrupted=end.disrupted,
         out_of_memory=end.out_of_memory,
         deadline_exceeded=end.deadline_exceeded,
-        image_failed=any(_waiting(pod).get("reason") in BAD_IMAGE for pod in pods),
+        image_failed=any(_waiting(pod).get("reason") in starting.BAD_IMAGE for pod in pods),
         started=min((begun for pod in pods if (begun := _started(pod)) is not None), default=None),
         finished=_finished(status, failed, pods),
     )
@@ -127,11 +114,6 @@ def _is_bound(end: Ending, nonce: str | None) -> bool:
     return nonce is None or (said is not None and hmac.compare_digest(said.encode(), nonce.encode()))
 
 
-def _controller(document: Document) -> Document:
-    owners = document["metadata"].get("ownerReferences") or ()
-    return next((dict(owner) for owner in owners if owner.get("controller")), {})
-
-
 def _names(document: Document, meta: Meta) -> set[str]:
     """What the Job of an attempt with these labels is called, today and by operators before this release."""
     labels = document["metadata"]["labels"]
@@ -144,9 +126,9 @@ def _state(job: Document, pods: Sequence[Document]) -> JobState:
     """What became of the stage; a Job that other containers of its pods fail or hold open changes nothing about it."""
     ends = [endings.terminated(pod) for pod in pods]
     over = len(ends) >= (job.get("spec", {}).get("completions") or 1) and all(end is not None for end in ends)
-    failed = endings.condition(job, "Failed") is not None
+    failed = documents.condition(job, "Failed") is not None
     decided = over and (failed or any(map(endings.is_held_open, pods)))
-    if endings.condition(job, "Complete") or (decided and all(end["exitCode"] == 0 for end in ends if end)):
+    if documents.condition(job, "Complete") or (decided and all(end["exitCode"] == 0 for end in ends if end)):
         return JobState.SUCCEEDED
     if decided or failed:
         return JobState.FAILED
@@ -166,8 +148,8 @@ def _speaker(ends: Sequence[Ending], state: JobState, nonce: str | None) -> Endi
 
 def _finished(status: Document, failed: Document | None, pods: Sequence[Document]) -> datetime.datetime | None:
     told = status.get("completionTime") or (failed or {}).get("lastTransitionTime")
-    ends = [time_of(end.get("finishedAt")) for pod in pods if (end := endings.terminated(pod))]
-    return time_of(told) or max((end for end in ends if end is not None), default=None)
+    ends = [documents.time_of(end.get("finishedAt")) for pod in pods if (end := endings.terminated(pod))]
+    return documents.time_of(told) or max((end for end in ends if end is not None), default=None)
 
 
 def _message(pods: Sequence[Document], end: Ending, said: str, nonce: str | None) -> str:
@@ -181,20 +163,14 @@ def _message(pods: Sequence[Document], end: Ending, said: str, nonce: str | None
         return f"termination message of pod {end.pod}: {fault}"
     for pod in sorted(pods, key=lambda pod: pod["metadata"]["name"]):
         waiting = _waiting(pod)
-        if waiting.get("reason") in BAD_IMAGE:
-            return f"{unpullable(pod, endings.container(pod))}{_cause(waiting)}"
-        if waiting.get("reason") in STUCK:
+        if waiting.get("reason") in starting.BAD_IMAGE:
+            return f"{starting.unpullable(pod, endings.container(pod))}{_cause(waiting)}"
+        if waiting.get("reason") in starting.STUCK:
             return f"pod {pod['metadata']['name']}: {waiting['reason']}: {waiting.get('message', '')}".strip(": ")
-        unplaced = endings.condition(pod, "PodScheduled", wanted="False")
+        unplaced = documents.condition(pod, "PodScheduled", wanted="False")
         if unplaced:
             return f"pod {pod['metadata']['name']} waits for a node: {unplaced.get('message', '')}"
     return said
-
-
-def unpullable(pod: Document, status: Document) -> str:
-    """That a container's image cannot be pulled, without the words between which the kubelet alternates."""
-    image, name = status.get("image", ""), status["name"]
-    return f"pod {pod['metadata']['name']}: image {image} of container {name} cannot be pulled"
 
 
 def _cause(waiting: Document) -> str:
@@ -217,7 +193,7 @@ def _suspended(job: Document) -> str:
 
 def pods_of(uid: str, pods: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The pods that the Job with this uid controls."""
-    return [pod for pod in pods if _controller(pod).get("uid") == uid]
+    return [pod for pod in pods if documents.controller(pod).get("uid") == uid]
 
 
 def _waiting(pod: Document) -> Document:
@@ -226,7 +202,7 @@ def _waiting(pod: Document) -> Document:
 
 def _started(pod: Document) -> datetime.datetime | None:
     state = endings.container(pod).get("state", {})
-    return time_of((state.get("running") or state.get("terminated") or {}).get("startedAt"))
+    return documents.time_of((state.get("running") or state.get("terminated") or {}).get("startedAt"))
 
 
 def at(job: ObservedJob, percent: float, *, step: int) -> ObservedJob:

@@ -57,10 +57,11 @@ class SealVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarkServed:
-    """Record in a ModelVersion's status that it is, or no longer is, what the Deployment serves."""
+    """Record in a ModelVersion's status that it is, or no longer is, what the target serves."""
 
     name: str
-    deployment: str | None
+    target: str | None
+    """Name of the target that serves it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +74,11 @@ class DropVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """Say on the Deployment that this refresh rolls it, unless it has changed since it was seen."""
+    """Say on the target that this refresh rolls it, unless it has changed since it was seen."""
 
-    deployment: str
+    kind: str
+    """Of the target."""
+    name: str
     uid: str
     version: str
     """resourceVersion that was seen."""
@@ -85,11 +88,13 @@ class Hold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serve:
-    """Point the target Deployment at a version."""
+    """Point the target at a version."""
 
-    deployment: str
+    kind: str
+    """Of the target."""
+    name: str
     uid: str
-    """Of that Deployment: one that was deleted meanwhile is not created again."""
+    """Of the target: one that was deleted meanwhile is not created again."""
     container: str
     path: str
     """Where the version lies inside that container."""

@@ -104,15 +104,17 @@ class ObservedVersion:
     """Stock versions count as passed: they are what was served before."""
     served: bool
     """Its status says that it is served."""
-    deployment: str | None = None
-    """The Deployment that its status names."""
+    target: str | None = None
+    """Name of what its status says it is served by."""
     created: datetime.datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ObservedDeployment:
-    """The target Deployment, as far as a rollout cares."""
+class ObservedTarget:
+    """What is to serve, as far as a rollout cares: all that the plan knows of it."""
 
+    kind: str
+    """Such as Deployment."""
     name: str
     uid: str
     containers: tuple[str, ...]
@@ -126,6 +128,7 @@ class ObservedDeployment:
     """Names of the refreshes that may change it, by its own word; "*" among them means any."""
     holder: str | None = None
     """uid of the ModelRefresh that rolls it."""
+    holder_name: str | None = None
     labelled: str | None = None
     """Name of that, as an operator before this release left it; None where somebody holds it by uid."""
     models: Mapping[str, str]
@@ -193,10 +196,10 @@ class ObservedRefresh(Observed[RefreshStatus]):
     residual: ObservedResidual | None = None
     versions: tuple[ObservedVersion, ...] = ()
     foreign_digests: frozenset[str] = frozenset()
-    """Digests named by ModelVersions of other refreshes of this namespace, or by any Deployment that was served."""
-    deployment: ObservedDeployment | None = None
+    """Digests named by ModelVersions of other refreshes of this namespace, or by anything that was served."""
+    target: ObservedTarget | None = None
     rival: str | None = None
-    """Another ModelRefresh that holds the target Deployment."""
+    """Another ModelRefresh that holds the target."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,20 +211,20 @@ class ObservedExtraction(Observed[ResidualStatus]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Serving:
-    """A ModelRefresh and the Deployment that serves it: what a rollout needs."""
+class ServedRefresh:
+    """A ModelRefresh and the target that serves it: what a rollout needs."""
 
     meta: Meta
     spec: RefreshSpec
     status: RefreshStatus
-    deployment: ObservedDeployment
+    target: ObservedTarget
     container: str
-    """Container of the Deployment that is pointed at a version."""
+    """Container of the target that is pointed at a version."""
     versions: tuple[ObservedVersion, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadyRefresh(Serving):
+class ReadyRefresh(ServedRefresh):
     """The same with everything that a stage needs: no prerequisite is missing."""
 
     profile: ProfileSpec

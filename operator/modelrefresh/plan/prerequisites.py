@@ -17,7 +17,7 @@ from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.plan import lifecycle, profiles
 from modelrefresh.plan.actions import Plan, RefreshPlan, StatusSummary
 from modelrefresh.plan.attempts import stage_results
-from modelrefresh.plan.observed import ObservedJob, ObservedRefresh, ReadyRefresh, Serving
+from modelrefresh.plan.observed import ObservedJob, ObservedRefresh, ReadyRefresh, ServedRefresh
 from modelrefresh.plan.profiles import Lack
 from modelrefresh.plan.rollout import holding
 from modelrefresh.plan.stages import stage_records
@@ -48,7 +48,7 @@ def without_work(plan: RefreshPlan, jobs: Iterable[ObservedJob], now: datetime.d
 def require(observed: ObservedRefresh, _: datetime.datetime) -> RefreshPlan | None:
     """Everything that a run needs must be there; all that is not is told at once, under the first one's reason.
 
-    The Deployment comes first: only its lack leaves open what serves.
+    The target comes first: only its lack leaves open what serves.
     """
     spec = observed.spec
     assert spec is not None  # noqa: S101 -- refuse_bad_spec came before
@@ -96,39 +96,37 @@ def _profile(observed: ObservedRefresh, spec: RefreshSpec) -> Iterator[Lack]:
 
 
 def _target(observed: ObservedRefresh, spec: RefreshSpec) -> Iterator[Lack]:
-    """The Deployment must exist, be ours alone, and mount the workspace in the named container."""
-    target, deployment = spec.rollout.deployment, observed.deployment
-    if deployment is None:
-        text = (
-            f'Deployment "{target.name}" is not in namespace {observed.meta.namespace}; create it or correct '
-            "spec.rollout.deployment.name"
-        )
+    """The target must exist, be ours alone, and mount the workspace in the named container."""
+    wanted, target, field = spec.rollout.target, observed.target, f"spec.rollout.{spec.rollout.target.field}"
+    named = f'{wanted.kind} "{wanted.name}"'
+    if target is None:
+        text = f"{named} is not in namespace {observed.meta.namespace}; create it or correct {field}.name"
         yield Lack(reason=Reason.TARGET_NOT_FOUND, text=text)
         return
-    if not holding.is_allowed(observed.meta, deployment):
-        says = f"kubectl annotate deployment {target.name} --namespace={observed.meta.namespace}"
+    if not holding.is_allowed(observed.meta, target):
+        says = f"kubectl annotate {wanted.kind.lower()} {wanted.name} --namespace={observed.meta.namespace}"
         text = (
-            f'Deployment "{target.name}" does not allow ModelRefresh "{observed.meta.name}" to change it; '
+            f'{named} does not allow ModelRefresh "{observed.meta.name}" to change it; '
             f"its owner can: {says} {names.ANNOTATION_ALLOW}={observed.meta.name}"
         )
         yield Lack(reason=Reason.TARGET_NOT_ALLOWED, text=text)
     if observed.rival is not None:
         text = (
-            f'Deployment "{target.name}" is already rolled by ModelRefresh "{observed.rival}"; '
-            "one Deployment takes its model from one ModelRefresh"
+            f'{named} is already rolled by ModelRefresh "{observed.rival}"; '
+            f"one {wanted.kind} takes its model from one ModelRefresh"
         )
         yield Lack(reason=Reason.TARGET_CONFLICT, text=text)
     container = _container(observed)
-    if container is None or container not in deployment.containers:
+    if container is None or container not in target.containers:
         text = (
-            f'spec.rollout.deployment.container: saw {target.container!r}, Deployment "{target.name}" has the '
-            f"containers {', '.join(deployment.containers)}; name one of them"
+            f"{field}.container: saw {wanted.container!r}, {named} has the "
+            f"containers {', '.join(target.containers)}; name one of them"
         )
         yield Lack(reason=Reason.TARGET_NOT_FOUND, text=text)
     # Without the profile nobody knows which claim that would be.
-    elif container not in deployment.mounts and observed.profile is not None:
+    elif container not in target.mounts and observed.profile is not None:
         text = (
-            f'container "{container}" of Deployment "{target.name}" does not mount the workspace claim '
+            f'container "{container}" of {named} does not mount the workspace claim '
             f'"{observed.profile.workspace_claim}" as a whole; mount it read-only so that the server can read versions'
         )
         yield Lack(reason=Reason.TARGET_NOT_FOUND, text=text)
@@ -155,20 +153,20 @@ def _residual(observed: ObservedRefresh, spec: RefreshSpec) -> Iterator[Lack]:
         yield Lack(reason=Reason.RESIDUAL_NOT_READY, text=text)
 
 
-def serving(observed: ObservedRefresh) -> Serving | None:
-    """The refresh with its Deployment; None where the target is not as it must be."""
+def served(observed: ObservedRefresh) -> ServedRefresh | None:
+    """The refresh with its target; None where the target is not as it must be."""
     container = _container(observed) if observed.spec else None
-    if observed.spec is None or observed.deployment is None or observed.rival is not None or container is None:
+    if observed.spec is None or observed.target is None or observed.rival is not None or container is None:
         return None
-    if not holding.is_allowed(observed.meta, observed.deployment):
+    if not holding.is_allowed(observed.meta, observed.target):
         return None
-    if container not in observed.deployment.mounts:
+    if container not in observed.target.mounts:
         return None
-    return Serving(
+    return ServedRefresh(
         meta=observed.meta,
         spec=observed.spec,
         status=observed.status,
-        deployment=observed.deployment,
+        target=observed.target,
         container=container,
         versions=observed.versions,
     )
@@ -176,23 +174,23 @@ def serving(observed: ObservedRefresh) -> Serving | None:
 
 def ready(observed: ObservedRefresh) -> ReadyRefresh:
     """The refresh with all its prerequisites; the rules above have let it pass."""
-    at = serving(observed)
-    assert at is not None  # noqa: S101
+    held = served(observed)
+    assert held is not None  # noqa: S101
     assert observed.profile is not None  # noqa: S101
     assert observed.residual is not None  # noqa: S101
     assert observed.residual.digest is not None  # noqa: S101
     return ReadyRefresh(
-        meta=at.meta,
-        spec=at.spec,
-        status=at.status,
-        deployment=at.deployment,
-        container=at.container,
-        versions=at.versions,
+        meta=held.meta,
+        spec=held.spec,
+        status=held.status,
+        target=held.target,
+        container=held.container,
+        versions=held.versions,
         profile=observed.profile,
         profile_hash=observed.profile_hash,
         residual=observed.residual,
         residual_digest=observed.residual.digest,
-        inputs=inputs(at.spec, residual=observed.residual.digest),
+        inputs=inputs(held.spec, residual=observed.residual.digest),
         jobs=observed.jobs,
         pods=observed.pods,
         foreign_digests=observed.foreign_digests,
@@ -215,10 +213,10 @@ def inputs(spec: RefreshSpec, *, residual: str) -> str:
 
 def _container(observed: ObservedRefresh) -> str | None:
     assert observed.spec is not None  # noqa: S101
-    named = observed.spec.rollout.deployment.container
-    if named is not None or observed.deployment is None:
+    named = observed.spec.rollout.target.container
+    if named is not None or observed.target is None:
         return named
-    return observed.deployment.containers[0] if len(observed.deployment.containers) == 1 else None
+    return observed.target.containers[0] if len(observed.target.containers) == 1 else None
 
 
 def _blocked(observed: ObservedRefresh, reason: Reason, message: str) -> RefreshPlan:

@@ -149,14 +149,14 @@ def _old_runs(ready: ReadyRefresh) -> tuple[str, ...]:
 def _old_versions(ready: ReadyRefresh) -> tuple[ObservedVersion, ...]:
     """Versions that nothing needs, beyond the newest `spec.retain.versions`."""
     needed = _needed(ready.status)
-    free = [item for item in ready.versions if item.digest not in needed and item.digest != ready.deployment.digest]
+    free = [item for item in ready.versions if item.digest not in needed and item.digest != ready.target.digest]
     newest = sorted(free, key=lambda item: (item.created, item.name), reverse=True)
     return tuple(newest[ready.spec.retain.versions :])
 
 
 def _needed(status: RefreshStatus) -> set[str]:
     places = [status.live, status.previous, status.stock, status.candidate]
-    places += [status.rollout.target] if status.rollout else []
+    places += [status.rollout.to] if status.rollout else []
     return {place.digest for place in places if place is not None}
 
 

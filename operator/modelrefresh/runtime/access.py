@@ -13,6 +13,7 @@ from modelrefresh import errors
 from modelrefresh.kube import kinds
 from modelrefresh.kube.kinds import Kind
 from modelrefresh.kube.port import Document, Port
+from modelrefresh.targets.table import TARGETS
 
 LOGGER = logging.getLogger(__name__)
 _WAIT_SECONDS = 3.0
@@ -27,7 +28,7 @@ RULES: Final[tuple[tuple[Kind, str, tuple[str, ...]], ...]] = (
     (kinds.MODEL_VERSION, "status", ("update",)),
     (kinds.REFRESH_PROFILE, "", _WATCH),
     (kinds.JOB, "", (*_WATCH, "create", "delete")),
-    (kinds.DEPLOYMENT, "", (*_WATCH, "patch")),
+    *((target.KIND, "", target.RIGHTS) for target in TARGETS),
     (kinds.POD, "", ("list",)),
     (kinds.SERVICE, "", ("get", "create")),
     (kinds.CLAIM, "", ("get",)),

@@ -1,6 +1,6 @@
 """Whose turn it is when an object changes: from a document to the keys that must be looked at.
 
-Remembers which refresh refers to which residual, profile and Deployment, as last seen, and
+Remembers which refresh refers to which residual, profile and target, as last seen, and
 what of it passes react to. This is a hint that saves waiting and work, never a truth: resync
 looks at every object anyway.
 """
@@ -14,16 +14,17 @@ from modelrefresh.kube import kinds
 from modelrefresh.kube.kinds import Kind
 from modelrefresh.kube.port import Document
 from modelrefresh.runtime.queue import Key
+from modelrefresh.targets.table import TARGETS
 
 KEYED = {kinds.MODEL_REFRESH, kinds.INSTRUCTION_RESIDUAL}
 """Kinds whose objects passes are made over."""
-SELECTORS = {kinds.JOB: names.LABEL_OWNER_UID, kinds.DEPLOYMENT: names.LABEL_REFRESH}
+SELECTORS = {kinds.JOB: names.LABEL_OWNER_UID} | {target.KIND: names.LABEL_REFRESH for target in TARGETS}
 """Foreign kinds that are watched, and the label that our objects among them have."""
 WATCHED: tuple[Kind, ...] = (*kinds.OWN, *SELECTORS)
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
+class _Reference:
     kind: str
     namespace: str
     name: str
@@ -34,8 +35,8 @@ class Routes:
 
     def __init__(self) -> None:
         """Know nothing yet."""
-        self._targets: dict[Key, frozenset[_Target]] = {}
-        self._sources: dict[_Target, set[Key]] = {}
+        self._targets: dict[Key, frozenset[_Reference]] = {}
+        self._sources: dict[_Reference, set[Key]] = {}
         self._matters: dict[Key, int] = {}
 
     def news(self, kind: Kind, document: Document, *, deleted: bool = False) -> set[Key]:
@@ -55,7 +56,7 @@ class Routes:
         """Keys that a change of this object concerns."""
         metadata = document.get("metadata", {})
         namespace, name = metadata.get("namespace") or "", metadata.get("name") or ""
-        found = set(self._sources.get(_Target(kind.kind, namespace, name), ()))
+        found = set(self._sources.get(_Reference(kind.kind, namespace, name), ()))
         found |= set(_owners(namespace, metadata.get("ownerReferences") or ()))
         if kind in KEYED:
             key = Key(kind=kind.kind, namespace=namespace, name=name)
@@ -63,7 +64,7 @@ class Routes:
             found.add(key)
         return found
 
-    def _remember(self, key: Key, targets: frozenset[_Target]) -> None:
+    def _remember(self, key: Key, targets: frozenset[_Reference]) -> None:
         for target in self._targets.pop(key, frozenset()) - targets:
             self._sources[target].discard(key)
             if not self._sources[target]:
@@ -80,12 +81,16 @@ def _matter(metadata: Document) -> int:
     return hash(json.dumps([metadata.get(field) for field in fields], sort_keys=True))
 
 
-def _targets(kind: Kind, namespace: str, spec: Document) -> frozenset[_Target]:
+def _targets(kind: Kind, namespace: str, spec: Document) -> frozenset[_Reference]:
     """What an object refers to; a spec of another shape refers to nothing and is told so by its pass."""
-    found = {_Target(names.PROFILE, "", _text(spec, "profile") or names.DEFAULT_PROFILE)}
+    found = {_Reference(names.PROFILE, "", _text(spec, "profile") or names.DEFAULT_PROFILE)}
     if kind == kinds.MODEL_REFRESH:
-        found.add(_Target(names.RESIDUAL, namespace, _text(spec, "residualRef", "name")))
-        found.add(_Target(kinds.DEPLOYMENT.kind, namespace, _text(spec, "rollout", "deployment", "name")))
+        found.add(_Reference(names.RESIDUAL, namespace, _text(spec, "residualRef", "name")))
+        found |= {
+            _Reference(one.KIND.kind, namespace, name)
+            for one in TARGETS
+            if (name := _text(spec, "rollout", one.FIELD, "name"))
+        }
     return frozenset(found)
 
 

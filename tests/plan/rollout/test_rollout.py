@@ -11,7 +11,7 @@ from modelrefresh.api.status import RefreshStatus, Rollout
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.actions import MarkServed, Serve, StopJob
 from modelrefresh.plan.decide import decide
-from modelrefresh.plan.observed import ObservedDeployment, ObservedRefresh
+from modelrefresh.plan.observed import ObservedRefresh, ObservedTarget
 from modelrefresh.plan.stages import stage_records
 from tests import builders
 from tests.plan.sights import (
@@ -39,13 +39,13 @@ def rolling(digest: str = NEWER, **change: object) -> RefreshStatus:
     assert judged is not None
     facts = {"incumbent": STOCK, "verdicts": [_PASS]}
     run = stage_records.put(run, judged.evolve(state="Succeeded", digest=digest, evaluate=facts))
-    return a_status(run=run, candidate=a_ref(digest), rollout=Rollout(target=a_ref(digest), start_time=NOW, **change))
+    return a_status(run=run, candidate=a_ref(digest), rollout=Rollout(to=a_ref(digest), start_time=NOW, **change))
 
 
 def with_newer(status: RefreshStatus, **deployment: object) -> ObservedRefresh:
     """Both versions exist; the Deployment is as told."""
     versions = (a_version(served=True), a_version(NEWER))
-    return a_sight(status=status, versions=versions, deployment=a_deployment(**deployment))
+    return a_sight(status=status, versions=versions, target=a_deployment(**deployment))
 
 
 _PASS = {"suite": "s", "metric": "m", "versus": "Incumbent", "needed": "0", "verdict": "Pass"}
@@ -55,7 +55,8 @@ def test_a_rollout_points_the_deployment_at_the_version_s_path() -> None:
     plan = decide(with_newer(rolling()), NOW)
     assert plan.actions == (
         Serve(
-            deployment="chat",
+            kind="Deployment",
+            name="chat",
             uid="d1",
             container="server",
             path=f"/models/versions/{NEWER}",
@@ -105,8 +106,8 @@ def test_the_way_back_is_not_abandoned_for_being_slow() -> None:
 
 
 def test_version_zero_past_its_deadline_has_nowhere_to_go_back_to() -> None:
-    status = RefreshStatus(stock=a_ref(), rollout=Rollout(target=a_ref(), start_time=NOW, applied=True))
-    plan = decide(a_sight(status=status, deployment=a_deployment(settled=False, message="crashing")), LATE)
+    status = RefreshStatus(stock=a_ref(), rollout=Rollout(to=a_ref(), start_time=NOW, applied=True))
+    plan = decide(a_sight(status=status, target=a_deployment(settled=False, message="crashing")), LATE)
     assert plan.summary.stalled
     assert not plan.actions
     assert "crashing" in plan.summary.message
@@ -198,15 +199,13 @@ def test_versions_are_marked_as_served_and_no_longer_served() -> None:
     status = a_status(live=a_ref(NEWER), run=a_run().evolve(outcome="Promoted"))
     plan = decide(with_newer(status, digest=NEWER), NOW)
     assert plan.actions == (
-        MarkServed(name=f"news-{STOCK[:8]}", deployment=None),
-        MarkServed(name=f"news-{NEWER[:8]}", deployment="chat"),
+        MarkServed(name=f"news-{STOCK[:8]}", target=None),
+        MarkServed(name=f"news-{NEWER[:8]}", target="chat"),
     )
 
 
 def test_what_an_earlier_refresh_left_serving_is_not_replaced_by_the_stock_model() -> None:
-    observed = a_sight(
-        status=RefreshStatus(stock=a_ref()), versions=(a_version(),), deployment=a_deployment(digest=NEWER)
-    )
+    observed = a_sight(status=RefreshStatus(stock=a_ref()), versions=(a_version(),), target=a_deployment(digest=NEWER))
     plan = decide(observed, NOW)
     assert not plan.actions
     assert plan.status.live is not None
@@ -234,7 +233,7 @@ def test_a_rollout_under_way_is_taken_back_in_time_whatever_else_is_amiss(observ
 
 @pytest.mark.parametrize("observed", AMISS, ids=["suspended", "no residual", "no claim"])
 def test_a_rollout_under_way_ends_well_whatever_else_is_amiss(observed: ObservedRefresh) -> None:
-    plan = decide(dataclasses.replace(observed, deployment=a_deployment(digest=NEWER)), NOW)
+    plan = decide(dataclasses.replace(observed, target=a_deployment(digest=NEWER)), NOW)
     assert plan.status.live == a_ref(NEWER)
 
 
@@ -261,20 +260,20 @@ def test_the_way_back_is_pointed_at_although_suspended() -> None:
     ],
     ids=["renamed container", "moved mount"],
 )
-def test_a_container_that_does_not_load_the_live_version_is_pointed_at_it(deployment: ObservedDeployment) -> None:
-    plan = decide(a_sight(deployment=deployment), NOW)
+def test_a_container_that_does_not_load_the_live_version_is_pointed_at_it(deployment: ObservedTarget) -> None:
+    plan = decide(a_sight(target=deployment), NOW)
     [mount] = deployment.mounts.values()
     assert [action.path for action in plan.actions if isinstance(action, Serve)] == [f"{mount}/versions/{STOCK}"]
 
 
 def test_a_version_that_is_still_there_is_served_on_where_it_is_although_the_workspace_is_another() -> None:
     mounts, models = {"server": "/new"}, {"server": f"/models/versions/{STOCK}"}
-    plan = decide(a_sight(deployment=a_deployment(mounts=mounts, models=models)), NOW)
+    plan = decide(a_sight(target=a_deployment(mounts=mounts, models=models)), NOW)
     assert not any(isinstance(action, Serve) for action in plan.actions)
 
 
 def test_a_variable_that_somebody_else_sets_is_told_and_not_fought_over() -> None:
-    plan = decide(a_sight(deployment=a_deployment(models={"server": "/models/mine"})), NOW)
+    plan = decide(a_sight(target=a_deployment(models={"server": "/models/mine"})), NOW)
     assert not plan.actions
     assert (plan.summary.reason, plan.summary.stalled) == (Reason.TARGET_CONFLICT, True)
     assert "MODELREFRESH_MODEL=/models/mine, expected /models/versions/555" in plan.summary.message
@@ -282,8 +281,8 @@ def test_a_variable_that_somebody_else_sets_is_told_and_not_fought_over() -> Non
 
 def test_a_rollout_whose_apply_was_lost_is_applied_again_although_the_digest_fits() -> None:
     deployment = a_deployment(containers=("renamed",), mounts={"renamed": "/models"}, settled=False)
-    status = a_status(rollout=Rollout(target=a_ref(), start_time=NOW, is_rollback=True))
-    plan = decide(a_sight(status=status, deployment=deployment), NOW)
+    status = a_status(rollout=Rollout(to=a_ref(), start_time=NOW, is_rollback=True))
+    plan = decide(a_sight(status=status, target=deployment), NOW)
     assert [action.container for action in plan.actions if isinstance(action, Serve)] == ["renamed"]
 
 
@@ -306,18 +305,14 @@ def test_the_deadline_counts_from_when_the_deployment_was_pointed() -> None:
 
 
 def test_a_suspended_refresh_stops_training_although_a_rollout_does_not_end() -> None:
-    status = at_work(Stage.TRAIN).evolve(
-        rollout=Rollout(target=a_ref(), start_time=NOW, is_rollback=True, applied=True)
-    )
+    status = at_work(Stage.TRAIN).evolve(rollout=Rollout(to=a_ref(), start_time=NOW, is_rollback=True, applied=True))
     observed = with_newer(status, digest=STOCK, settled=False)
     plan = decide(suspended(dataclasses.replace(observed, jobs=(a_job(),))), NOW)
     assert plan.actions == (StopJob(name="news-r1-train-1", uid="j1"),)
 
 
 def test_a_way_back_that_a_person_undoes_leaves_the_run_at_work_alone() -> None:
-    status = at_work(Stage.TRAIN).evolve(
-        rollout=Rollout(target=a_ref(), start_time=NOW, is_rollback=True, applied=True)
-    )
+    status = at_work(Stage.TRAIN).evolve(rollout=Rollout(to=a_ref(), start_time=NOW, is_rollback=True, applied=True))
     plan = decide(dataclasses.replace(with_newer(status, digest=NEWER), jobs=(a_job(),)), NOW)
     assert plan.status.run is not None
     assert plan.status.run.outcome is None

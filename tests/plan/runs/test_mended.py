@@ -47,33 +47,33 @@ def test_a_sweep_whose_job_is_gone_never_removes_what_serves_by_now() -> None:
     ended = a_run().evolve(outcome="Promoted", end_time=NOW)
     status = a_status(run=ended, live=a_ref(NEWER), sweep=Sweep(stage=RUNNING, versions=(NEWER,)))
     versions = (a_version(), a_version(NEWER, served=True))
-    plan = decide(a_sight(status=status, versions=versions, deployment=a_deployment(digest=NEWER)), NOW)
+    plan = decide(a_sight(status=status, versions=versions, target=a_deployment(digest=NEWER)), NOW)
     assert not [action for action in plan.actions if isinstance(action, StartStage)]
 
 
 def test_a_version_that_is_being_swept_cannot_be_chosen_by_hand() -> None:
     status = a_status(sweep=Sweep(stage=RUNNING, versions=(NEWER,)))
     versions = (a_version(served=True), a_version(NEWER))
-    plan = decide(a_sight(status=status, versions=versions, deployment=a_deployment(digest=NEWER)), NOW)
+    plan = decide(a_sight(status=status, versions=versions, target=a_deployment(digest=NEWER)), NOW)
     assert [action.digest for action in plan.actions if isinstance(action, Serve)] == [STOCK]
 
 
 def test_a_new_target_that_names_an_old_version_gets_the_live_one() -> None:
-    versions = (a_version(), a_version(NEWER, served=True, deployment="before"))
+    versions = (a_version(), a_version(NEWER, served=True, target="before"))
     plan = decide(a_sight(status=a_status(live=a_ref(NEWER)), versions=versions), NOW)
     assert [action.digest for action in plan.actions if isinstance(action, Serve)] == [NEWER]
 
 
 def test_a_version_that_moved_to_a_new_target_says_so() -> None:
-    versions = (a_version(served=True, deployment="before"),)
+    versions = (a_version(served=True, target="before"),)
     plan = decide(a_sight(status=a_status(), versions=versions), NOW)
-    assert plan.actions == (MarkServed(name=f"news-{STOCK[:8]}", deployment="chat"),)
+    assert plan.actions == (MarkServed(name=f"news-{STOCK[:8]}", target="chat"),)
 
 
 def test_a_deployment_that_is_replaced_during_a_rollout_is_no_undo() -> None:
-    rollout = Rollout(target=a_ref(NEWER), start_time=NOW, seen=True)
+    rollout = Rollout(to=a_ref(NEWER), start_time=NOW, seen=True)
     versions = (a_version(served=True), a_version(NEWER))
-    observed = a_sight(status=a_status(rollout=rollout), versions=versions, deployment=a_deployment(digest=None))
+    observed = a_sight(status=a_status(rollout=rollout), versions=versions, target=a_deployment(digest=None))
     plan = decide(observed, NOW + datetime.timedelta(seconds=5))
     assert [action.digest for action in plan.actions if isinstance(action, Serve)] == [NEWER]
     assert not plan.status.held

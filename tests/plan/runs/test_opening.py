@@ -135,7 +135,7 @@ def test_a_failed_run_says_that_a_person_must_act() -> None:
 
 
 def test_the_first_run_imports_the_stock_model_first() -> None:
-    plan = decide(a_sight(status=RefreshStatus(), versions=(), deployment=a_deployment(digest=None)), NOW)
+    plan = decide(a_sight(status=RefreshStatus(), versions=(), target=a_deployment(digest=None)), NOW)
     assert plan.status.run is not None
     assert plan.status.run.stages[0].name is Stage.IMPORT
 

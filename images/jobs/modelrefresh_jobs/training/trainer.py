@@ -70,13 +70,7 @@ def train(wanted: TrainInput, folders: RunFolders, progress: Progress, *, stop: 
     )
     observer = callback.CheckpointCallback(terms, progress)
     # DeepSpeed reads these arguments while the model is loaded: under ZeRO-3 no process ever holds all of it.
-    arguments = trainer_arguments.build(
-        wanted,
-        output=folders.checkpoints,
-        course=course,
-        parameters=model_folder.accept(start).parameters,
-        gpu=torch.cuda.is_available(),
-    )
+    arguments = _arguments(wanted, folders, course, start)
     trainer = _trainer(wanted, start, arguments, examples, observer)
     resumed, lost = _resume_point(trainer, folders, parents)
     # Up to here there is nothing to save, and a signal interrupts at once.
@@ -129,6 +123,18 @@ def _examples(wanted: TrainInput, folders: RunFolders) -> tuple[dataset.Blocks, 
         )
     course = step_plan.plan(wanted, blocks=len(packing.learnable(packed[1])))
     return dataset.Blocks(packed, examples=course.examples, length=course.length, seed=wanted.seed), course
+
+
+def _arguments(
+    wanted: TrainInput, folders: RunFolders, course: step_plan.Course, start: pathlib.Path
+) -> transformers.TrainingArguments:
+    return trainer_arguments.build(
+        wanted,
+        output=folders.checkpoints,
+        course=course,
+        parameters=model_folder.accept(start).parameters,
+        gpu=torch.cuda.is_available(),
+    )
 
 
 def _trainer(

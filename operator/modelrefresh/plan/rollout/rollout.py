@@ -15,7 +15,7 @@ from modelrefresh.api.status import RefreshStatus, Rollout, VersionRef
 from modelrefresh.contract import artifacts
 from modelrefresh.plan import prerequisites
 from modelrefresh.plan.actions import Action, MarkServed, Plan, RefreshPlan, Serve, StatusSummary
-from modelrefresh.plan.observed import Hindrance, ObservedRefresh, ObservedVersion, Serving
+from modelrefresh.plan.observed import Hindrance, ObservedRefresh, ObservedVersion, ServedRefresh
 from modelrefresh.plan.rollout import rollout_state, serving, trial
 from modelrefresh.plan.rollout.rollout_state import RolloutState
 from modelrefresh.plan.runs import run_end
@@ -26,52 +26,52 @@ _HINDERED_SECONDS = 30.0
 """How often a rollout is looked at that is hindered; a change of the Deployment is an event anyway."""
 
 
-def install(at: Serving, now: datetime.datetime) -> RefreshPlan | None:
+def install(served: ServedRefresh, now: datetime.datetime) -> RefreshPlan | None:
     """Nothing serves yet: adopt what the Deployment already serves, else roll out version zero."""
-    status = at.status
+    status = served.status
     if status.live is not None or status.rollout is not None:
         return None
-    found = _found(at)
+    found = _found(served)
     if found is not None:
         summary = StatusSummary(
-            reason=Reason.SERVING, message=f"found {found.version} in the Deployment", reconciling=True
+            reason=Reason.SERVING, message=f"found {found.version} in the {served.target.kind}", reconciling=True
         )
         return Plan(status=status.evolve(live=found.evolve(since=now)), summary=summary, requeue_after_seconds=0.0)
-    return _begin(at, status.stock, now) if status.stock is not None else None
+    return _begin(served, status.stock, now) if status.stock is not None else None
 
 
-def _found(at: Serving) -> VersionRef | None:
+def _found(served: ServedRefresh) -> VersionRef | None:
     """What the Deployment names: a version of ours, or one whose ModelVersion went with an earlier ModelRefresh.
 
     The latter was rolled out by us once and serves now; to put the stock model in its place would be a step back.
     """
-    digest, known = at.deployment.digest, rollout_state.chosen(at)
+    digest, known = served.target.digest, rollout_state.chosen(served)
     if known is not None:
         return VersionRef(version=known.name, digest=known.digest)
-    if digest is None or any(item.digest == digest for item in at.versions):
+    if digest is None or any(item.digest == digest for item in served.versions):
         return None
-    return VersionRef(version=serving.name_of(at, digest), digest=digest)
+    return VersionRef(version=serving.name_of(served, digest), digest=digest)
 
 
-def promote(at: Serving, run: Run, target: VersionRef, now: datetime.datetime) -> RefreshPlan:
+def promote(served: ServedRefresh, run: Run, to: VersionRef, now: datetime.datetime) -> RefreshPlan:
     """Roll out a candidate that passed every gate."""
-    status = at.status
-    if status.live is not None and status.live.digest == target.digest:
-        text = f"{target.version} passed every gate and was rolled out before"
+    status = served.status
+    if status.live is not None and status.live.digest == to.digest:
+        text = f"{to.version} passed every gate and was rolled out before"
         ended = run_end.close(status, run, End(outcome=Outcome.PROMOTED, message=text), now)
-        summary = serving.ended(dataclasses.replace(at, status=ended)) or StatusSummary(
+        summary = serving.ended(dataclasses.replace(served, status=ended)) or StatusSummary(
             reason=Reason.PROMOTED, message=text
         )
         return Plan(status=ended, summary=summary, requeue_after_seconds=0.0)
-    if target.digest in status.held:
-        text = f"{target.version} passed, but its rollout failed or was undone before; it is not tried again by itself"
+    if to.digest in status.held:
+        text = f"{to.version} passed, but its rollout failed or was undone before; it is not tried again by itself"
         ended = run_end.close(
             status, run, End(outcome=Outcome.ROLLED_BACK, message=text, reason=Reason.PROMOTION_HELD), now
         )
         return Plan(
             status=ended, summary=StatusSummary(reason=Reason.PROMOTION_HELD, message=text), requeue_after_seconds=0.0
         )
-    return _begin(at, target, now)
+    return _begin(served, to, now)
 
 
 def advance(observed: ObservedRefresh, now: datetime.datetime) -> RefreshPlan | None:
@@ -80,48 +80,50 @@ def advance(observed: ObservedRefresh, now: datetime.datetime) -> RefreshPlan | 
     So also while the refresh is suspended or lacks what only stages need, such as its residual: a candidate that does
     not start must not stay in the Deployment for that long.
     """
-    rollout, at = observed.status.rollout, prerequisites.serving(observed)
-    if rollout is None or at is None:
+    rollout, served = observed.status.rollout, prerequisites.served(observed)
+    if rollout is None or served is None:
         return None
-    if not at.spec.suspend:
-        return _advance(at, rollout, now)
-    if not rollout.is_rollback and not rollout_state.is_loaded(at, rollout.target):
+    if not served.spec.suspend:
+        return _advance(served, rollout, now)
+    if not rollout.is_rollback and not rollout_state.is_loaded(served, rollout.to):
         # What is on its way ends; nothing new is begun, and nobody's hand is contradicted.
         return None
-    return prerequisites.without_work(_advance(at, rollout, now), observed.jobs, now)
+    return prerequisites.without_work(_advance(served, rollout, now), observed.jobs, now)
 
 
-def _advance(at: Serving, rollout: Rollout, now: datetime.datetime) -> RefreshPlan:
-    rollout = rollout_state.clocked(at, rollout, now)
-    state, live = rollout_state.find(rollout_state.facts_of(at, rollout, now)), at.status.live
+def _advance(served: ServedRefresh, rollout: Rollout, now: datetime.datetime) -> RefreshPlan:
+    rollout = rollout_state.clocked(served, rollout, now)
+    state, live = rollout_state.find(rollout_state.facts_of(served, rollout, now)), served.status.live
     if state is RolloutState.AVAILABLE:
-        return _settle(at, rollout, now)
+        return _settle(served, rollout, now)
     if state is RolloutState.UNDONE_BY_USER:
-        return _undone(at, rollout, now)
-    if state is RolloutState.HINDERED and (hindrance := trial.hindrance(at, rollout)) is not None:
-        return _hindered(at, rollout, hindrance)
+        return _undone(served, rollout, now)
+    if state is RolloutState.HINDERED and (hindrance := trial.hindrance(served, rollout)) is not None:
+        return _hindered(served, rollout, hindrance)
     if state is RolloutState.DEADLINE_EXCEEDED and live is not None:
-        return _go_back(at, rollout, live, now)
+        return _go_back(served, rollout, live, now)
     if state is RolloutState.CONFLICT:
-        return _conflict(at, rollout.target)
-    return _wait(at, rollout, state)
+        return _conflict(served, rollout.to)
+    return _wait(served, rollout, state)
 
 
-def adopt_user_choice(at: Serving, now: datetime.datetime) -> RefreshPlan | None:
+def adopt_user_choice(served: ServedRefresh, now: datetime.datetime) -> RefreshPlan | None:
     """Nothing is under way, yet the Deployment names another version than the live one."""
-    live, digest = at.status.live, at.deployment.digest
+    live, digest = served.status.live, served.target.digest
     if live is None:
         return None
     if digest == live.digest:
         # A container that was renamed, or a mount that was moved, has lost what we gave it.
-        lost = not rollout_state.is_loaded(at, live) and not rollout_state.is_foreign(at)
-        return _begin(at, live, now, is_rollback=True) if lost else None
-    known = rollout_state.chosen(at)
-    elsewhere = any(item.digest == live.digest and _is_elsewhere(at, item) for item in at.versions)
+        lost = not rollout_state.is_loaded(served, live) and not rollout_state.is_foreign(served)
+        return _begin(served, live, now, is_rollback=True) if lost else None
+    known = rollout_state.chosen(served)
+    elsewhere = any(item.digest == live.digest and _is_elsewhere(served, item) for item in served.versions)
     if known is None or elsewhere:
-        return _begin(at, live, now, is_rollback=True)
+        return _begin(served, live, now, is_rollback=True)
     chosen = VersionRef(version=known.name, digest=known.digest, since=now)
-    status = at.status.evolve(live=chosen, previous=live, held=_hold(at.status, live.digest, release=chosen.digest))
+    status = served.status.evolve(
+        live=chosen, previous=live, held=_hold(served.status, live.digest, release=chosen.digest)
+    )
     return Plan(
         status=status,
         summary=StatusSummary(reason=Reason.SERVING, message=serving.by_hand(status)),
@@ -129,96 +131,95 @@ def adopt_user_choice(at: Serving, now: datetime.datetime) -> RefreshPlan | None
     )
 
 
-def report_conflict(at: Serving, _: datetime.datetime) -> RefreshPlan | None:
+def report_conflict(served: ServedRefresh, _: datetime.datetime) -> RefreshPlan | None:
     """Something else says what the container loads: nobody knows what serves, and two writers would never end."""
-    live = at.status.live
-    return _conflict(at, live) if live is not None and rollout_state.is_foreign(at) else None
+    live = served.status.live
+    return _conflict(served, live) if live is not None and rollout_state.is_foreign(served) else None
 
 
-def record_served(at: Serving, _: datetime.datetime) -> RefreshPlan | None:
+def record_served(served: ServedRefresh, _: datetime.datetime) -> RefreshPlan | None:
     """Each ModelVersion says whether it is the one that serves."""
-    live = at.status.live
+    live = served.status.live
     stale = [
         item
-        for item in at.versions
-        if live is not None and (item.served != (item.digest == live.digest) or _is_elsewhere(at, item))
+        for item in served.versions
+        if live is not None and (item.served != (item.digest == live.digest) or _is_elsewhere(served, item))
     ]
     if live is None or not stale:
         return None
     marks = tuple(
-        MarkServed(name=item.name, deployment=at.deployment.name if item.digest == live.digest else None)
-        for item in stale
+        MarkServed(name=item.name, target=served.target.name if item.digest == live.digest else None) for item in stale
     )
-    summary = StatusSummary(reason=Reason.SERVING, message=serving.told(live.version, at.deployment), reconciling=True)
-    return Plan(status=at.status, summary=summary, actions=marks, requeue_after_seconds=0.0)
+    summary = StatusSummary(reason=Reason.SERVING, message=serving.told(live.version, served.target), reconciling=True)
+    return Plan(status=served.status, summary=summary, actions=marks, requeue_after_seconds=0.0)
 
 
-def _is_elsewhere(at: Serving, version: ObservedVersion) -> bool:
+def _is_elsewhere(served: ServedRefresh, version: ObservedVersion) -> bool:
     """Whether it was served by a Deployment that is no longer the target."""
-    return version.deployment not in (None, at.deployment.name)
+    return version.target not in (None, served.target.name)
 
 
-def _begin(at: Serving, target: VersionRef, now: datetime.datetime, *, is_rollback: bool = False) -> RefreshPlan:
-    rollout = Rollout(target=target, start_time=now, is_rollback=is_rollback)
-    summary = StatusSummary(reason=Reason.ROLLING_OUT, message=f"rolling out {target.version}", reconciling=True)
+def _begin(served: ServedRefresh, to: VersionRef, now: datetime.datetime, *, is_rollback: bool = False) -> RefreshPlan:
+    rollout = Rollout(to=to, start_time=now, is_rollback=is_rollback)
+    summary = StatusSummary(reason=Reason.ROLLING_OUT, message=f"rolling out {to.version}", reconciling=True)
     return Plan(
-        status=at.status.evolve(rollout=rollout),
+        status=served.status.evolve(rollout=rollout),
         summary=summary,
-        actions=(_serve(at, target),),
+        actions=(_serve(served, to),),
         requeue_after_seconds=5.0,
     )
 
 
-def _settle(at: Serving, rollout: Rollout, now: datetime.datetime) -> RefreshPlan:
-    status = at.status
+def _settle(served: ServedRefresh, rollout: Rollout, now: datetime.datetime) -> RefreshPlan:
+    status = served.status
     # Going back, it has been the live one all along.
-    target = rollout.target.evolve(since=rollout.target.since if rollout.is_rollback else now)
+    to = rollout.to.evolve(since=rollout.to.since if rollout.is_rollback else now)
     before = status.previous if rollout.is_rollback else status.live
-    status = status.evolve(live=target, previous=before, rollout=None)
+    status = status.evolve(live=to, previous=before, rollout=None)
     run = status.run
-    if run is not None and _is_of_run(at.status):
+    if run is not None and _is_of_run(served.status):
         status = run_end.close(
             status,
             run,
-            End(outcome=Outcome.PROMOTED, message=f"{target.version} passed every gate and was rolled out"),
+            End(outcome=Outcome.PROMOTED, message=f"{to.version} passed every gate and was rolled out"),
             now,
         )
         status = status.evolve(freshness=run_end.freshness(run) or status.freshness)
-    summary = serving.ended(dataclasses.replace(at, status=status)) or StatusSummary(
-        reason=Reason.SERVING, message=serving.told(target.version, at.deployment)
+    summary = serving.ended(dataclasses.replace(served, status=status)) or StatusSummary(
+        reason=Reason.SERVING, message=serving.told(to.version, served.target)
     )
     # What `record_served` and `runs.idle` would say next: one status for the end of a rollout instead of three.
-    marked = record_served(dataclasses.replace(at, status=status), now)
+    marked = record_served(dataclasses.replace(served, status=status), now)
     return Plan(status=status, summary=summary, actions=marked.actions if marked else (), requeue_after_seconds=0.0)
 
 
-def _undone(at: Serving, rollout: Rollout, now: datetime.datetime) -> RefreshPlan:
-    digest = rollout.target.digest
-    text = f"the rollout of {rollout.target.version} was undone by hand; it is not tried again by itself"
-    return _abandon(at, digest, text, now)
+def _undone(served: ServedRefresh, rollout: Rollout, now: datetime.datetime) -> RefreshPlan:
+    digest = rollout.to.digest
+    text = f"the rollout of {rollout.to.version} was undone by hand; it is not tried again by itself"
+    return _abandon(served, digest, text, now)
 
 
-def _go_back(at: Serving, rollout: Rollout, live: VersionRef, now: datetime.datetime) -> RefreshPlan:
-    seconds = trial.allowed_seconds(at)
+def _go_back(served: ServedRefresh, rollout: Rollout, live: VersionRef, now: datetime.datetime) -> RefreshPlan:
+    seconds = trial.allowed_seconds(served)
     text = (
-        f"{rollout.target.version} was not available within {seconds:.0f} s ({at.deployment.message}); "
+        f"{rollout.to.version} was not available within {seconds:.0f} s ({served.target.message}); "
         f"going back to {live.version}"
     )
-    plan = _abandon(at, rollout.target.digest, text, now, reason=Reason.PROGRESS_DEADLINE_EXCEEDED)
-    back = Rollout(target=live, start_time=now, is_rollback=True)
+    plan = _abandon(served, rollout.to.digest, text, now, reason=Reason.PROGRESS_DEADLINE_EXCEEDED)
+    back = Rollout(to=live, start_time=now, is_rollback=True)
     return Plan(
         status=plan.status.evolve(rollout=back),
         summary=plan.summary,
-        actions=(_serve(at, live),),
+        actions=(_serve(served, live),),
         requeue_after_seconds=5.0,
     )
 
 
 def _abandon(
-    at: Serving, digest: str, text: str, now: datetime.datetime, *, reason: Reason = Reason.ROLLED_BACK
+    served: ServedRefresh, digest: str, text: str, now: datetime.datetime, *, reason: Reason = Reason.ROLLED_BACK
 ) -> RefreshPlan:
-    status = at.status.evolve(rollout=None, held=_hold(at.status, digest))
-    if _is_of_run(at.status) and status.run is not None:
+    status = served.status.evolve(rollout=None, held=_hold(served.status, digest))
+    if _is_of_run(served.status) and status.run is not None:
         status = run_end.close(status, status.run, End(outcome=Outcome.ROLLED_BACK, message=text, reason=reason), now)
     return Plan(
         status=status, summary=StatusSummary(reason=Reason.ROLLED_BACK, message=text), requeue_after_seconds=0.0
@@ -228,21 +229,21 @@ def _abandon(
 def _is_of_run(status: RefreshStatus) -> bool:
     """The rollout under way is that of the open run's candidate."""
     rollout, is_open = status.rollout, status.run is not None and status.run.outcome is None
-    return is_open and rollout is not None and not rollout.is_rollback and status.candidate == rollout.target
+    return is_open and rollout is not None and not rollout.is_rollback and status.candidate == rollout.to
 
 
-def _hindered(at: Serving, rollout: Rollout, hindrance: Hindrance) -> RefreshPlan:
-    text = f"rolling out {rollout.target.version}: {hindrance.message}; no time counts against it meanwhile"
+def _hindered(served: ServedRefresh, rollout: Rollout, hindrance: Hindrance) -> RefreshPlan:
+    text = f"rolling out {rollout.to.version}: {hindrance.message}; no time counts against it meanwhile"
     summary = StatusSummary(reason=hindrance.reason, message=text, reconciling=True, stalled=hindrance.stalled)
-    return Plan(status=at.status.evolve(rollout=rollout), summary=summary, requeue_after_seconds=_HINDERED_SECONDS)
+    return Plan(status=served.status.evolve(rollout=rollout), summary=summary, requeue_after_seconds=_HINDERED_SECONDS)
 
 
-def _wait(at: Serving, rollout: Rollout, state: RolloutState) -> RefreshPlan:
-    text = f"rolling out {rollout.target.version}: {at.deployment.message or 'waiting for the Deployment'}"
+def _wait(served: ServedRefresh, rollout: Rollout, state: RolloutState) -> RefreshPlan:
+    text = f"rolling out {rollout.to.version}: {served.target.message or f'waiting for the {served.target.kind}'}"
     late = state is RolloutState.OVERDUE
     reason = Reason.PROGRESS_DEADLINE_EXCEEDED if late else Reason.ROLLING_OUT
-    status = at.status.evolve(rollout=rollout)
-    actions: tuple[Action, ...] = () if rollout_state.is_loaded(at, rollout.target) else (_serve(at, rollout.target),)
+    status = served.status.evolve(rollout=rollout)
+    actions: tuple[Action, ...] = () if rollout_state.is_loaded(served, rollout.to) else (_serve(served, rollout.to),)
     return Plan(
         status=status,
         summary=StatusSummary(reason=reason, message=text, reconciling=not late, stalled=late),
@@ -251,30 +252,31 @@ def _wait(at: Serving, rollout: Rollout, state: RolloutState) -> RefreshPlan:
     )
 
 
-def _serve(at: Serving, target: VersionRef) -> Serve:
+def _serve(served: ServedRefresh, to: VersionRef) -> Serve:
     return Serve(
-        deployment=at.deployment.name,
-        uid=at.deployment.uid,
-        container=at.container,
-        path=_path(at, target),
-        version=names.short(target.version),
-        digest=target.digest,
+        kind=served.target.kind,
+        name=served.target.name,
+        uid=served.target.uid,
+        container=served.container,
+        path=_path(served, to),
+        version=names.short(to.version),
+        digest=to.digest,
     )
 
 
-def _path(at: Serving, target: VersionRef) -> str:
+def _path(served: ServedRefresh, to: VersionRef) -> str:
     """Where the version lies inside the container."""
-    return f"{at.deployment.mounts[at.container].rstrip('/')}/{artifacts.VERSIONS}/{target.digest}"
+    return f"{served.target.mounts[served.container].rstrip('/')}/{artifacts.VERSIONS}/{to.digest}"
 
 
-def _conflict(at: Serving, target: VersionRef) -> RefreshPlan:
+def _conflict(served: ServedRefresh, to: VersionRef) -> RefreshPlan:
     text = (
-        f'container "{at.container}" of Deployment "{at.deployment.name}" has '
-        f"{names.MODEL_VARIABLE}={at.deployment.models[at.container]}, expected {_path(at, target)}; take the variable "
-        "out of what else sets it (a manifest in Git, kubectl set env)"
+        f'container "{served.container}" of {served.target.kind} "{served.target.name}" has '
+        f"{names.MODEL_VARIABLE}={served.target.models[served.container]}, expected {_path(served, to)}; take the "
+        "variable out of what else sets it (a manifest in Git, kubectl set env)"
     )
     summary = StatusSummary(reason=Reason.TARGET_CONFLICT, message=text, stalled=True)
-    return Plan(status=at.status, summary=summary, requeue_after_seconds=30.0)
+    return Plan(status=served.status, summary=summary, requeue_after_seconds=30.0)
 
 
 def _hold(status: RefreshStatus, digest: str, *, release: str | None = None) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing import Final
 from modelrefresh.api.run_status import StageState
 from modelrefresh.api.status import Rollout, VersionRef
 from modelrefresh.contract import artifacts
-from modelrefresh.plan.observed import ObservedVersion, Serving
+from modelrefresh.plan.observed import ObservedVersion, ServedRefresh
 from modelrefresh.plan.rollout import trial
 
 _OURS = re.compile(rf".*/{artifacts.VERSIONS}/[0-9a-f]{{64}}")
@@ -125,54 +125,54 @@ def find(facts: Facts) -> RolloutState:
     return next(row.state for row in TABLE if row.holds(facts))
 
 
-def facts_of(at: Serving, rollout: Rollout, now: datetime.datetime) -> Facts:
+def facts_of(served: ServedRefresh, rollout: Rollout, now: datetime.datetime) -> Facts:
     """Read what the table asks about; `rollout` as `clocked` gives it."""
-    named = at.deployment.digest == rollout.target.digest
+    named = served.target.digest == rollout.to.digest
     return Facts(
-        loads=is_loaded(at, rollout.target),
-        settled=at.deployment.settled,
-        proven=not trial.is_unproven(at, rollout),
+        loads=is_loaded(served, rollout.to),
+        settled=served.target.settled,
+        proven=not trial.is_unproven(served, rollout),
         applied=rollout.applied,
-        other=not named and chosen(at) is not None,
+        other=not named and chosen(served) is not None,
         hindered=rollout.hindered,
-        late=rollout.applied and (now - rollout.start_time).total_seconds() > trial.allowed_seconds(at),
-        replaceable=not rollout.is_rollback and at.status.live is not None,
-        foreign=named and is_foreign(at),
+        late=rollout.applied and (now - rollout.start_time).total_seconds() > trial.allowed_seconds(served),
+        replaceable=not rollout.is_rollback and served.status.live is not None,
+        foreign=named and is_foreign(served),
     )
 
 
-def clocked(at: Serving, rollout: Rollout, now: datetime.datetime) -> Rollout:
+def clocked(served: ServedRefresh, rollout: Rollout, now: datetime.datetime) -> Rollout:
     """The rollout with its clock set: time counts from when the Deployment names the version, less all hindrances."""
-    loads = is_loaded(at, rollout.target)
-    if loads and trial.hindrance(at, rollout) is not None:
+    loads = is_loaded(served, rollout.to)
+    if loads and trial.hindrance(served, rollout) is not None:
         return rollout.evolve(applied=True, hindered=True)
-    begins = loads and at.deployment.observed and not rollout.applied
+    begins = loads and served.target.observed and not rollout.applied
     if begins or rollout.hindered:
         return rollout.evolve(applied=True, hindered=False, start_time=now)
     # Beyond now, where the clock was put back.
     return rollout.evolve(start_time=min(rollout.start_time, now))
 
 
-def chosen(at: Serving) -> ObservedVersion | None:
+def chosen(served: ServedRefresh) -> ObservedVersion | None:
     """The version that the Deployment names, if it may serve: judged, and not in a sweep that has not ended well."""
-    sweep = at.status.sweep
+    sweep = served.status.sweep
     going = sweep.versions if sweep is not None and sweep.stage.state is not StageState.SUCCEEDED else ()
-    found = (item for item in at.versions if item.passed and item.digest not in going)
-    return next((item for item in found if item.digest == at.deployment.digest), None)
+    found = (item for item in served.versions if item.passed and item.digest not in going)
+    return next((item for item in found if item.digest == served.target.digest), None)
 
 
-def is_loaded(at: Serving, target: VersionRef) -> bool:
+def is_loaded(served: ServedRefresh, to: VersionRef) -> bool:
     """The Deployment names the version, and its container loads it from something that is mounted.
 
     Not only from where the workspace is mounted now: it may be the claim that was the workspace before the profile
     changed.
     """
-    said = at.deployment.models.get(at.container, "")
-    loads = said.endswith(f"/{artifacts.VERSIONS}/{target.digest}") and at.container not in at.deployment.dangling
-    return loads and at.deployment.digest == target.digest
+    said = served.target.models.get(served.container, "")
+    loads = said.endswith(f"/{artifacts.VERSIONS}/{to.digest}") and served.container not in served.target.dangling
+    return loads and served.target.digest == to.digest
 
 
-def is_foreign(at: Serving) -> bool:
+def is_foreign(served: ServedRefresh) -> bool:
     """The container is told to load something that is no version of ours."""
-    said = at.deployment.models.get(at.container)
+    said = served.target.models.get(served.container)
     return said is not None and not _OURS.fullmatch(said)

@@ -8,19 +8,19 @@ from modelrefresh.api.conditions import Reason
 from modelrefresh.api.run_status import Outcome
 from modelrefresh.api.status import RefreshStatus
 from modelrefresh.plan.actions import StatusSummary
-from modelrefresh.plan.observed import ObservedDeployment, Serving
+from modelrefresh.plan.observed import ObservedTarget, ServedRefresh
 
 
-def name_of(at: Serving, digest: str) -> str:
+def name_of(served: ServedRefresh, digest: str) -> str:
     """Name of the ModelVersion with this content: the one that is there, else the one that will be made."""
-    there = (item.name for item in at.versions if item.digest == digest)
-    return next(there, names.version_name(refresh=at.meta.name, uid=at.meta.uid, digest=digest))
+    there = (item.name for item in served.versions if item.digest == digest)
+    return next(there, names.version_name(refresh=served.meta.name, uid=served.meta.uid, digest=digest))
 
 
-def told(version: str, deployment: ObservedDeployment | None) -> str:
+def told(version: str, target: ObservedTarget | None) -> str:
     """That a version serves, or why nothing does although it is set."""
-    if deployment is not None and deployment.replicas == 0:
-        return f'{version} is set in Deployment "{deployment.name}", which has no replicas: nothing is served'
+    if target is not None and target.replicas == 0:
+        return f'{version} is set in {target.kind} "{target.name}", which has no replicas: nothing is served'
     return f"{version} serves"
 
 
@@ -31,9 +31,9 @@ def by_hand(status: RefreshStatus) -> str:
     return f"{live.version if live else 'nothing'} was chosen by hand{held}"
 
 
-def ended(at: Serving) -> StatusSummary | None:
+def ended(served: ServedRefresh) -> StatusSummary | None:
     """What the last run's end is told as; a version that no longer serves is not told to."""
-    status, run = at.status, at.status.run
+    status, run = served.status, served.status.run
     if run is None or run.outcome is None:
         return None
     live, candidate = status.live, status.candidate
@@ -42,6 +42,6 @@ def ended(at: Serving) -> StatusSummary | None:
     if live is not None and named and (is_later or (promoted and candidate and candidate.digest != live.digest)):
         return StatusSummary(reason=Reason.SERVING, message=by_hand(status))
     if live is not None and promoted:
-        text = f"{told(live.version, at.deployment)}; it passed every gate"
+        text = f"{told(live.version, served.target)}; it passed every gate"
         return StatusSummary(reason=Reason.PROMOTED, message=text)
     return StatusSummary(reason=Reason(run.outcome.value), message=run.message, stalled=run.outcome is Outcome.FAILED)

@@ -6,15 +6,15 @@ speaks; the others saw its consequences. Knows nothing of Jobs but their failure
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from modelrefresh.contract import codec, exit_codes, result
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh.kube import documents
+from modelrefresh.kube.port import Document
 from modelrefresh.manifests.pod import CONTAINER, ROOM
-
-Document = Mapping[str, Any]
 
 _NAMED: Final = re.compile(r"for pod \S*?/(\S+) failed with exit code (\d+)")
 _DISRUPTED: Final = "DisruptionTarget"
@@ -82,12 +82,6 @@ def is_held_open(pod: Document) -> bool:
     return terminated(pod) is not None and any(status.get("state", {}).get("running") for status in others)
 
 
-def condition(document: Document, kind: str, *, wanted: str = "True") -> Document | None:
-    """The condition of this type of a Job, pod or Deployment, if it has this status."""
-    found = document.get("status", {}).get("conditions") or ()
-    return next((dict(item) for item in found if (item.get("type"), item.get("status")) == (kind, wanted)), None)
-
-
 def of(pods: Iterable[Document], *, said: str) -> list[Ending]:
     """One for each pod, and one for a pod that is gone and lives on in what the Job's condition said."""
     failed, disrupted = _NAMED.search(said), _DISRUPTED_POD.search(said)
@@ -107,7 +101,7 @@ def culprit(endings: Iterable[Ending]) -> Ending | None:
 def _of_pod(pod: Document, *, named: bool) -> Ending:
     end, name = terminated(pod), pod["metadata"]["name"]
     late = pod.get("status", {}).get("reason") == "DeadlineExceeded"
-    disrupted = condition(pod, _DISRUPTED) is not None
+    disrupted = documents.condition(pod, _DISRUPTED) is not None
     if end is None:
         return Ending(pod=name, disrupted=disrupted, deadline_exceeded=late, named=named)
     code, killed = int(end["exitCode"]), end.get("reason") == "OOMKilled"

@@ -1,0 +1,1 @@
+"""What pods tell: why they do not start, how they ended."""

@@ -1,0 +1,1 @@
+"""What may serve a version, one file for each kind."""
