@@ -20,6 +20,7 @@ import numpy as np
 from benchmarks import checkpoints, measured, rivals, tables
 from benchmarks.checkpoints import Shape, Trio
 from benchmarks.measured import Cost
+from hack.cluster import settings
 from modelrefresh_jobs.tensors import dtypes, safetensors_reader
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -157,6 +158,6 @@ def _environment() -> dict[str, str]:
 
 
 def _scratch() -> pathlib.Path:
-    folder = rivals.settings.CACHE
+    folder = settings.CACHE
     folder.mkdir(parents=True, exist_ok=True)
     return folder

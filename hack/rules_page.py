@@ -67,7 +67,7 @@ def _rollout() -> str:
 
 
 def _table(rules: tuple[Callable[..., object], ...]) -> str:
-    rows = [f"| {number} | `{_name(rule)}` | {_said(rule)} |" for number, rule in enumerate(rules, start=1)]
+    rows = [f"| {number} | `{_name(rule)}` | {_doc(rule)} |" for number, rule in enumerate(rules, start=1)]
     return "\n".join(["| | rule | what it says |", "|---|---|---|", *rows, ""])
 
 
@@ -75,7 +75,7 @@ def _name(rule: Callable[..., object]) -> str:
     return f"{rule.__module__.rsplit('.', 1)[-1]}.{rule.__name__.lstrip('_')}"
 
 
-def _said(rule: Callable[..., object]) -> str:
+def _doc(rule: Callable[..., object]) -> str:
     return " ".join((inspect.getdoc(rule) or "").split())
 
 

@@ -29,7 +29,7 @@ from modelrefresh.runtime.resync import Resync
 from modelrefresh.runtime.watch_index import Routes
 from modelrefresh.runtime.workers import Workers
 
-LOGGER = logging.getLogger("modelrefresh")
+LOG = logging.getLogger("modelrefresh")
 
 _FINISH_SECONDS = 2.0
 _RELEASE_SECONDS = 1.0
@@ -81,7 +81,7 @@ async def _run(chosen: settings.Settings) -> int:
     waiting = asyncio.create_task(stop.wait())
     await asyncio.wait({duties, waiting}, return_when=asyncio.FIRST_COMPLETED)
     failed = duties.done() or operator.watcher.given_up()
-    LOGGER.info("stopping")
+    LOG.info("stopping")
     await _finish(operator, duties)
     waiting.cancel()
     await page.cleanup()
@@ -133,7 +133,7 @@ async def _work(operator: Operator, chosen: settings.Settings) -> None:
             duties.create_task(operator.workers.run(count=chosen.workers))
     except Exception:
         # The boundary of the process: it ends and Kubernetes starts it again.
-        LOGGER.exception("the operator failed")
+        LOG.exception("the operator failed")
 
 
 async def _finish(operator: Operator, duties: asyncio.Task[None]) -> None:
@@ -146,7 +146,7 @@ async def _finish(operator: Operator, duties: asyncio.Task[None]) -> None:
         async with asyncio.timeout(_RELEASE_SECONDS):
             await operator.elector.release()
     except (errors.ApiError, TimeoutError) as error:
-        LOGGER.warning("the Lease was not given back, others wait for its end: %r", error)
+        LOG.warning("the Lease was not given back, others wait for its end: %r", error)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from modelrefresh.plan.observed import Meta, Observed, S
 from modelrefresh.report import EventRecord
 from modelrefresh.runtime.queue import Key
 
-LOGGER = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 T = TypeVar("T", bound=Observed[Any])
 
 
@@ -68,7 +68,7 @@ class Pass(Generic[T, S]):
     network: Network | None
     now: datetime.datetime
 
-    def told(self, plan: Plan[S]) -> S:
+    def status_of(self, plan: Plan[S]) -> S:
         """The status that says this plan."""
         return self.kind.status(plan, self.observed, self.now)
 
@@ -99,23 +99,23 @@ async def _carry_out(port: Port, document: Document, this: Pass[T, S], plan: Pla
     It is not taken back while the same write is tried again, so a write that stays refused is told once.
     """
     refusal = report.refusal(this.before) if plan.actions else None
-    told = this.told(report.refused(plan, refusal) if refusal else plan)
+    told = this.status_of(report.refused(plan, refusal) if refusal else plan)
     document = await _record(port, document, told)
     scene = Scene(observed=this.observed, document=document, network=this.network, now=this.now)
     try:
         for action in plan.actions:
-            LOGGER.info("%s", action)
+            LOG.info("%s", action)
             await perform(port, action, scene)
     except errors.ApiError as error:
         # A quota, a missing permission, a name taken: nothing here mends it, so somebody must be told.
         is_refused = isinstance(error, errors.InvalidError | errors.ForbiddenError)
-        told = this.told(report.refused(plan, str(error))) if is_refused else told
+        told = this.status_of(report.refused(plan, str(error))) if is_refused else told
         # The status is written, so the next pass will see none of this as new.
         await _tell(port, document, this, told)
         await _record(port, document, told)
         raise
     else:
-        told = this.told(plan)
+        told = this.status_of(plan)
         if refusal:
             # Gone, or changed by what was just done, as by the finalizer: then the next pass takes it back.
             with contextlib.suppress(errors.NotFoundError, errors.ConflictError):
@@ -131,7 +131,7 @@ def _measure(this: Pass[T, S], told: S) -> None:
         this.kind.gauge(this.observed.meta, this.before, told)
     except Exception:
         # A figure for people must neither end a pass nor hide how it ended.
-        LOGGER.exception("metrics of %s could not be set", this.observed.meta.name)
+        LOG.exception("metrics of %s could not be set", this.observed.meta.name)
 
 
 async def _record(port: Port, document: Document, after: status.RefreshStatus | status.ResidualStatus) -> Document:

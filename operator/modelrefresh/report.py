@@ -218,7 +218,7 @@ def _rolled_out(status: RefreshStatus, summary: StatusSummary, observed: Observe
         )
     empty = observed.target is not None and observed.target.replicas == 0
     reason = Reason.TARGET_SCALED_TO_ZERO if empty else Reason.SERVING
-    served = StatusSummary(reason=reason, message=serving.told(status.live.version, observed.target))
+    served = StatusSummary(reason=reason, message=serving.describe(status.live.version, observed.target))
     return _Fact(ConditionType.ROLLED_OUT, not empty, served)
 
 

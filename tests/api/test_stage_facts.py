@@ -13,14 +13,14 @@ from modelrefresh.contract.stages.extract import ExtractSummary
 from modelrefresh.contract.stages.merge import MergeSummary
 from modelrefresh.contract.stages.prepare import PrepareSummary
 from modelrefresh.contract.stages.train import TrainSummary
-from modelrefresh.plan.judging.gates import Judgement
+from modelrefresh.plan.judging.gates import GateVerdict
 
 MADE_FROM: dict[type[Record], type] = {
     PrepareFacts: PrepareSummary,
     TrainFacts: TrainSummary,
     MergeFacts: MergeSummary,
     ScoreFacts: Score,
-    VerdictFacts: Judgement,
+    VerdictFacts: GateVerdict,
 }
 
 

@@ -77,7 +77,7 @@ def test_a_crowd_of_forged_children_hides_nothing() -> None:
     [real] = place.jobs(Stage.IMPORT)
     crowd(place, real, count=1000)
     place.one_pass_over_a_crowd()
-    stage = place.status().run.record(Stage.IMPORT)  # type: ignore[union-attr] -- the run is open
+    stage = place.status().run.record(Stage.IMPORT)  # type: ignore[union-attr]  # the run is open
     assert stage is not None
     assert (stage.state.value, stage.attempt) == ("Running", 1)
 

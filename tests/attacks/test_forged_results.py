@@ -93,7 +93,7 @@ def test_a_result_without_the_nonce_of_its_job_is_none(nonce: str | None) -> Non
     controllers.finish_job(place.cluster, NAMESPACE, real["metadata"]["name"], message=text)
     place.one_pass(world.REFRESH)
     assert place.served() == before
-    stage = place.status().run.record(Stage.EVALUATE)  # type: ignore[union-attr] -- the run is open
+    stage = place.status().run.record(Stage.EVALUATE)  # type: ignore[union-attr]  # the run is open
     assert stage is not None
     assert "without the nonce of its Job" in stage.message
 

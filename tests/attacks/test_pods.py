@@ -27,7 +27,7 @@ def pod(stage: Stage, edits: dict[str, object] | None = None) -> dict[str, Any]:
     observed = a_sight(edits, status=a_status(run=run.evolve(stages=tuple(records))), profile=profile)
     work = prerequisites.ready(observed)
     record = run.record(stage) or run.stages[0].evolve(name=stage)
-    start = stage_steps.start_action(work, observed.status.run, record.evolve(attempt=1))  # type: ignore[arg-type] -- it has one
+    start = stage_steps.start_action(work, observed.status.run, record.evolve(attempt=1))  # type: ignore[arg-type]  # it has one
     made = job.build(start, profile, meta=a_meta(), kind=names.REFRESH, nonce="0" * 32)
     spec: dict[str, Any] = made["spec"]["template"]["spec"]
     return spec

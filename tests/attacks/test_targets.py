@@ -265,7 +265,7 @@ def test_of_two_that_come_at_once_one_gets_the_deployment() -> None:
     observed = a_sight(target=a_deployment(holder="another"))
     plan = hold(prerequisites.ready(observed), NOW)
     assert plan is not None
-    assert [action.version for action in plan.actions] == [observed.target.version]  # type: ignore[union-attr] -- it is there
+    assert [action.version for action in plan.actions] == [observed.target.version]  # type: ignore[union-attr]  # it is there
 
 
 @attack(

@@ -15,6 +15,7 @@ from modelrefresh.kube import kinds, transport
 from modelrefresh.kube.kinds import Kind
 from modelrefresh.kube.port import Document
 from modelrefresh.runtime import event_watcher
+from tests.runtime import threads
 from tests.runtime.apiserver import ApiServer
 
 ERROR = '{"type": "ERROR", "object": {"kind": "Status", "code": %d, "message": "a fault"}}'
@@ -70,7 +71,7 @@ def play(monkeypatch: pytest.MonkeyPatch, scenario: Scenario) -> None:
                 watcher.stop()
                 for kind in (*kinds.OWN, kinds.JOB, kinds.DEPLOYMENT):
                     server.cut(kind)
-                await asyncio.to_thread(watcher.join, seconds=SECONDS)
+                await asyncio.to_thread(threads.await_watchers, SECONDS)
 
     asyncio.run(run())
 

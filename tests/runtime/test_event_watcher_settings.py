@@ -7,6 +7,7 @@ import pytest
 
 from modelrefresh.kube import kinds
 from modelrefresh.runtime import event_watcher, watch_index
+from tests.runtime import threads
 
 
 def test_each_watched_kind_has_one_plain_event_handler() -> None:
@@ -48,7 +49,7 @@ def test_a_watcher_that_ends_again_and_again_gives_up_and_says_so(monkeypatch: p
     monkeypatch.setattr(event_watcher, "_BACKOFF", (0.0, 0.0))
     watcher = event_watcher.Watcher(lambda *_: None, lambda: ended.append(1), namespaces=())
     watcher.start()
-    watcher.join(seconds=10)
+    threads.await_watchers(10)
     assert (len(runs), len(ended), watcher.given_up()) == (10, 1, True)
 
 
@@ -60,5 +61,5 @@ def test_a_stopped_watcher_ends_without_giving_up(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(kopf, "operator", wait)
     watcher = event_watcher.Watcher(lambda *_: None, lambda: None, namespaces=())
     watcher.start()
-    watcher.join(seconds=10)
+    threads.await_watchers(10)
     assert not watcher.given_up()

@@ -23,8 +23,10 @@ _SHORT_ACCOUNT = 512
 """Characters of the last failure's message that stay in a status that would be too big."""
 _SHORT_MESSAGE = 192
 """The same of a condition's message."""
-_SWEPT = 8
-"""Folders of each kind that one sweep takes."""
+_HELD = 10
+_HISTORY = 10
+SWEPT = 8
+"""Folders of each kind that one sweep takes; the next one takes the rest."""
 
 
 class VersionRef(Record):
@@ -52,9 +54,9 @@ class Sweep(Record):
     """The sweep under way, or the last one; it takes a few folders, the next one takes the rest."""
 
     stage: StageRecord
-    runs: Annotated[tuple[ShortText, ...], pydantic.Field(max_length=_SWEPT), first(_SWEPT)] = ()
+    runs: Annotated[tuple[ShortText, ...], pydantic.Field(max_length=SWEPT), first(SWEPT)] = ()
     """Runs whose scratch is removed."""
-    versions: Annotated[tuple[Digest, ...], pydantic.Field(max_length=_SWEPT), first(_SWEPT)] = ()
+    versions: Annotated[tuple[Digest, ...], pydantic.Field(max_length=SWEPT), first(SWEPT)] = ()
     """Digests that are removed."""
     freed_bytes: Count = 0
     """By this sweep."""
@@ -111,7 +113,7 @@ class RefreshStatus(Record):
     """The version of the current run."""
     stock: VersionRef | None = None
     """Version zero: the imported stock instruct model."""
-    held: Annotated[tuple[Digest, ...], pydantic.Field(max_length=10)] = ()
+    held: Annotated[tuple[Digest, ...], pydantic.Field(max_length=_HELD), first(_HELD)] = ()
     """Digests whose rollout failed; not tried again by themselves."""
     data_fingerprint: Digest | None = None
     """Of the data of the last judged run; equal data is skipped."""
@@ -125,7 +127,7 @@ class RefreshStatus(Record):
     """Last value of the annotation modelrefresh.dev/refresh that opened a run."""
     last_schedule_time: Time | None = None
     next_schedule_time: Time | None = None
-    history: Annotated[tuple[HistoryEntry, ...], pydantic.Field(max_length=10)] = ()
+    history: Annotated[tuple[HistoryEntry, ...], pydantic.Field(max_length=_HISTORY), first(_HISTORY)] = ()
     """Ended runs, newest first."""
     cost: Cost | None = None
     sweep: Sweep | None = None
@@ -236,8 +238,8 @@ def read(kind: type[R], document: Mapping[str, Any] | None) -> R:
 
 
 def render(record: Record) -> dict[str, Any]:
-    """The record as an API document; what is absent is left out, a RefreshStatus is brought within `SIZE_LIMIT`."""
-    return _document(fit(record) if isinstance(record, RefreshStatus) else record)
+    """The record as an API document; what is absent is left out."""
+    return record.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def fit(status: RefreshStatus) -> RefreshStatus:
@@ -260,11 +262,7 @@ def fit(status: RefreshStatus) -> RefreshStatus:
 
 def size(record: Record) -> int:
     """Bytes of the record as compact JSON."""
-    return len(json.dumps(_document(record), ensure_ascii=False, separators=(",", ":")).encode())
-
-
-def _document(record: Record) -> dict[str, Any]:
-    return record.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return len(json.dumps(render(record), ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def _without_remarks(stage: StageRecord) -> StageRecord:

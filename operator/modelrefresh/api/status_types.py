@@ -54,13 +54,13 @@ def _beginning(line: str, limit: int) -> str:
     return f"{line[: max(0, limit - 1)]}…" if len(line) > limit else line
 
 
-def told(text: str, limit: int) -> str:
+def one_line(text: str, limit: int) -> str:
     """What a status or an event says: an excerpt, as one line."""
     return excerpt(printable.lines(text), limit).replace("\t", " ").replace("\n", "↵")
 
 
 def _excerpt(limit: int) -> pydantic.BeforeValidator:
-    return pydantic.BeforeValidator(lambda text: told(text, limit) if isinstance(text, str) else text)
+    return pydantic.BeforeValidator(lambda text: one_line(text, limit) if isinstance(text, str) else text)
 
 
 def _as_text(value: object) -> object:

@@ -19,7 +19,7 @@ from modelrefresh.kube.kinds import Kind
 from modelrefresh.kube.port import Document, Port
 from modelrefresh.plan.observed import JobState, Meta, ObservedJob
 
-LOGGER = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 _PAGE: Final = 250
 _PAGES: Final = 20
 """So many pages of Jobs, and of pods, a pass looks through for ours; an honest object has a few dozen."""
@@ -50,7 +50,7 @@ async def of(port: Port, meta: Meta, current: Current | None, *, now: datetime.d
     place = next((place for place, job in enumerate(seen) if current and current.is_of(job)), None)
     if place is not None:
         job = next(job for job in jobs if job["metadata"]["uid"] == seen[place].uid)
-        at_work = await _told(port, seen[place], job, pods, now=now)
+        at_work = await _at_work(port, seen[place], job, pods, now=now)
         seen = (*seen[:place], at_work, *seen[place + 1 :])
     return {"jobs": seen, "pods": stage_jobs.busy(pods)}
 
@@ -65,11 +65,11 @@ async def _own(port: Port, kind: Kind, meta: Meta) -> list[Document]:
         if pages == _PAGES:
             break
     if seen > len(own):
-        LOGGER.info("%d of %d %ss with the label of %s are not its own", seen - len(own), seen, kind.kind, meta.name)
+        LOG.info("%d of %d %ss with the label of %s are not its own", seen - len(own), seen, kind.kind, meta.name)
     return own
 
 
-async def _told(
+async def _at_work(
     port: Port, seen: ObservedJob, job: Document, pods: Sequence[Document], *, now: datetime.datetime
 ) -> ObservedJob:
     """The Job with what hinders it and how far it is."""

@@ -15,7 +15,7 @@ from modelrefresh.api import names, status_types
 from modelrefresh.kube import kinds
 from modelrefresh.kube.port import Document, Port
 
-LOGGER = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 _MESSAGE_LIMIT = 1024
 _NAME_LIMIT = 230
 
@@ -47,7 +47,7 @@ async def emit(port: Port, event: Event, *, now: dt.datetime) -> None:
     Raises:
         NotLeaderError: nobody may write now.
     """
-    LOGGER.info("%s: %s", event.reason, event.message)
+    LOG.info("%s: %s", event.reason, event.message)
     body = document(event, now=now)
     try:
         try:
@@ -56,7 +56,7 @@ async def emit(port: Port, event: Event, *, now: dt.datetime) -> None:
             envelope = {key: body[key] for key in ("apiVersion", "kind", "metadata", "lastTimestamp")}
             await port.patch(kinds.EVENT, envelope)
     except errors.ApiError as error:
-        LOGGER.warning("event %s on %s %s was not written: %s", event.reason, event.kind, event.name, error)
+        LOG.warning("event %s on %s %s was not written: %s", event.reason, event.kind, event.name, error)
 
 
 def document(event: Event, *, now: dt.datetime) -> Document:
@@ -77,7 +77,7 @@ def document(event: Event, *, now: dt.datetime) -> Document:
         },
         "type": event.severity.value,
         "reason": event.reason,
-        "message": status_types.told(event.message, _MESSAGE_LIMIT),
+        "message": status_types.one_line(event.message, _MESSAGE_LIMIT),
         "source": {"component": names.MANAGER},
         "reportingComponent": names.MANAGER,
         "firstTimestamp": time,

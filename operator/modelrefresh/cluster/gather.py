@@ -36,7 +36,7 @@ from modelrefresh.plan.observed import (
 from modelrefresh.plan.stages import stage_records
 from modelrefresh.targets import table
 
-LOGGER = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 S = TypeVar("S", bound=ApiModel)
 _NAMING = 2000
 """Versions, and targets, of a namespace that may name a digest."""
@@ -140,7 +140,7 @@ async def _foreign(port: Port, meta: Meta, digests: Iterable[str]) -> frozenset[
         asyncio.gather(*(target.served(port, meta.namespace, _NAMING) for target in table.TARGETS)),
     )
     if len(versions) >= _NAMING or any(len(found) >= _NAMING for found in targets):
-        LOGGER.warning("%s: so many versions or targets that none of %s is swept", meta.namespace, meta.name)
+        LOG.warning("%s: so many versions or targets that none of %s is swept", meta.namespace, meta.name)
         return frozenset(digests)
     foreign = (item for item in versions if not documents.belongs_to(item, meta.uid))
     named = {str((item.get("spec") or {}).get("digest")) for item in foreign}
@@ -203,7 +203,7 @@ def _status(kind: type[status.R], document: Document) -> status.R:
     try:
         return status.read(kind, document.get("status"))
     except pydantic.ValidationError as error:
-        LOGGER.warning("the status cannot be read and is written anew: %s", error)
+        LOG.warning("the status cannot be read and is written anew: %s", error)
         return kind()
 
 
@@ -258,7 +258,7 @@ def _version(document: Document) -> ObservedVersion | None:
     try:
         spec = status.read(VersionSpec, document.get("spec"))
     except pydantic.ValidationError as error:
-        LOGGER.warning("ModelVersion %s cannot be read and is left alone: %s", document["metadata"]["name"], error)
+        LOG.warning("ModelVersion %s cannot be read and is left alone: %s", document["metadata"]["name"], error)
         return None
     served = (document.get("status") or {}).get("served") or {}
     return ObservedVersion(

@@ -14,7 +14,7 @@ import aiohttp
 from modelrefresh.contract import stage_request
 from modelrefresh.kube.port import Document
 
-LOGGER = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 _SECONDS = 1.0
 _LIMIT = 16_384
 
@@ -31,6 +31,6 @@ async def probe(address: str, *, port: int = stage_request.PROGRESS_PORT) -> Doc
         ):
             document = json.loads(await response.content.read(_LIMIT)) if response.ok else None
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
-        LOGGER.debug("no progress from %s: %r", address, error)
+        LOG.debug("no progress from %s: %r", address, error)
         return None
     return document if isinstance(document, dict) else None

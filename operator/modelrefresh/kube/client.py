@@ -68,14 +68,14 @@ class Client:
         query = (("fieldManager", names.FIELD_MANAGER), _STRICT)
         return await self._write(Request(verb="create", method="POST", kind=kind, path=path, query=query), document)
 
-    async def apply(self, kind: Kind, document: Document, *, manager: str = names.FIELD_MANAGER) -> Document:
+    async def apply(self, kind: Kind, document: Document) -> Document:
         """Server-side apply by force."""
         request = Request(
             verb="apply",
             method="PATCH",
             kind=kind,
             path=_path(kind, document),
-            query=(("fieldManager", manager), ("force", "true"), _STRICT),
+            query=(("fieldManager", names.FIELD_MANAGER), ("force", "true"), _STRICT),
             content_type="application/apply-patch+yaml",
         )
         return await self._write(request, document)

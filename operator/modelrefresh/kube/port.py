@@ -9,7 +9,6 @@ is the real one, `tests/fakes/cluster.py` the one in memory; one suite holds bot
 from collections.abc import AsyncIterator
 from typing import Any, Protocol, TypeAlias
 
-from modelrefresh.api import names
 from modelrefresh.kube.kinds import Kind
 
 Document: TypeAlias = dict[str, Any]
@@ -49,10 +48,10 @@ class Port(Protocol):
             ConflictError: the name is taken.
         """
 
-    async def apply(self, kind: Kind, document: Document, *, manager: str = names.FIELD_MANAGER) -> Document:
+    async def apply(self, kind: Kind, document: Document) -> Document:
         """Create or change by server-side apply: own exactly the fields of this document, by force.
 
-        Fields that the same manager applied before and leaves out now are removed. A `metadata.resourceVersion`
+        Fields that were applied before and are left out now are removed. A `metadata.resourceVersion`
         is a precondition. An equal document should not be applied again: compare first.
 
         Raises:

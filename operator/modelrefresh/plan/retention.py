@@ -10,7 +10,7 @@ from typing import Final
 
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.run_status import StageRecord, StageState
-from modelrefresh.api.status import RefreshStatus, Sweep
+from modelrefresh.api.status import SWEPT, RefreshStatus, Sweep
 from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh.contract.stages.sweep import SweepInput, SweepSummary
 from modelrefresh.contract.vocabulary import Stage
@@ -23,8 +23,6 @@ from modelrefresh.plan.stages import stage_records
 
 RUN: Final = "retention"
 """Run id of every sweep; sweeps are told apart by their attempt."""
-_AT_ONCE: Final = 8
-"""Folders of each kind that one sweep removes; the next one takes the rest."""
 _MOST_BYTES: Final = 2**50
 """No claim holds more; a sweep that says so is not believed."""
 _LOOK_SECONDS: Final = 15.0
@@ -39,7 +37,7 @@ def sweep(ready: ReadyRefresh, now: datetime.datetime) -> RefreshPlan | None:
     # A sweep whose Job is gone, as after a suspension, is not made again: its list may name what serves by now.
     if under_way is not None and job is not None and under_way.stage.at_work:
         return _follow(ready, under_way, job, now)
-    runs, versions = _old_runs(ready)[:_AT_ONCE], _old_versions(ready)[:_AT_ONCE]
+    runs, versions = _old_runs(ready)[:SWEPT], _old_versions(ready)[:SWEPT]
     if not runs and not versions:
         return None
     if under_way is not None and under_way.stage.state is StageState.FAILED and under_way.stage.end_time is not None:

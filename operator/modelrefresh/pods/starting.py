@@ -17,7 +17,7 @@ from modelrefresh.kube import documents, kinds
 from modelrefresh.kube.port import Document, Port
 from modelrefresh.plan.observed import Hindrance
 
-LOGGER = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 _POD_NAME: Final = re.compile(r'\bpods? "[^"]*"')
 _LONG_AGO: Final = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 _WARNINGS: Final = 3
@@ -75,7 +75,7 @@ async def warning(port: Port, document: Document) -> str:
             if len(events) >= _EVENTS:
                 break
     except errors.ForbiddenError as error:
-        LOGGER.warning("what hinders %s cannot be read: %s", metadata["name"], error)
+        LOG.warning("what hinders %s cannot be read: %s", metadata["name"], error)
         return "its events may not be read; grant the operator the verb list on events"
     calm = max((_time(event) for event in events if event.get("type") != "Warning"), default=_LONG_AGO)
     warnings = {

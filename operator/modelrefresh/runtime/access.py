@@ -15,7 +15,7 @@ from modelrefresh.kube.kinds import Kind
 from modelrefresh.kube.port import Document, Port
 from modelrefresh.targets.table import TARGETS
 
-LOGGER = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 _WAIT_SECONDS = 3.0
 
 _WATCH: Final = ("get", "list", "watch")
@@ -43,7 +43,7 @@ async def await_kinds(port: Port, *, namespaces: tuple[str, ...]) -> None:
     """Return when the server serves all of our kinds in any of the namespaces; say which one is missing until then."""
     for kind in kinds.OWN:
         while (lack := await _lack(port, kind, namespaces)) is not None:
-            LOGGER.warning("%s is not served yet, looking again in %.0f s: %s", kind.kind, _WAIT_SECONDS, lack)
+            LOG.warning("%s is not served yet, looking again in %.0f s: %s", kind.kind, _WAIT_SECONDS, lack)
             await asyncio.sleep(_WAIT_SECONDS)
 
 
@@ -63,9 +63,9 @@ async def report(port: Port, *, namespaces: tuple[str, ...]) -> None:
     """Log every permission that is missing."""
     try:
         for lack in await missing(port, namespaces=namespaces):
-            LOGGER.error("permission is missing: %s; grant it, with the chart by rbac.create", lack)
+            LOG.error("permission is missing: %s; grant it, with the chart by rbac.create", lack)
     except errors.ApiError as error:
-        LOGGER.warning("permissions could not be checked: %s", error)
+        LOG.warning("permissions could not be checked: %s", error)
 
 
 async def _lack(port: Port, kind: Kind, namespaces: tuple[str, ...]) -> errors.ApiError | None:

@@ -24,13 +24,14 @@ from modelrefresh.kube.kinds import Kind
 from modelrefresh.kube.port import Document
 from modelrefresh.runtime import watch_index
 
-LOGGER = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 
 Changed = Callable[[Kind, Document, bool], object]
 """Called in the watcher's thread with a kind, an object and whether it was deleted."""
 Ended = Callable[[], object]
 """Called in the watcher's thread when it gives up."""
 
+THREAD = "watcher"
 _BACKOFF = (1.0, 30.0)
 _RESTARTS, _WINDOW = 10, 600.0
 """After so many restarts in so many seconds the watcher gives up and the process is restarted."""
@@ -59,7 +60,7 @@ class Watcher:
         self._halt: Callable[[], object] = lambda: None
         """Ends the kopf that runs now."""
         self._given_up = False
-        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
@@ -71,10 +72,6 @@ class Watcher:
         # A loop that has ended already cannot be called, and need not be.
         with contextlib.suppress(RuntimeError):
             self._halt()
-
-    def join(self, *, seconds: float) -> None:
-        """Wait so long at most for the thread to end."""
-        self._thread.join(seconds)
 
     def given_up(self) -> bool:
         """Whether kopf ended too often to be started again."""
@@ -91,14 +88,14 @@ class Watcher:
             now = time.monotonic()
             ends.append(now)
             if len(ends) == _RESTARTS and now - ends[0] < _WINDOW:
-                LOGGER.error("the event watcher ended %d times in %.0f s; giving up", _RESTARTS, _WINDOW)
+                LOG.error("the event watcher ended %d times in %.0f s; giving up", _RESTARTS, _WINDOW)
                 self._given_up = True
                 self._ended()
                 return
             metrics.KOPF_RESTARTS.inc()
             backoff = _BACKOFF[0] if now - started > _WINDOW else min(backoff * 2, _BACKOFF[1])
             wait = backoff * random.uniform(0.5, 1.0)  # noqa: S311 -- spreads load, guards nothing
-            LOGGER.warning("the event watcher ended; starting it again in %.1f s", wait)
+            LOG.warning("the event watcher ended; starting it again in %.1f s", wait)
             self._stop.wait(wait)
 
     def _watch(self) -> None:
@@ -106,7 +103,7 @@ class Watcher:
             asyncio.run(self._session())
         except Exception:
             # The boundary of the watcher: whatever ends kopf, a new one is started by the caller.
-            LOGGER.exception("the event watcher failed")
+            LOG.exception("the event watcher failed")
 
     async def _session(self) -> None:
         flag = asyncio.Event()

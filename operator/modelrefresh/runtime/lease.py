@@ -18,7 +18,7 @@ from modelrefresh import errors, metrics
 from modelrefresh.kube import kinds
 from modelrefresh.kube.port import Document, Port
 
-LOGGER = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ class Elector:
                 async with asyncio.timeout(self._terms.deadline / 2):
                     await self.step()
             except (errors.ApiError, TimeoutError) as error:
-                LOGGER.warning("Lease %s/%s: %r", self._terms.namespace, self._terms.name, error)
+                LOG.warning("Lease %s/%s: %r", self._terms.namespace, self._terms.name, error)
             self._note()
             await asyncio.sleep(self._terms.period)
 
@@ -156,7 +156,7 @@ class Elector:
         metrics.LEADER.set(leading)
         if leading != self._leading:
             self._leading = leading
-            LOGGER.info("%s %s", self._terms.identity, "leads" if leading else "stands by")
+            LOG.info("%s %s", self._terms.identity, "leads" if leading else "stands by")
             if leading:
                 self.on_lead()
             else:

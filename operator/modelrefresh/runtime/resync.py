@@ -19,7 +19,7 @@ from modelrefresh.kube.port import Port
 from modelrefresh.runtime import watch_index
 from modelrefresh.runtime.queue import WorkQueue
 
-LOGGER = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 _RETRY_SECONDS = 5.0
 
 
@@ -110,7 +110,7 @@ class Resync:
                 self._refusals[place] = self._refusals.get(place, 0) + 1
                 metrics.RESYNC_REFUSED.labels(*labels).set(1)
                 where = f"namespace {place.namespace}" if place.namespace else "the cluster"
-                LOGGER.warning("%s of %s cannot be listed and is tried again: %s", place.kind.kind, where, error)
+                LOG.warning("%s of %s cannot be listed and is tried again: %s", place.kind.kind, where, error)
             else:
                 self._listed[place] = self._clock()
                 self._refusals.pop(place, None)

@@ -15,7 +15,7 @@ from modelrefresh import errors, logs, metrics
 from modelrefresh.runtime.lease import Elector
 from modelrefresh.runtime.queue import Key, WorkQueue
 
-LOGGER = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 _TURN_SECONDS = 0.2
 
 Pass = Callable[[Key], Awaitable[float | None]]
@@ -92,22 +92,22 @@ class Workers:
                 again = await self._pass(key)
         except errors.NotLeaderError as error:
             # A new term begins with a resync, which brings every key back.
-            LOGGER.info("pass dropped: %s", error)
+            LOG.info("pass dropped: %s", error)
             return "not_leader"
         except errors.ConflictError as error:
-            LOGGER.debug("seen too late, looking again: %s", error)
+            LOG.debug("seen too late, looking again: %s", error)
             self._queue.retry(key)
             return "conflict"
         except errors.ThrottledError as error:
-            LOGGER.warning("the API server asks to wait %.1f s: %s", error.retry_after, error)
+            LOG.warning("the API server asks to wait %.1f s: %s", error.retry_after, error)
             self._queue.add_after(key, error.retry_after)
             return "throttled"
         except (errors.ApiError, TimeoutError) as error:
-            LOGGER.warning("pass failed, next in %.1f s: %r", self._queue.retry(key), error)
+            LOG.warning("pass failed, next in %.1f s: %r", self._queue.retry(key), error)
             return "api_error"
         except Exception:
             # The boundary of one object: a fault in its pass must not stop the others'.
-            LOGGER.exception("pass failed for a reason that nobody expected, next in %.1f s", self._queue.retry(key))
+            LOG.exception("pass failed for a reason that nobody expected, next in %.1f s", self._queue.retry(key))
             return "error"
         self._queue.forget(key)
         if again is not None:

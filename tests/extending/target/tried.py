@@ -15,7 +15,7 @@ assert status.run is not None
 assert status.run.outcome is Outcome.PROMOTED, status
 [sign] = place.cluster.all(toy.KIND)
 assert status.live is not None
-assert sign["data"]["digest"] == status.live.digest == status.candidate.digest  # type: ignore[union-attr] -- promoted
+assert sign["data"]["digest"] == status.live.digest == status.candidate.digest  # type: ignore[union-attr]  # promoted
 assert sign["data"]["model"] == f"/models/versions/{status.live.digest}"
 assert place.served() is None, "the Deployment is not the target and stays as it is"
 

@@ -313,7 +313,7 @@ def test_no_training_begins_whose_checkpoint_has_no_room(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, method: Method, *, begins: bool
 ) -> None:
     run = Run(tmp_path, method=method)
-    monkeypatch.setattr(trainer.shutil, "disk_usage", lambda _: _Room(free=100))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: _Room(free=100))
     caught = run.train_until(2)
     assert (caught.reason == "Preempted") is begins
     assert begins or (caught.reason, caught.exit_code) == ("InsufficientStorage", ExitCode.TRANSIENT)

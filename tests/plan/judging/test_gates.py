@@ -194,10 +194,10 @@ def test_a_guard_that_allows_to_lose_all_there_is_says_nothing(
 
 def test_an_empty_guard_says_what_was_seen_and_what_to_do() -> None:
     score = a_score(gains=0, losses=0, incumbent=0.0, candidate=0.0)
-    (judgement,) = gates.judge(an_evaluation(minDifference="-0.05"), [score])
-    assert judgement.message.startswith("the incumbent scores 0, ")
-    assert judgement.message.endswith("raise minDifference")
-    assert len(judgement.message) <= 128
+    (verdict,) = gates.judge(an_evaluation(minDifference="-0.05"), [score])
+    assert verdict.message.startswith("the incumbent scores 0, ")
+    assert verdict.message.endswith("raise minDifference")
+    assert len(verdict.message) <= 128
 
 
 @given(
@@ -207,8 +207,8 @@ def test_an_empty_guard_says_what_was_seen_and_what_to_do() -> None:
 )
 def test_nothing_measured_below_the_threshold_ever_passes(difference: float, error: float, items: int) -> None:
     score = graded(difference, error=abs(error), items=items)
-    (judgement,) = gates.judge(an_evaluation(minDifference="0.1"), [score])
-    assert judgement.verdict is not Verdict.PASS or difference >= 0.1
+    (verdict,) = gates.judge(an_evaluation(minDifference="0.1"), [score])
+    assert verdict.verdict is not Verdict.PASS or difference >= 0.1
 
 
 @pytest.mark.parametrize("items", [10, 50, 200])

@@ -29,12 +29,12 @@ def write(stream: TextIO, document: Mapping[str, Any], *, as_json: bool) -> None
 def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     for key, value in document.items():
         for item in value if isinstance(value, list) else [value]:
-            yield f"{key}: {_said(item)}"
+            yield f"{key}: {_text(item)}"
 
 
-def _said(value: object) -> str:
+def _text(value: object) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_said(item)}" for key, item in value.items()) or "none"
+        return ", ".join(f"{key} {_text(item)}" for key, item in value.items()) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

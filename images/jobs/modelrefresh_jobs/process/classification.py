@@ -85,8 +85,7 @@ def _exhausted(error: BaseException, text: str) -> Failure | None:
     if _is_out_of_memory(error):
         return _failure(ExitCode.OUT_OF_MEMORY, StageReason.OUT_OF_MEMORY, f"memory did not suffice: {text}")
     if _is_out_of_space(error):
-        hint = "the workspace is full or read-only: free space, enlarge the claim or lower spec.retain.versions"
-        return _failure(ExitCode.TRANSIENT, StageReason.INSUFFICIENT_STORAGE, f"{hint} ({text})")
+        return _failure(ExitCode.TRANSIENT, StageReason.INSUFFICIENT_STORAGE, f"{errors.NO_ROOM} ({text})")
     return None
 
 

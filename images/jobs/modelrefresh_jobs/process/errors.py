@@ -11,6 +11,7 @@ from modelrefresh.contract import printable
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.reasons import StageReason
 
+NO_ROOM = "the workspace is full or read-only: free space, enlarge the claim or lower spec.retain.versions"
 LIMIT = 1400
 """Bytes of a message; what the termination message and a status keep of one is a little more."""
 _NAMED = 3

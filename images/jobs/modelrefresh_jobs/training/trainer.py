@@ -107,8 +107,7 @@ def _require_room(workspace: pathlib.Path, wanted: TrainInput, start: pathlib.Pa
     if free < needed:
         raise errors.StageError(
             StageReason.INSUFFICIENT_STORAGE,
-            f"the workspace is full: free space, enlarge the claim or lower spec.retain.versions (a checkpoint takes "
-            f"{needed} bytes, {free} are free)",
+            f"{errors.NO_ROOM} (a checkpoint takes {needed} bytes, {free} are free)",
             exit_code=ExitCode.TRANSIENT,
         )
 

@@ -56,7 +56,7 @@ def wait(step: Step[S]) -> Plan[S] | None:
     if job.state is JobState.QUEUED and job.profile != step.profile_hash:
         return _replace(step, job)
     look = _QUEUED_SECONDS if job.state is JobState.QUEUED else _LOOK_SECONDS
-    return Plan(status=step.put(step.stage), summary=stage_results.told(step.stage), requeue_after_seconds=look)
+    return Plan(status=step.put(step.stage), summary=stage_results.summary_of(step.stage), requeue_after_seconds=look)
 
 
 def begin(step: Step[S], now: datetime.datetime) -> Plan[S]:
@@ -69,7 +69,7 @@ def begin(step: Step[S], now: datetime.datetime) -> Plan[S]:
         return Plan(status=step.put(step.stage), summary=summary, requeue_after_seconds=_POD_SECONDS)
     begun, action = step.start(stage_state.begin(step.stage))
     # As `wait` says it of the queued Job, which then has nothing to write.
-    summary = stage_results.told(begun)
+    summary = stage_results.summary_of(begun)
     return Plan(status=step.put(begun), summary=summary, actions=(action,), requeue_after_seconds=_LOOK_SECONDS)
 
 

@@ -60,7 +60,7 @@ def find(jobs: Sequence[ObservedJob], *, run: str, stage: StageRecord) -> Observ
     return next((job for job in jobs if (job.run, job.stage, job.attempt) == wanted), None)
 
 
-def told(stage: StageRecord) -> StatusSummary:
+def summary_of(stage: StageRecord) -> StatusSummary:
     """What is said of a stage at work: its name, how far it is, and what Kubernetes says of its Job."""
     progress = f"{stage.name} attempt {stage.attempt} {stage.progress or ''}".rstrip()
     return StatusSummary(

@@ -34,7 +34,7 @@ class Verdict(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class GateVerdict:
     """One gate's verdict with the numbers behind it."""
 
     suite: str
@@ -53,12 +53,12 @@ class Judgement:
     message: str = ""
 
 
-def judge(evaluation: Evaluation, scores: Sequence[Score]) -> tuple[Judgement, ...]:
-    """One judgement per gate, in the gates' order."""
+def judge(evaluation: Evaluation, scores: Sequence[Score]) -> tuple[GateVerdict, ...]:
+    """One verdict per gate, in the gates' order."""
     return tuple(_judge_gate(gate, scores, confidence=float(evaluation.confidence)) for gate in evaluation.gates)
 
 
-def _judge_gate(gate: Gate, scores: Sequence[Score], *, confidence: float) -> Judgement:
+def _judge_gate(gate: Gate, scores: Sequence[Score], *, confidence: float) -> GateVerdict:
     found = [score for score in scores if (score.suite, score.metric) == (gate.suite, gate.metric)]
     if len(found) != 1:
         seen = "no result" if not found else f"{len(found)} results"
@@ -71,7 +71,7 @@ def _judge_gate(gate: Gate, scores: Sequence[Score], *, confidence: float) -> Ju
     return _judge_difference(gate, found[0], confidence=confidence)
 
 
-def _judge_difference(gate: Gate, score: Score, *, confidence: float) -> Judgement:
+def _judge_difference(gate: Gate, score: Score, *, confidence: float) -> GateVerdict:
     if score.difference is None or score.incumbent is None:
         return _error(gate, "the incumbent was not measured beside the candidate")
     if _guards_nothing(_needed(gate), score.incumbent):
@@ -89,7 +89,7 @@ def _judge_difference(gate: Gate, score: Score, *, confidence: float) -> Judgeme
     return _settle(gate, score, seen=score.difference, bounds=bounds)
 
 
-def _judge_score(gate: Gate, score: Score, *, confidence: float) -> Judgement:
+def _judge_score(gate: Gate, score: Score, *, confidence: float) -> GateVerdict:
     if score.right is None and score.gains is None:
         bounds = intervals.of_graded_share(score.candidate, score.items, confidence=confidence)
     else:
@@ -140,7 +140,7 @@ def _misfit(score: Score, gains: int, losses: int) -> str:
     return f"{gains} gained and {losses} lost of {score.items} where the score is {score.candidate:g}"
 
 
-def _settle(gate: Gate, score: Score, *, seen: float, bounds: Interval) -> Judgement:
+def _settle(gate: Gate, score: Score, *, seen: float, bounds: Interval) -> GateVerdict:
     needed, low, high = _needed(gate), bounds.low, bounds.high
     if low >= needed:
         verdict, message = Verdict.PASS, ""
@@ -149,7 +149,7 @@ def _settle(gate: Gate, score: Score, *, seen: float, bounds: Interval) -> Judge
     else:
         verdict = Verdict.INCONCLUSIVE
         message = f"{needed:+.4f} lies between {low:+.4f} and {high:+.4f}: {score.items} items are too few to tell"
-    return Judgement(
+    return GateVerdict(
         suite=gate.suite,
         metric=gate.metric,
         versus=gate.versus,
@@ -165,8 +165,8 @@ def _settle(gate: Gate, score: Score, *, seen: float, bounds: Interval) -> Judge
     )
 
 
-def _error(gate: Gate, message: str) -> Judgement:
-    return Judgement(
+def _error(gate: Gate, message: str) -> GateVerdict:
+    return GateVerdict(
         suite=gate.suite,
         metric=gate.metric,
         versus=gate.versus,

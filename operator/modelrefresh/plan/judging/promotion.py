@@ -1,4 +1,4 @@
-"""From judgements to what happens: promote, hold for approval, reject, or measure again."""
+"""From verdicts to what happens: promote, hold for approval, reject, or measure again."""
 
 import datetime
 

@@ -21,7 +21,6 @@ from modelrefresh.plan.rollout.rollout_state import RolloutState
 from modelrefresh.plan.runs import run_end
 from modelrefresh.plan.runs.run_end import End
 
-_HELD_LIMIT = 10
 _HINDERED_SECONDS = 30.0
 """How often a rollout is looked at that is hindered; a change of the Deployment is an event anyway."""
 
@@ -150,7 +149,9 @@ def record_served(served: ServedRefresh, _: datetime.datetime) -> RefreshPlan | 
     marks = tuple(
         MarkServed(name=item.name, target=served.target.name if item.digest == live.digest else None) for item in stale
     )
-    summary = StatusSummary(reason=Reason.SERVING, message=serving.told(live.version, served.target), reconciling=True)
+    summary = StatusSummary(
+        reason=Reason.SERVING, message=serving.describe(live.version, served.target), reconciling=True
+    )
     return Plan(status=served.status, summary=summary, actions=marks, requeue_after_seconds=0.0)
 
 
@@ -186,7 +187,7 @@ def _settle(served: ServedRefresh, rollout: Rollout, now: datetime.datetime) -> 
         )
         status = status.evolve(freshness=run_end.freshness(run) or status.freshness)
     summary = serving.ended(dataclasses.replace(served, status=status)) or StatusSummary(
-        reason=Reason.SERVING, message=serving.told(to.version, served.target)
+        reason=Reason.SERVING, message=serving.describe(to.version, served.target)
     )
     # What `record_served` and `runs.idle` would say next: one status for the end of a rollout instead of three.
     marked = record_served(dataclasses.replace(served, status=status), now)
@@ -281,4 +282,4 @@ def _conflict(served: ServedRefresh, to: VersionRef) -> RefreshPlan:
 
 def _hold(status: RefreshStatus, digest: str, *, release: str | None = None) -> tuple[str, ...]:
     kept = [item for item in status.held if item not in (digest, release)]
-    return (digest, *kept)[:_HELD_LIMIT]
+    return (digest, *kept)

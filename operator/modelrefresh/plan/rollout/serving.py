@@ -17,7 +17,7 @@ def name_of(served: ServedRefresh, digest: str) -> str:
     return next(there, names.version_name(refresh=served.meta.name, uid=served.meta.uid, digest=digest))
 
 
-def told(version: str, target: ObservedTarget | None) -> str:
+def describe(version: str, target: ObservedTarget | None) -> str:
     """That a version serves, or why nothing does although it is set."""
     if target is not None and target.replicas == 0:
         return f'{version} is set in {target.kind} "{target.name}", which has no replicas: nothing is served'
@@ -42,6 +42,6 @@ def ended(served: ServedRefresh) -> StatusSummary | None:
     if live is not None and named and (is_later or (promoted and candidate and candidate.digest != live.digest)):
         return StatusSummary(reason=Reason.SERVING, message=by_hand(status))
     if live is not None and promoted:
-        text = f"{told(live.version, served.target)}; it passed every gate"
+        text = f"{describe(live.version, served.target)}; it passed every gate"
         return StatusSummary(reason=Reason.PROMOTED, message=text)
     return StatusSummary(reason=Reason(run.outcome.value), message=run.message, stalled=run.outcome is Outcome.FAILED)

@@ -8,7 +8,6 @@ from modelrefresh.api.run_status import Outcome, Run
 from modelrefresh.api.status import Cost, HistoryEntry, RefreshStatus, StageCost
 from modelrefresh.contract.vocabulary import Stage
 
-_KEPT = 10
 _JUDGED = (Outcome.PROMOTED, Outcome.REJECTED, Outcome.ROLLED_BACK)
 
 
@@ -36,7 +35,7 @@ def close(status: RefreshStatus, run: Run, end: End, now: datetime.datetime) -> 
         reason=ended.reason or outcome.value,
         message=message,
     )
-    status = status.evolve(run=ended, history=(line, *status.history)[:_KEPT], cost=_cost(status.cost, run))
+    status = status.evolve(run=ended, history=(line, *status.history), cost=_cost(status.cost, run))
     if outcome is Outcome.FAILED:
         return status
     status = status.evolve(retries=0, last_failure=None if outcome in _JUDGED else status.last_failure)

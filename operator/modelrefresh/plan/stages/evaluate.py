@@ -31,8 +31,7 @@ def _found(record: StageRecord, summary: EvaluateSummary, evaluation: Evaluation
     if record.incumbent is not None and summary.incumbent != record.incumbent:
         saw = summary.incumbent or "nothing"
         raise ValueError(f"the candidate was compared with {saw}, expected {record.incumbent}")
-    judgements = gates.judge(evaluation, summary.scores)
-    verdicts = [dataclasses.asdict(judgement) for judgement in judgements]
+    verdicts = [dataclasses.asdict(verdict) for verdict in gates.judge(evaluation, summary.scores)]
     return {"digest": summary.candidate, "evaluate": EvaluateFacts.of(summary, verdicts=verdicts)}
 
 
