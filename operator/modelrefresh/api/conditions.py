@@ -13,7 +13,9 @@ class ConditionType(enum.StrEnum):
     """Types of `status.conditions`."""
 
     READY = "Ready"
-    """A measured version serves and nothing needs the user; stays True while a run works or a candidate is rejected."""
+    """A version serves, or the residual is stored, and nothing needs the user.
+
+    Stays True while a run works or a candidate is rejected."""
     RECONCILING = "Reconciling"
     """True while the operator works towards the spec."""
     STALLED = "Stalled"

@@ -75,7 +75,11 @@ _Dumper.add_representer(str, _Dumper.represent_str)
 
 _AGE: Final = Column(name="Age", type="date", path=".metadata.creationTimestamp", description="Time since creation.")
 _STANDING: Final = (
-    Column(name="Ready", path=f"{_READY}.status", description="Whether a measured version serves."),
+    Column(
+        name="Ready",
+        path=f"{_READY}.status",
+        description="Whether it is as it should be: a version serves, the residual is stored.",
+    ),
     Column(name="Status", path=f"{_READY}.reason", description="Why, in one word."),
 )
 

@@ -155,7 +155,7 @@ def _residual(observed: ObservedRefresh, spec: RefreshSpec) -> Iterator[Lack]:
 
 def served(observed: ObservedRefresh) -> ServedRefresh | None:
     """The refresh with its target; None where the target is not as it must be."""
-    container = _container(observed) if observed.spec else None
+    container = _container(observed)
     if observed.spec is None or observed.target is None or observed.rival is not None or container is None:
         return None
     if not holding.is_allowed(observed.meta, observed.target):
@@ -174,11 +174,9 @@ def served(observed: ObservedRefresh) -> ServedRefresh | None:
 
 def ready(observed: ObservedRefresh) -> ReadyRefresh:
     """The refresh with all its prerequisites; the rules above have let it pass."""
-    held = served(observed)
-    assert held is not None  # noqa: S101
-    assert observed.profile is not None  # noqa: S101
-    assert observed.residual is not None  # noqa: S101
-    assert observed.residual.digest is not None  # noqa: S101
+    held, residual = served(observed), observed.residual
+    if held is None or observed.profile is None or residual is None or residual.digest is None:
+        raise AssertionError("`require` lets nothing pass that lacks one of these")
     return ReadyRefresh(
         meta=held.meta,
         spec=held.spec,
@@ -188,9 +186,9 @@ def ready(observed: ObservedRefresh) -> ReadyRefresh:
         versions=held.versions,
         profile=observed.profile,
         profile_hash=observed.profile_hash,
-        residual=observed.residual,
-        residual_digest=observed.residual.digest,
-        inputs=inputs(held.spec, residual=observed.residual.digest),
+        residual=residual,
+        residual_digest=residual.digest,
+        inputs=inputs(held.spec, residual=residual.digest),
         jobs=observed.jobs,
         pods=observed.pods,
         foreign_digests=observed.foreign_digests,
@@ -212,8 +210,7 @@ def inputs(spec: RefreshSpec, *, residual: str) -> str:
 
 
 def _container(observed: ObservedRefresh) -> str | None:
-    assert observed.spec is not None  # noqa: S101
-    named = observed.spec.rollout.target.container
+    named = observed.spec.rollout.target.container if observed.spec else None
     if named is not None or observed.target is None:
         return named
     return observed.target.containers[0] if len(observed.target.containers) == 1 else None

@@ -1,4 +1,4 @@
-"""The evaluate stage: candidate and incumbent answer the same items.
+"""Stage `evaluate`: candidate and incumbent answer the same items.
 
 All suites are read and both models' folders looked at before a model is loaded; one model is
 in memory at a time; a model that is both candidate and incumbent answers once. Every item's

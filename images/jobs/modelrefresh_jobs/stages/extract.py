@@ -42,7 +42,7 @@ class _Pass:
     reader: Reader
     progress: Progress
     scratch: Scratch = field(default_factory=Scratch)
-    gauges: Norms = field(default_factory=Norms)
+    norms: Norms = field(default_factory=Norms)
     cosines: list[float] = field(default_factory=list)
     """Between base and instruct, of each matrix: norms are about 1 in every model and would tell nothing."""
     alike: bool = True
@@ -91,7 +91,7 @@ def store(
             made.known[shard.file] = _write_shard(work, shard, made.path)
         safetensors_writer.write_index(made.path, layout, stem=stored_residual.STEM)
         _verify(work, made.path)
-    lineage.check_residual(work.gauges, base, instruct, alike=work.alike)
+    lineage.check_residual(work.norms, base, instruct, alike=work.alike)
     lineage.check_kinship(work.cosines, base, instruct, progress)
     description = Description(
         architecture=base.architecture,
@@ -109,7 +109,7 @@ def store(
         architecture=description.architecture,
         parameters=base.parameters,
         bytes=safetensors_writer.total(layout),
-        relative_norm=work.gauges.relative_residual,
+        relative_norm=work.norms.relative_residual,
     )
 
 
@@ -125,7 +125,7 @@ def _write_shard(work: _Pass, shard: safetensors_writer.Shard, folder: pathlib.P
 
 def _write_tensor(work: _Pass, name: str, writer: safetensors_writer.Writer) -> None:
     ours, theirs, forms = work.base.tensors[name], work.instruct.tensors[name], work.forms[name]
-    hashes, gauges, product = (hashlib.sha256(), hashlib.sha256()), Norms(), 0.0
+    hashes, norms, product = (hashlib.sha256(), hashlib.sha256()), Norms(), 0.0
     for span in safetensors_reader.slices(ours):
         raw = work.reader.raw(ours, *span), work.reader.raw(theirs, *span)
         for digest, data in zip(hashes, raw, strict=True):
@@ -135,15 +135,15 @@ def _write_tensor(work: _Pass, name: str, writer: safetensors_writer.Writer) -> 
         difference = dtypes.widen(instruct, forms.other, work.scratch, "difference")
         work.alike = work.alike and _alike(before, difference, forms)
         difference -= before
-        gauges.measure(before, difference)
+        norms.measure(before, difference)
         product += float(before.dot(difference))
         writer.write(residual_math.cut(base, instruct, forms, work.scratch))
-    if not gauges.finite:
+    if not norms.finite:
         message = f"{name}: infinite or not a number in {work.base.folder} or {work.instruct.folder}"
         raise StageError(StageReason.MODEL_UNREADABLE, f"{message}; the checkpoint is damaged, fetch it again")
-    work.gauges = residual_math.total((work.gauges, gauges))
-    if len(ours.shape) > 1 and (norms := gauges.start * (gauges.start + 2 * product + gauges.residual)) > 0:
-        work.cosines.append((gauges.start + product) / math.sqrt(norms))
+    work.norms = residual_math.total((work.norms, norms))
+    if len(ours.shape) > 1 and (square := norms.start * (norms.start + 2 * product + norms.residual)) > 0:
+        work.cosines.append((norms.start + product) / math.sqrt(square))
     work.base_hashes[name], work.instruct_hashes[name] = (digest.hexdigest() for digest in hashes)
 
 
@@ -168,4 +168,4 @@ def _verify(work: _Pass, folder: pathlib.Path) -> None:
             base, instruct = (work.reader.bits(model.tensors[name], *span) for model in (work.base, work.instruct))
             found = residual_math.restore(base, work.reader.bits(stored, *span), work.forms[name], work.scratch)
             if not np.array_equal(found, instruct):
-                raise ValueError(f"{folder}: {name} {span} does not give the instruct model back; the disk lies")
+                raise ValueError(f"{folder}: {name} {span} does not give the instruct model back; suspect the disk")

@@ -117,8 +117,8 @@ def store(
         formats=description.formats(start, direct=direct),
     )
     merge_pass.check(parts, merge_sources.residual)
-    gauges, layout = merge_pass.write(parts, made, progress=progress)
-    lineage.check_drift(gauges, merge_sources.trained, scale=parts.scale, proven=proven, progress=progress)
+    norms, layout = merge_pass.write(parts, made, progress=progress)
+    lineage.check_drift(norms, merge_sources.trained, scale=parts.scale, proven=proven, progress=progress)
     _write_assets(merge_sources, start, layout, made.path)
     provenance = Provenance(
         start=made.parents.get("start", str(merge_sources.start)),
@@ -137,10 +137,10 @@ def store(
         digest=sealed.seal(made, target=target).digest,
         parameters=start.parameters,
         bytes=safetensors_writer.total(layout),
-        drift=gauges.relative_drift,
-        residual_norm=gauges.relative_residual,
+        drift=norms.relative_drift,
+        residual_norm=norms.relative_residual,
         # A residual leads from base to instruct; with Direct instruct is the start.
-        alignment=-gauges.alignment if direct else gauges.alignment,
+        alignment=-norms.alignment if direct else norms.alignment,
     )
 
 

@@ -1,4 +1,4 @@
-"""The prepare stage: documents in, packed token blocks out.
+"""Stage `prepare`: documents in, packed token blocks out.
 
 Order: prove what later stages need, survey the data (damaged or unchanged data ends here), then
 tokenise and pack: new text up to the token budget, the newest first or drawn by seed, and replay

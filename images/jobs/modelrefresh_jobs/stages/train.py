@@ -1,4 +1,4 @@
-"""The train stage: continual pretraining on the packed blocks.
+"""Stage `train`: continual pretraining on the packed blocks.
 
 One process trains right here; several, or a GPU under ZeRO, are started by torchrun. Either
 way SIGTERM and Ctrl-C mean: save a checkpoint, then leave; before there is anything to save,
