@@ -32,6 +32,21 @@ def resync(
     return Resync(cluster, queue=queue, known=Routes(), namespaces=namespaces, clock=clock or Clock())
 
 
+def play(listing: Resync, *changes: Callable[[], object]) -> None:
+    """List everything, and again after each of these changes; the cluster in memory answers within one turn."""
+
+    async def scenario() -> None:
+        running = asyncio.create_task(listing.run(period=3600))
+        await asyncio.sleep(0)
+        for change in changes:
+            change()
+            listing.soon()
+            await asyncio.sleep(0)
+        running.cancel()
+
+    asyncio.run(scenario())
+
+
 def cluster_with(*names: str, kind: Kind = kinds.MODEL_REFRESH) -> FakeCluster:
     """A cluster with these objects, each `namespace/name`."""
     cluster = FakeCluster()
@@ -87,13 +102,13 @@ def queued(queue: WorkQueue) -> list[str]:
 
 def test_every_refresh_of_every_page_is_looked_at() -> None:
     queue = WorkQueue()
-    asyncio.run(resync(cluster_with("a/1", "a/2", "a/3", "b/4", "b/5"), queue).once())
+    play(resync(cluster_with("a/1", "a/2", "a/3", "b/4", "b/5"), queue))
     assert sorted(queued(queue)) == ["a/1", "a/2", "a/3", "b/4", "b/5"]
 
 
 def test_only_the_served_namespaces_are_listed() -> None:
     queue = WorkQueue()
-    asyncio.run(resync(cluster_with("a/1", "b/2", "c/3"), queue, namespaces=("a", "c")).once())
+    play(resync(cluster_with("a/1", "b/2", "c/3"), queue, namespaces=("a", "c")))
     assert queued(queue) == ["a/1", "c/3"]
 
 
@@ -101,7 +116,7 @@ def test_the_age_counts_from_the_last_listing() -> None:
     clock = Clock()
     listing = resync(FakeCluster(), WorkQueue(), clock=clock)
     assert listing.age() is None
-    asyncio.run(listing.once())
+    play(listing)
     clock.at += 7
     assert listing.age() == pytest.approx(7)
 
@@ -115,7 +130,7 @@ def test_one_kind_that_can_be_read_nowhere_leaves_the_process_unready_and_the_re
 
     cluster.before_read = refuse
     listing = resync(cluster, queue)
-    asyncio.run(listing.once())
+    play(listing)
     assert listing.age() is None
     assert queued(queue) == ["a/1"]
 
@@ -128,12 +143,17 @@ def test_a_namespace_that_is_lost_is_shown_and_the_others_are_listed(lost: str, 
     cluster, queue = Losing("a/1", "b/2", "c/3"), WorkQueue()
     cluster.lost = {lost: error}
     listing = resync(cluster, queue, namespaces=("a", "b", "c"))
-    asyncio.run(listing.once())
+    play(listing)
     assert [name[0] for name in queued(queue)] == [name for name in "abc" if name != lost]
     assert listing.age() is not None
     assert {name: refused(name) for name in "abc"} == {name: float(name == lost) for name in "abc"}
-    cluster.lost = {}
-    asyncio.run(listing.once())
+
+
+@pytest.mark.parametrize("lost", ["a", "b", "c"])
+def test_a_namespace_that_is_found_again_is_no_longer_shown(lost: str) -> None:
+    cluster = Losing("a/1", "b/2", "c/3")
+    cluster.lost = {lost: errors.ForbiddenError("403")}
+    play(resync(cluster, WorkQueue(), namespaces=("a", "b", "c")), cluster.lost.clear)
     assert refused(lost) == 0.0
 
 
@@ -141,17 +161,19 @@ def test_a_process_whose_namespaces_are_all_lost_is_not_ready() -> None:
     cluster = Losing("a/1")
     cluster.lost = dict.fromkeys("ab", errors.ForbiddenError("403"))
     listing = resync(cluster, WorkQueue(), namespaces=("a", "b"))
-    asyncio.run(listing.once())
+    play(listing)
     assert listing.age() is None
 
 
 def test_the_age_is_that_of_the_kind_that_was_listed_longest_ago() -> None:
     clock, cluster = Clock(), FakeCluster()
     listing = resync(cluster, WorkQueue(), clock=clock)
-    asyncio.run(listing.once())
-    clock.at += 100
-    cluster.before_read = refusing(kinds.DEPLOYMENT)
-    asyncio.run(listing.once())
+
+    def lose_one_kind() -> None:
+        clock.at += 100
+        cluster.before_read = refusing(kinds.DEPLOYMENT)
+
+    play(listing, lose_one_kind)
     assert listing.age() == pytest.approx(100)
 
 

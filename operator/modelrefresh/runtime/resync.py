@@ -76,10 +76,6 @@ class Resync:
         """List without waiting for the period, as a new leader must."""
         self._now.set()
 
-    async def once(self) -> None:
-        """List everything that can be listed."""
-        await self._round(self._places)
-
     async def run(self, *, period: float) -> None:
         """List everything in each period, for ever; what is refused is tried again sooner."""
         due = dict.fromkeys(self._places, self._clock())
