@@ -58,7 +58,7 @@ class Write:
 
 
 class FakeCluster:
-    """Implements `cluster.port.Port`."""
+    """Implements `kube.port.Port`."""
 
     def __init__(self, *, now: Callable[[], dt.datetime] = lambda: START) -> None:
         """Start empty; `now` gives creation and deletion times."""
@@ -112,23 +112,9 @@ class FakeCluster:
 
         return self._write("create", kind, document, change)
 
-    async def apply(self, kind: Kind, document: Document, *, manager: str = names.FIELD_MANAGER) -> Document:
+    async def apply(self, kind: Kind, document: Document) -> Document:
         """Server-side apply by force."""
-        key = _key_of(kind, document)
-
-        def change() -> Document:
-            live = self._objects.get(key)
-            if live is None and {"uid", "resourceVersion"} & document["metadata"].keys():
-                raise errors.ConflictError(f"apply {kind.kind} {key[2]}: the precondition names an absent object")
-            if live is None:
-                return self._insert(kind, key, document, manager=manager)
-            _check_preconditions(live, document)
-            owners = copy.deepcopy(self._owners[key])
-            after = ownership.apply(live, document, owners=owners, manager=manager)
-            result = self._commit(kind, key, after)
-            self._owners[key] = owners
-            return result
-
+        change = functools.partial(self._apply, kind, document, manager=names.FIELD_MANAGER)
         return self._write("apply", kind, document, change)
 
     async def patch(self, kind: Kind, document: Document) -> Document:
@@ -218,6 +204,10 @@ class FakeCluster:
         change(after)
         return _duplicate(self._change(kind, key, after, manager="user"))
 
+    def apply_as(self, manager: str, kind: Kind, document: Document) -> Document:
+        """Somebody else applies an object by force, as what syncs from Git does."""
+        return _duplicate(self._apply(kind, document, manager=manager))
+
     def remove(self, kind: Kind, *, namespace: str | None = None, name: str) -> None:
         """Somebody deletes an object: finalizers hold it, else it goes and its dependants follow."""
         key = _key(kind, namespace, name)
@@ -274,6 +264,20 @@ class FakeCluster:
             document["metadata"]["generation"] = 1
         self._owners[key] = {manager: ownership.fields(document)}
         return self._store(key, document)
+
+    def _apply(self, kind: Kind, document: Document, *, manager: str) -> Document:
+        key = _key_of(kind, document)
+        live = self._objects.get(key)
+        if live is None and {"uid", "resourceVersion"} & document["metadata"].keys():
+            raise errors.ConflictError(f"apply {kind.kind} {key[2]}: the precondition names an absent object")
+        if live is None:
+            return self._insert(kind, key, document, manager=manager)
+        _check_preconditions(live, document)
+        owners = copy.deepcopy(self._owners[key])
+        after = ownership.apply(live, document, owners=owners, manager=manager)
+        result = self._commit(kind, key, after)
+        self._owners[key] = owners
+        return result
 
     def _change(self, kind: Kind, key: Key, after: Document, *, manager: str) -> Document:
         ownership.changed(self._objects[key], after, owners=self._owners[key], manager=manager)

@@ -1,6 +1,5 @@
 """A rollout that cannot be tried: told, and never held against the candidate."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -233,7 +232,7 @@ def in_git(variable: dict[str, str] | None) -> dict[str, Any]:
 
 def synced(place: World, variable: dict[str, str] | None) -> RefreshStatus:
     """After a sync of that from Git, by forced server-side apply."""
-    asyncio.run(place.cluster.apply(kinds.DEPLOYMENT, in_git(variable), manager="argocd-controller"))
+    place.cluster.apply_as("argocd-controller", kinds.DEPLOYMENT, in_git(variable))
     place.settle()
     return place.wait(40)
 
@@ -251,7 +250,7 @@ def test_a_variable_that_git_took_over_and_gave_up_names_the_live_version_again(
     place.settle()
     assert synced(place, None).phase == "Promoted"
     assert synced(place, {"name": names.MODEL_VARIABLE, "value": "/models/mine"}).phase == "TargetConflict"
-    asyncio.run(place.cluster.apply(kinds.DEPLOYMENT, in_git(None), manager="argocd-controller"))
+    place.cluster.apply_as("argocd-controller", kinds.DEPLOYMENT, in_git(None))
     assert entry(place) == {"name": names.MODEL_VARIABLE}
     place.settle()
     status = place.wait(40)
