@@ -8,6 +8,7 @@ from modelrefresh.kube import documents
 
 OWNED = {"metadata": {"ownerReferences": [{"uid": "a"}, {"uid": "b", "controller": True}]}}
 BARE: dict[str, dict[str, object]] = {"metadata": {}}
+NULL: dict[str, dict[str, object]] = {"metadata": {"ownerReferences": None}}
 
 
 def test_an_object_belongs_to_each_of_its_owners() -> None:
@@ -18,8 +19,15 @@ def test_only_one_of_them_controls_it() -> None:
     assert documents.controller(OWNED)["uid"] == "b"
 
 
-def test_an_object_without_owners_belongs_to_nobody() -> None:
-    assert (documents.belongs_to(BARE, "a"), documents.controller(BARE)) == (False, {})
+@pytest.mark.parametrize("document", [BARE, NULL], ids=["absent", "null"])
+def test_an_object_without_owners_belongs_to_nobody(document: dict[str, dict[str, object]]) -> None:
+    assert (documents.belongs_to(document, "a"), documents.controller(document)) == (False, {})
+
+
+def test_an_owner_that_does_not_say_so_controls_nothing() -> None:
+    assert (
+        documents.controller({"metadata": {"ownerReferences": [{"uid": "a"}, {"uid": "b", "controller": False}]}}) == {}
+    )
 
 
 @pytest.mark.parametrize("status", [{}, {"status": None}, {"status": {"conditions": None}}])
@@ -33,6 +41,10 @@ def test_a_condition_counts_by_its_status(wanted: str | None, *, found: bool) ->
     assert (documents.condition(document, "Ready", wanted=wanted) is not None) is found
 
 
-def test_a_time_of_the_api_is_read_with_its_zone() -> None:
-    assert documents.time_of("2026-11-26T12:00:00Z") == datetime.datetime(2026, 11, 26, 12, tzinfo=datetime.UTC)
+@pytest.mark.parametrize("text", ["2026-11-26T12:00:00Z", "2026-11-26T12:00:00.000000Z"], ids=["Time", "MicroTime"])
+def test_a_time_of_the_api_is_read_with_its_zone(text: str) -> None:
+    assert documents.time_of(text) == datetime.datetime(2026, 11, 26, 12, tzinfo=datetime.UTC)
+
+
+def test_an_absent_time_is_none() -> None:
     assert documents.time_of(None) is None
