@@ -1,7 +1,7 @@
 """What decides: suites of questions, and gates over their scores.
 
 Knows which metrics a task yields, and that a gate can only name a suite of its own
-evaluation. Whether a number is good enough is decided in `plan/gates.py`.
+evaluation. Whether a number is good enough is decided in `plan/judging/gates.py`.
 """
 
 import enum

@@ -18,7 +18,7 @@ _STRICT = ("fieldValidation", "Strict")
 
 
 class Client:
-    """Implements `cluster.port.Port`."""
+    """Implements `kube.port.Port`."""
 
     def __init__(self, transport: Transport, *, fence: Callable[[], float], bucket: Bucket) -> None:
         """Take from `fence` the seconds for which the Lease is surely ours; it raises NotLeaderError at none."""

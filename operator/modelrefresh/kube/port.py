@@ -2,7 +2,7 @@
 
 Documents are plain dictionaries as the API serves them, without `metadata.managedFields`.
 A document that is written carries `apiVersion`, `kind` and `metadata` with name and, where
-the kind has one, namespace. Failures are the classes of `errors.py`. `cluster/client.py`
+the kind has one, namespace. Failures are the classes of `errors.py`. `kube/client.py`
 is the real one, `tests/fakes/cluster.py` the one in memory; one suite holds both to this page.
 """
 

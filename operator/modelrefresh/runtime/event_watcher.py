@@ -2,7 +2,7 @@
 
 The only module besides `__main__` that knows kopf. Nothing of kopf but watches, re-listing and
 login is used: a handler puts keys on the queue and returns. Lost events are healed by
-`cluster/resync.py`. kopf ends with every API fault it does not know, so it is started again.
+`runtime/resync.py`. kopf ends with every API fault it does not know, so it is started again.
 """
 
 import asyncio
@@ -127,7 +127,7 @@ def registry(changed: Changed) -> kopf.OperatorRegistry:
         _register(handlers, kind, changed)
 
     async def login(**_: object) -> kopf.ConnectionInfo:
-        """Connect as `cluster/transport.py` does, with the token that is valid now."""
+        """Connect as `kube/transport.py` does, with the token that is valid now."""
         configuration = await transport.configure()
         # An expiry makes kopf log in again, so that a rotated token is read in time.
         return kopf.ConnectionInfo(
