@@ -94,13 +94,14 @@ def _say_first(fault: str, *, field: str, text: str) -> str:
     cases = (
         f"size(self.gates) > {place} && {fault.replace('GATE', f'self.gates[{place}]')} ? 'gates[{place}].{field}: \"'"
         f" + self.gates[{place}].{field} + '\" {text.replace('GATE', f'self.gates[{place}]')}"
-        for place in range(_GATES)
+        for place in range(GATES)
     )
     return f"{' : '.join(cases)} : ''"
 
 
 _SUITES: Final = 8
-_GATES: Final = 12
+GATES: Final = 12
+"""Of one evaluation; a status holds as many verdicts."""
 _TASKS: Final = "; ".join(f"{task} yields {', '.join(metrics.of(task))}" for task in Task)
 _NAMES: Final = "self.suites[0].name" + "".join(
     f" + (size(self.suites) > {place} ? ', ' + self.suites[{place}].name : '')" for place in range(1, _SUITES)
@@ -137,7 +138,7 @@ class Evaluation(ApiModel):
     )
     suites: Annotated[tuple[Suite, ...], pydantic.Field(min_length=1, max_length=_SUITES), ListMap("name")]
     """Questions asked of candidate and incumbent."""
-    gates: Annotated[tuple[Gate, ...], pydantic.Field(min_length=1, max_length=_GATES)]
+    gates: Annotated[tuple[Gate, ...], pydantic.Field(min_length=1, max_length=GATES)]
     """Every gate must pass before a candidate may serve."""
     confidence: Confidence = "0.95"
     """One-sided confidence at which a measured value must clear its threshold; 0.5 to less than 1."""

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import pydantic
 
+from modelrefresh.api.evaluation import GATES
 from modelrefresh.api.status_record import Record
 from modelrefresh.api.status_types import (
     Count,
@@ -136,5 +137,5 @@ class EvaluateFacts(Record):
     """Digest that the candidate was compared with."""
     scores: Annotated[tuple[ScoreFacts, ...], pydantic.Field(max_length=16)] = ()
     """What was measured, one entry per suite and metric."""
-    verdicts: Annotated[tuple[VerdictFacts, ...], pydantic.Field(max_length=12)] = ()
+    verdicts: Annotated[tuple[VerdictFacts, ...], pydantic.Field(max_length=GATES)] = ()
     """What each gate said, in the order of the spec."""
