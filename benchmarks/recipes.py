@@ -118,6 +118,7 @@ class Bench:
             max_tokens=100_000_000,
         )
         train = TrainInput(
+            zero_stage=0,
             start=base,
             method=recipe.method,
             learning_rate=recipe.rate,

@@ -11,6 +11,7 @@ from modelrefresh.contract import codec, result, sections, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.result import Result
 from modelrefresh.contract.stages.evaluate import EvaluateSummary, Score
+from modelrefresh.contract.stages.import_ import ImportSummary
 from modelrefresh.contract.stages.sweep import SweepInput
 from modelrefresh.contract.vocabulary import Stage
 
@@ -36,6 +37,19 @@ def test_a_result_says_what_was_found_under_the_name_of_its_stage(stage: Stage) 
     assert "summary" not in json.loads(result.render(answer))
     assert stage.value in json.loads(result.render(answer))
     assert result.parse(result.render(answer)) == answer
+
+
+def test_a_word_that_stands_in_our_record_only_is_passed_over_too() -> None:
+    document = json.loads(result.render(ANSWER)) | {"summary": None}
+    assert result.parse(json.dumps(document)) == ANSWER
+
+
+def test_an_import_that_ends_while_the_operator_is_upgraded_counts() -> None:
+    summary = ImportSummary(digest="7" * 64, architecture="LlamaForCausalLM", parameters=1, bytes=2)
+    answer = Result(stage=Stage.IMPORT, run="r1", attempt=1, exit_code=ExitCode.OK, summary=summary)
+    document = json.loads(result.render(answer))
+    document["import_"] = document.pop("import")
+    assert result.parse(json.dumps(document)) == answer
 
 
 def _is_needed(field: "dataclasses.Field[object]") -> bool:

@@ -6,7 +6,10 @@ from types import ModuleType
 import pytest
 
 from modelrefresh.contract import sections, stages
-from modelrefresh.contract.vocabulary import Stage
+from modelrefresh.contract.stages.evaluate import SuiteInput
+from modelrefresh.contract.stages.prepare import PrepareInput
+from modelrefresh.contract.stages.train import TrainInput
+from modelrefresh.contract.vocabulary import Stage, Task
 from modelrefresh_jobs import stages as worker
 
 
@@ -25,6 +28,28 @@ def test_there_is_a_file_for_each_stage_and_no_other(package: ModuleType) -> Non
 
 def test_a_word_that_python_keeps_gets_another_file_name() -> None:
     assert (sections.module_name(Stage.IMPORT), sections.module_name(Stage.TRAIN)) == ("import_", "train")
+
+
+def test_the_uris_of_a_request_are_what_stands_in_fields_for_them() -> None:
+    suite = SuiteInput(name="pvc://secret/suite", uri="pvc://evals/facts.jsonl", task=Task.QUESTION_ANSWERING)
+    train = TrainInput(start="pvc://models/start")
+    asked = PrepareInput(
+        base="pvc://models/base",
+        data="pvc://corpus/news",
+        replay="pvc://corpus/old",
+        text_field="pvc://secret/text",
+        sequence_length=16,
+        max_tokens=16,
+        suites=(suite,),
+        train=train,
+    )
+    assert sorted(sections.uris_of(asked)) == [
+        "pvc://corpus/news",
+        "pvc://corpus/old",
+        "pvc://evals/facts.jsonl",
+        "pvc://models/base",
+        "pvc://models/start",
+    ]
 
 
 @pytest.mark.parametrize("stage", Stage)

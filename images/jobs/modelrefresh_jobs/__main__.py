@@ -9,7 +9,7 @@ import os
 import pathlib
 import sys
 
-from modelrefresh.contract import codec, result, stage_request
+from modelrefresh.contract import codec, result, sections, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.vocabulary import Stage
@@ -84,7 +84,7 @@ def _attempted(request: stage_request.StageRequest) -> result.Result:
 def _finished(request: stage_request.StageRequest) -> result.Result | None:
     # What decides believes no file: whoever can write to the workspace would be the judge (docs/decisions/0024).
     found = None if request.stage is Stage.EVALUATE else record.earlier(request)
-    if found is None:
+    if found is None or not isinstance(found.summary, sections.summary_of(request.stage)):
         return None
     folder = stage_module.artifact(request, found.summary)
     if folder is not None and not sealed.is_sealed(folder):

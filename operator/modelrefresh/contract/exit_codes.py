@@ -1,6 +1,6 @@
 """How a stage ends, as the exit code of its container.
 
-The operator's retry table (`plan/retries.py`) is written over these codes and the pod's
+The operator's retry table (`plan/attempts/retries.py`) is written over these codes and the pod's
 conditions; a code never says more than "whose turn it is": the user's (bad input), the
 cluster's (preempted, transient) or ours (internal). The reason in `result.py` says why.
 """

@@ -79,6 +79,8 @@ def parse(text: str) -> Result:
     """
     document = codec.read_object(text, path="result")
     stage = codec.parse_enum(Stage, document.get("stage"), path="stage")
-    kind, found = sections.summary_of(stage), document.pop(stage.value, None)
+    # Stages of the release before spelled the name of one as their Python module is called.
+    kind, found = sections.summary_of(stage), document.get(stage.value, document.get(sections.module_name(stage)))
+    document.pop("summary", None)
     summary = None if found is None else codec.from_document(kind, codec.known(kind, found), path=stage.value)
     return codec.from_document(Result, codec.known(Result, document), given={"summary": summary})

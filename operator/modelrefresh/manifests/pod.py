@@ -7,12 +7,11 @@ input document and the claims that its URIs name.
 """
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any, Final
 
 from modelrefresh.api import names
 from modelrefresh.api.profile import ProfileSpec, ProfileStage
-from modelrefresh.contract import artifacts, stage_request, uris
+from modelrefresh.contract import artifacts, sections, stage_request, uris
 from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh.manifests import network
 from modelrefresh.plan.actions import StartStage
@@ -77,21 +76,7 @@ def template(start: StartStage, profile: ProfileSpec, *, labels: dict[str, str],
 
 def claims(request: StageRequest) -> tuple[str, ...]:
     """Claims that the request's pvc:// URIs name, sorted."""
-    return tuple(sorted({claim for claim in map(uris.claim_of, uris_of(request)) if claim}))
-
-
-def uris_of(record: object) -> Iterator[str]:
-    """Every URI in a request, whatever section it stands in."""
-    if isinstance(record, str) and "://" in record:
-        yield record
-    elif isinstance(record, tuple):
-        for item in record:
-            yield from uris_of(item)
-    elif dataclasses.is_dataclass(record):
-        for field in dataclasses.fields(record):
-            if field.name == "allowed":  # prefixes, of which nothing is read
-                continue
-            yield from uris_of(getattr(record, field.name))
+    return tuple(sorted({claim for claim in map(uris.claim_of, sections.uris_of(request.section)) if claim}))
 
 
 def _container(
@@ -159,7 +144,7 @@ def _writable(request: StageRequest) -> tuple[str, ...]:
 
 def reads_hub(request: StageRequest) -> bool:
     """Whether the stage fetches from the hub, or may have to."""
-    return any(uri.startswith(uris.HUB.prefix) for uri in uris_of(request))
+    return any(uri.startswith(uris.HUB.prefix) for uri in sections.uris_of(request.section))
 
 
 def _token_of(request: StageRequest, profile: ProfileSpec) -> str | None:

@@ -8,7 +8,7 @@ from modelrefresh.api.evaluation import Evaluation
 from modelrefresh.api.run_status import Run, StageRecord
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.observed import ReadyRefresh
-from modelrefresh.plan.stages.run_stage import RunStage
+from modelrefresh.plan.stages.run_stage import RunStage, UnusableSummaryError
 
 
 def _ask(ready: ReadyRefresh, _: Run) -> ToyInput:
@@ -17,7 +17,7 @@ def _ask(ready: ReadyRefresh, _: Run) -> ToyInput:
 
 def _found(_: StageRecord, summary: ToySummary, __: Evaluation) -> dict[str, Any]:
     if summary.counted < 0:
-        raise ValueError(f"counted {summary.counted}, expected 0 or more")
+        raise UnusableSummaryError(f"counted {summary.counted}, expected 0 or more")
     return {}
 
 

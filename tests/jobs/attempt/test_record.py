@@ -126,6 +126,13 @@ def test_a_finished_stage_runs_again_for_another_request_or_a_lost_artifact(tmp_
     assert sealed.is_sealed(folder)
 
 
+def test_a_record_of_success_that_says_nothing_is_none(tmp_path: pathlib.Path) -> None:
+    request = extraction(tmp_path, builders.tiny_pair(tmp_path / "models"))
+    record.begin(request)
+    record.write(request, result.Result(stage=Stage.EXTRACT, run="r1", attempt=1, exit_code=ExitCode.OK))
+    assert entry.attempt(request).summary is not None
+
+
 @pytest.mark.parametrize(
     ("stage", "section", "before", "name"),
     [

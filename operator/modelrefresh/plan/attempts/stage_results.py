@@ -23,6 +23,7 @@ from modelrefresh.plan.attempts.retries import FailureAction, FailureDecision
 from modelrefresh.plan.attempts.stage_state import StageEvent, move
 from modelrefresh.plan.observed import JobState, ObservedJob
 from modelrefresh.plan.stages import stage_records
+from modelrefresh.plan.stages.run_stage import UnusableSummaryError
 
 _STALLING = (Reason.IMAGE_PULL_FAILED, Reason.PODS_REFUSED, Reason.POD_STUCK)
 """Reasons of a stage at work for which nothing goes on until a person acts."""
@@ -36,7 +37,7 @@ class AttemptContext:
     """The profile's limit of attempts that fail by their own fault."""
     now: datetime.datetime
     found: Callable[[StageRecord, Any], dict[str, Any]]
-    """Fields of the stage's record that its summary fills; ValueError where it cannot be used."""
+    """Fields of the stage's record that its summary fills; UnusableSummaryError where it cannot be used."""
 
 
 def observe_jobs(status: RefreshStatus, jobs: Sequence[ObservedJob], context: AttemptContext) -> RefreshStatus:
@@ -211,5 +212,5 @@ def _checked(stage: StageRecord, said: Result, context: AttemptContext) -> dict[
         wrong = error.errors(include_url=False)[0]
         place = ".".join(str(step) for step in wrong["loc"])
         return f"{place}: {wrong['msg']}, saw {wrong['input']!r:.40}"
-    except ValueError as error:
+    except UnusableSummaryError as error:
         return str(error)

@@ -1,6 +1,6 @@
 """Numbers to verdicts.
 
-Knows one comparison: does the one-sided bound of a measured value (`plan/intervals.py`) clear
+Knows one comparison: does the one-sided bound of a measured value (`plan/judging/intervals.py`) clear
 what a gate asks for? Whatever is missing, contradicts itself or was measured on a suite that
 cannot tell never passes. Knows nothing of clusters, files or models.
 """

@@ -12,7 +12,7 @@ from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.judging import gates
 from modelrefresh.plan.observed import ReadyRefresh
 from modelrefresh.plan.stages import shared_inputs, stage_records
-from modelrefresh.plan.stages.run_stage import RunStage, Size
+from modelrefresh.plan.stages.run_stage import RunStage, Size, UnusableSummaryError
 
 
 def _ask(ready: ReadyRefresh, run: Run) -> EvaluateInput:
@@ -30,7 +30,7 @@ def _ask(ready: ReadyRefresh, run: Run) -> EvaluateInput:
 def _found(record: StageRecord, summary: EvaluateSummary, evaluation: Evaluation) -> dict[str, Any]:
     if record.incumbent is not None and summary.incumbent != record.incumbent:
         saw = summary.incumbent or "nothing"
-        raise ValueError(f"the candidate was compared with {saw}, expected {record.incumbent}")
+        raise UnusableSummaryError(f"the candidate was compared with {saw}, expected {record.incumbent}")
     verdicts = [dataclasses.asdict(verdict) for verdict in gates.judge(evaluation, summary.scores)]
     return {"digest": summary.candidate, "evaluate": EvaluateFacts.of(summary, verdicts=verdicts)}
 

@@ -25,4 +25,7 @@ def is_cheap(stage: Stage) -> bool:
 
 def of(stage: Stage) -> RunStage:
     """The stage of a run by its name."""
-    return next(one for one in (*FIRST, *EACH) if one.name is stage)
+    for one in (*FIRST, *EACH):
+        if one.name is stage:
+            return one
+    raise LookupError(f"{stage} is no stage of a run")

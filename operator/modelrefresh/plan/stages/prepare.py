@@ -10,7 +10,7 @@ from modelrefresh.contract.stages.prepare import PrepareInput, PrepareSummary
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.observed import ReadyRefresh
 from modelrefresh.plan.stages import shared_inputs, train
-from modelrefresh.plan.stages.run_stage import RunStage
+from modelrefresh.plan.stages.run_stage import RunStage, UnusableSummaryError
 
 
 def _ask(ready: ReadyRefresh, run: Run) -> PrepareInput:
@@ -40,7 +40,7 @@ def _ask(ready: ReadyRefresh, run: Run) -> PrepareInput:
 
 def _found(_: StageRecord, summary: PrepareSummary, __: Evaluation) -> dict[str, Any]:
     if summary.newest is not None and not _is_date(summary.newest):
-        raise ValueError(f"prepare.newest: no date, saw {summary.newest}")
+        raise UnusableSummaryError(f"prepare.newest: no date, saw {summary.newest}")
     most_first = sorted(summary.overlap.items(), key=lambda item: (-item[1], item[0]))
     overlap = [{"suite": suite, "share": share} for suite, share in most_first]
     return {"prepare": PrepareFacts.of(summary, overlap=overlap)}

@@ -11,6 +11,10 @@ from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.observed import ReadyRefresh
 
 
+class UnusableSummaryError(Exception):
+    """A summary says what cannot be; the message says what."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
     """Pods of a stage's Job."""
@@ -28,7 +32,7 @@ class RunStage:
     ask: Callable[[ReadyRefresh, Run], object]
     """What an attempt that begins now is asked: the stage's input."""
     found: Callable[[StageRecord, Any, Evaluation], dict[str, Any]]
-    """Fields of the stage's record that its summary fills; ValueError where it cannot be used, with what is wrong."""
+    """Fields of the stage's record that its summary fills; UnusableSummaryError where it cannot be used."""
     size: Callable[[Training], Size] = lambda _: Size()
     is_cheap: bool = False
     """Without a GPU: if it fails the operator tries again by itself, slowly; a mended file is not an event."""
