@@ -62,6 +62,14 @@ def _number(default: object) -> object:
         return default
 
 
+@pytest.mark.parametrize("field", ["owner", "run"])
+@pytest.mark.parametrize("strange", ["../../etc", "a/b", ".", "..", "", "/", "a\n"])
+def test_whose_request_it_is_can_name_no_path(field: str, strange: str) -> None:
+    document = {"stage": "sweep", "owner": "chat", "run": "r1", "sweep": {}} | {field: strange}
+    with pytest.raises(codec.CodecError, match=f"{field}: expected a name"):
+        stage_request.parse(json.dumps(document))
+
+
 @pytest.mark.parametrize("strange", STRANGE)
 @pytest.mark.parametrize("field", ["candidate", "incumbent", "residual", "versions"])
 def test_a_pod_takes_digests_only(field: str, strange: str) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelrefresh.contract import codec, sections
+from modelrefresh.contract.forms import Name
 from modelrefresh.contract.vocabulary import Stage
 
 INPUT_VARIABLE = "MODELREFRESH_INPUT"
@@ -32,9 +33,9 @@ class StageRequest:
     """One request to one attempt of one stage."""
 
     stage: Stage
-    owner: str
+    owner: Name
     """Name of the ModelRefresh or InstructionResidual; first part of the scratch path."""
-    run: str
+    run: Name
     attempt: int = 1
     workspace: str = WORKSPACE
     sources: str = SOURCES
