@@ -161,7 +161,7 @@ def _candidate(residual: pathlib.Path, start: Model, wanted: PrepareInput) -> pr
     parts = merge_pass.MergeInputs(
         start=start,
         trained=trained_weights.Full(model=start),
-        residual=stored_residual.open_shards(residual),
+        residual=stored_residual.open_shards(residual, description.encoding),
         scale=None,
         other="",
         formats=description.formats(start, direct=wanted.base_fingerprint == description.instruct_fingerprint),

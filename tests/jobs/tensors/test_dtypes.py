@@ -71,10 +71,10 @@ def test_a_value_just_beside_the_middle_is_not_rounded_twice() -> None:
 def test_both_models_of_a_pair_come_back_bit_for_bit_from_the_other(forms: Forms, data: strategies.DataObject) -> None:
     base, instruct = data.draw(finite_bits(forms.start)), data.draw(finite_bits(forms.other))
     turned = Forms(start=forms.other, other=forms.start)
-    stored = residual_math.cut(base, instruct, forms, Scratch())
+    stored = residual_math.xor(base, instruct, forms, Scratch())
     assert stored.dtype == forms.stored.bits
-    assert np.array_equal(residual_math.restore(base, stored, forms, Scratch()), instruct)
-    assert np.array_equal(residual_math.restore(instruct, stored, turned, Scratch()), base)
+    assert np.array_equal(residual_math.restore_xor(base, stored, forms, Scratch()), instruct)
+    assert np.array_equal(residual_math.restore_xor(instruct, stored, turned, Scratch()), base)
 
 
 @pytest.mark.parametrize("forms", PAIRS)
@@ -146,8 +146,7 @@ def added(
 ) -> Bits:
     base, instruct, trained = models
     scratch, values = scratch or Scratch(), dtypes.widen(trained, learned or forms.start)
-    stored = residual_math.cut(base, instruct, forms, Scratch())
-    piece = residual_math.compare(base, stored, lambda _: values, forms, scratch)
+    piece = residual_math.compare(base, instruct, lambda _: values, forms, scratch)
     return residual_math.add(piece, scale=scale, scratch=scratch)
 
 

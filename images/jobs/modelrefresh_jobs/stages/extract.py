@@ -17,7 +17,7 @@ import threadpoolctl
 from modelrefresh.contract import codec
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.stages.extract import ExtractInput, ExtractSummary
-from modelrefresh_jobs.models import instruct_assets, model_folder, prompts
+from modelrefresh_jobs.models import instruct_assets, model_card, model_folder, prompts
 from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
@@ -28,8 +28,12 @@ from modelrefresh_jobs.tensors.dtypes import Scratch, Values
 from modelrefresh_jobs.tensors.safetensors_reader import Reader
 from modelrefresh_jobs.tensors.safetensors_writer import Planned
 from modelrefresh_jobs.weights import compatibility, lineage, residual_math, stored_residual
+from modelrefresh_jobs.weights import difference as encoding
+from modelrefresh_jobs.weights.exceptions import Collector
 from modelrefresh_jobs.weights.residual_math import Forms, Norms
-from modelrefresh_jobs.weights.stored_residual import Description, Formats
+from modelrefresh_jobs.weights.stored_residual import Description, Encoding, Formats
+
+_METADATA = {"format": "pt", "content": "modelrefresh.residual"}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,6 +44,7 @@ class _Pass:
     instruct: Model
     forms: Mapping[str, Forms]
     reader: Reader
+    collector: Collector
     progress: Progress
     scratch: Scratch = field(default_factory=Scratch)
     norms: Norms = field(default_factory=Norms)
@@ -82,13 +87,18 @@ def store(
     instruct_assets.write_configuration(made.path / instruct_assets.FOLDER, instruct.config)
     forms = {name: Forms(start=one.form, other=instruct.tensors[name].form) for name, one in base.tensors.items()}
     planned = [
-        Planned(name=one.name, dtype=forms[one.name].stored.bits_name, shape=one.shape) for one in base.tensors.values()
+        Planned(name=one.name, dtype=forms[one.name].stored.name, shape=one.shape) for one in base.tensors.values()
     ]
     layout = safetensors_writer.plan(planned, stem=stored_residual.STEM)
-    with Reader() as reader, threadpoolctl.threadpool_limits(1, user_api="blas"):
-        work = _Pass(base=base, instruct=instruct, forms=forms, reader=reader, progress=progress)
+    with (
+        Reader() as reader,
+        Collector(made.path) as collector,
+        threadpoolctl.threadpool_limits(1, user_api="blas"),
+    ):
+        work = _Pass(base=base, instruct=instruct, forms=forms, reader=reader, collector=collector, progress=progress)
         for shard in layout:
             made.known[shard.file] = _write_shard(work, shard, made.path)
+        made.known |= collector.write(made.path, metadata=_METADATA)
         safetensors_writer.write_index(made.path, layout, stem=stored_residual.STEM)
         _verify(work, made.path)
     lineage.check_residual(work.norms, base, instruct, alike=work.alike)
@@ -97,11 +107,23 @@ def store(
         architecture=base.architecture,
         base_fingerprint=model_folder.combine(work.base_hashes, base),
         instruct_fingerprint=model_folder.combine(work.instruct_hashes, instruct),
+        encoding=Encoding.DIFFERENCE,
         mixed=_mixed(forms),
     )
     (made.path / stored_residual.DESCRIPTION).write_text(
         json.dumps(codec.to_document(description), indent=1, sort_keys=True) + "\n"
     )
+    facts = {
+        "architecture": description.architecture,
+        "weights": base.parameters,
+        "formats": ", ".join(sorted({one.stored.name for one in forms.values()})),
+        "exceptions": work.collector.count,
+        "relative norm": f"{work.norms.relative_residual:.6g}",
+        "fingerprint of the base": description.base_fingerprint,
+        "fingerprint of the instruct model": description.instruct_fingerprint,
+    }
+    models = {"base": base.folder, "instruct": instruct.folder}
+    (made.path / model_card.FILE).write_text(model_card.of_residual(made.parents, models, facts))
     return ExtractSummary(
         digest=sealed.seal(made, target=target).digest,
         base_fingerprint=description.base_fingerprint,
@@ -114,9 +136,7 @@ def store(
 
 
 def _write_shard(work: _Pass, shard: safetensors_writer.Shard, folder: pathlib.Path) -> str:
-    with safetensors_writer.Writer(
-        folder, shard, metadata={"format": "modelrefresh.residual", "encoding": "xor"}
-    ) as writer:
+    with safetensors_writer.Writer(folder, shard, metadata=_METADATA) as writer:
         for planned in shard.tensors:
             _write_tensor(work, planned.name, writer)
             work.progress.report(len(work.base_hashes), len(work.base.tensors), unit="tensors")
@@ -137,7 +157,9 @@ def _write_tensor(work: _Pass, name: str, writer: safetensors_writer.Writer) -> 
         difference -= before
         norms.measure(before, difference)
         product += float(before.dot(difference))
-        writer.write(residual_math.cut(base, instruct, forms, work.scratch))
+        written, places, weights = encoding.encode(base, instruct, forms, work.scratch)
+        writer.write(written)
+        work.collector.add(ours, span[0], places, weights, forms.other)
     if not norms.finite:
         message = f"{name}: infinite or not a number in {work.base.folder} or {work.instruct.folder}"
         raise StageError(StageReason.MODEL_UNREADABLE, f"{message}; the checkpoint is damaged, fetch it again")
@@ -163,9 +185,10 @@ def _mixed(forms: Mapping[str, Forms]) -> dict[str, Formats] | None:
 
 def _verify(work: _Pass, folder: pathlib.Path) -> None:
     # Read back what is on disk: the first and last slice of every tensor must give the instruct model again.
-    for name, stored in stored_residual.open_shards(folder).items():
+    written = stored_residual.open_shards(folder, Encoding.DIFFERENCE)
+    for name, stored in written.tensors.items():
+        restore = written.restore(name, work.forms[name], work.reader, work.scratch)
         for span in safetensors_reader.ends(stored):
             base, instruct = (work.reader.bits(model.tensors[name], *span) for model in (work.base, work.instruct))
-            found = residual_math.restore(base, work.reader.bits(stored, *span), work.forms[name], work.scratch)
-            if not np.array_equal(found, instruct):
+            if not np.array_equal(restore(*span, base), instruct):
                 raise ValueError(f"{folder}: {name} {span} does not give the instruct model back; suspect the disk")

@@ -111,7 +111,7 @@ def store(
     parts = MergeInputs(
         start=start,
         trained=trained_weights.accept(merge_sources.trained, start),
-        residual=stored_residual.open_shards(merge_sources.residual),
+        residual=stored_residual.open_shards(merge_sources.residual, description.encoding),
         scale=None if direct else merge_sources.scale,
         other=other,
         formats=description.formats(start, direct=direct),

@@ -38,6 +38,11 @@ class Format:
         """Bytes per weight."""
         return np.dtype(self.bits).itemsize
 
+    @property
+    def largest(self) -> float:
+        """The largest finite number."""
+        return float(widen(np.array([self.exponent - 1], dtype=self.bits), self)[0])
+
 
 BF16 = Format(name="BF16", torch_name="bfloat16", bits=np.uint16, bits_name="U16", exponent=0x7F80)
 F16 = Format(name="F16", torch_name="float16", bits=np.uint16, bits_name="U16", exponent=0x7C00)
@@ -46,6 +51,7 @@ FORMATS = {form.name: form for form in (BF16, F16, F32)}
 BITS: dict[str, type[np.unsignedinteger[Any]]] = {
     "U16": np.uint16,
     "U32": np.uint32,
+    "U64": np.uint64,
     **{form.name: form.bits for form in FORMATS.values()},
 }
 """Unsigned integer of each type that this project stores, by the type's name in safetensors."""

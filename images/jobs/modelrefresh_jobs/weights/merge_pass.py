@@ -31,6 +31,7 @@ from modelrefresh_jobs.tensors.safetensors_reader import Reader, Tensor
 from modelrefresh_jobs.tensors.safetensors_writer import Planned, Shard
 from modelrefresh_jobs.weights import residual_math
 from modelrefresh_jobs.weights.residual_math import Forms, Norms, Slice
+from modelrefresh_jobs.weights.stored_residual import Encoding, Residual, Stored
 from modelrefresh_jobs.weights.trained_weights import Span, Trained
 
 
@@ -40,14 +41,18 @@ class MergeInputs:
 
     start: Model
     trained: Trained
-    residual: Mapping[str, Tensor]
-    """Bit patterns, see `residual_math`."""
+    residual: Stored
     scale: float | None
     """Factor of the residual; None: the trained weights are the candidate, it is only measured (Direct)."""
     other: str
     """Fingerprint of the pair's other model, which start and residual must give."""
     formats: Mapping[str, Format]
     """Number formats of that model, by tensor."""
+
+    @property
+    def restores(self) -> bool:
+        """Whether start and residual give the pair's other model: a difference does so from the base only."""
+        return self.scale is not None or self.residual.encoding is Encoding.XOR
 
     def forms(self, name: str) -> Forms:
         """Number formats of one tensor in start and other model."""
@@ -81,8 +86,8 @@ def check(parts: MergeInputs, folder: pathlib.Path) -> None:
     Raises:
         StageError: ResidualIncompatible, when names, shapes or formats differ; the first differences are named.
     """
-    ours = {name: (parts.forms(name).stored.bits_name, one.shape) for name, one in parts.start.tensors.items()}
-    theirs = {name: (tensor.dtype, tensor.shape) for name, tensor in parts.residual.items()}
+    ours = {name: (parts.residual.dtype(parts.forms(name)), one.shape) for name, one in parts.start.tensors.items()}
+    theirs = {name: (tensor.dtype, tensor.shape) for name, tensor in parts.residual.tensors.items()}
     if ours != theirs:
         names = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
         faults = [f"{name}: start {ours.get(name)}, residual {theirs.get(name)}" for name in names]
@@ -109,9 +114,9 @@ def write(parts: MergeInputs, made: sealed.Draft, *, progress: Progress) -> tupl
         _write_shards(works, layout, made, progress)
         safetensors_writer.write_index(made.path, layout)
         hashes = {name: value for work in works for name, value in work.hashes.items()}
-        if model_folder.combine(hashes, parts.start, parts.formats) != parts.other:
-            where = next(iter(parts.residual.values())).file.parent
-            message = f"{where}: with {parts.start.folder} it does not give the model back that it was cut from"
+        if parts.restores and model_folder.combine(hashes, parts.start, parts.formats) != parts.other:
+            pair = f"{parts.residual.folder} with {parts.start.folder}"
+            message = f"{pair} does not give the model back that it was cut from"
             raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, f"{message}; it was damaged, extract it again")
         _verify(works[0], made.path)
     return residual_math.total(work.norms for work in works), layout
@@ -140,12 +145,13 @@ def _write_shards(works: Sequence[_ShardPass], layout: Sequence[Shard], made: se
 
 def _write_tensor(work: _ShardPass, name: str, writer: safetensors_writer.Writer) -> None:
     tensor, trained = work.parts.start.tensors[name], work.parts.trained.tensor(name, work.reader, work.scratch)
-    other = hashlib.sha256()
+    other, residual = hashlib.sha256(), _residual(work, name)
     for span in safetensors_reader.slices(tensor):
         if work.stop.is_set():
             raise _StoppedError
-        piece = _slice(work, tensor, span, trained)
-        other.update(piece.other.data)
+        piece = _slice(work, tensor, span, (trained, residual))
+        if piece.other is not None:
+            other.update(piece.other.data)
         work.norms.measure(piece.values, piece.residual, piece.drift)
         merged = _merged(work, piece)
         _require_finite(work, name, piece, merged)
@@ -153,12 +159,17 @@ def _write_tensor(work: _ShardPass, name: str, writer: safetensors_writer.Writer
     work.hashes[name] = other.hexdigest()
 
 
-def _slice(work: _ShardPass, tensor: Tensor, span: tuple[int, int], trained: Span) -> Slice:
-    start = work.reader.bits(tensor, *span)
-    stored = work.reader.bits(work.parts.residual[tensor.name], *span)
-    return residual_math.compare(
-        start, stored, functools.partial(trained, *span), work.parts.forms(tensor.name), work.scratch
-    )
+def _residual(work: _ShardPass, name: str) -> Residual:
+    read = work.parts.residual.restore if work.parts.restores else work.parts.residual.values
+    return read(name, work.parts.forms(name), work.reader, work.scratch)
+
+
+def _slice(work: _ShardPass, tensor: Tensor, span: tuple[int, int], given: tuple[Span, Residual]) -> Slice:
+    start, forms, (trained, residual) = work.reader.bits(tensor, *span), work.parts.forms(tensor.name), given
+    training, found = functools.partial(trained, *span), residual(*span, start)
+    if work.parts.restores:
+        return residual_math.compare(start, found, training, forms, work.scratch)
+    return residual_math.apply(start, np.negative(found, out=found), training, forms, work.scratch)
 
 
 def _merged(work: _ShardPass, piece: Slice) -> Bits:
@@ -172,8 +183,8 @@ def _require_finite(work: _ShardPass, name: str, piece: Slice, merged: Bits) -> 
         if not np.isfinite(piece.trained).all():
             message = f"{name}: infinite or not a number in the trained weights; lower the learning rate"
             raise StageError(StageReason.TRAINING_DIVERGED, message, exit_code=ExitCode.DIVERGED)
-        where = work.parts.residual[name].file.parent
-        message = f"{where}: {name} is infinite or not a number in the residual; it was damaged, extract it again"
+        seen = f"{work.parts.residual.folder}: {name} is infinite or not a number in the residual"
+        message = f"{seen}; it was damaged, extract it again"
         raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, message)
     if not dtypes.is_finite(merged, work.parts.written(name)):
         seen = f"{name}: the sum exceeds {work.parts.written(name).name}"
@@ -186,7 +197,8 @@ def _verify(work: _ShardPass, folder: pathlib.Path) -> None:
     # The first and last slice of every tensor, read back from disk, must be what the inputs give again.
     for name, written in safetensors_reader.open_folder(folder).items():
         start, trained = work.parts.start.tensors[name], work.parts.trained.tensor(name, work.reader, work.scratch)
+        given = trained, _residual(work, name)
         for span in safetensors_reader.ends(written):
-            expected = _merged(work, _slice(work, start, span, trained))
+            expected = _merged(work, _slice(work, start, span, given))
             if not np.array_equal(work.reader.bits(written, *span), expected):
                 raise ValueError(f"{folder}: {name} {span} is not what its inputs give; memory or disk is faulty")

@@ -1,9 +1,8 @@
-"""Arithmetic of residuals: what an instruction residual is and how it is added.
+"""Arithmetic of residuals: how an instruction residual is measured and added.
 
-Stored is the exclusive or of two bit patterns, in the narrowest format that holds both (their own where they
-agree): exact for every format (a difference in the model's format loses bits, in fp32 it doubles the size).
-Adding needs the base anyway, since any other is refused. Sums are float64 with one rounding at the end, to the
-instruct model's format. All arrays are one slice, `[weights]`. Knows no files and no models.
+Sums are float64 with one rounding at the end, to the instruct model's format. All arrays are one slice, `[weights]`.
+How a residual is stored is `difference`; up to the release before it was the exclusive or of two bit patterns in the
+narrowest format that holds both, which is still read (`xor`). Knows no files and no models.
 """
 
 import math
@@ -79,7 +78,7 @@ class Forms:
 
     @property
     def stored(self) -> Format:
-        """The format of the patterns that are combined by exclusive or."""
+        """The narrowest format that holds the numbers of both: that of a stored residual."""
         return dtypes.common(self.start, self.other)
 
 
@@ -88,10 +87,10 @@ class Slice:
     """One slice of three models and their differences; all arrays are `[weights]`, most of them in a `Scratch`."""
 
     forms: Forms
-    stored: Bits
-    """The residual in `forms.stored`; 0 where start and other are one number."""
-    other: Bits
-    """The pair's other model (instruct, or base where the start is instruct) in `forms.other`."""
+    start: Bits
+    """The start's weights in `forms.start`."""
+    other: Bits | None
+    """The pair's other model (instruct, or base where the start is instruct) in `forms.other`; None if not known."""
     values: Values
     """The start."""
     trained: Values
@@ -112,28 +111,35 @@ def total(parts: Iterable[Norms]) -> Norms:
     return whole
 
 
-def cut(start: Bits, other: Bits, forms: Forms, scratch: Scratch) -> Bits:
-    """The residual of a slice in `forms.stored`; the same with start and other exchanged."""
+def xor(start: Bits, other: Bits, forms: Forms, scratch: Scratch) -> Bits:
+    """The exclusive or of two slices' patterns in `forms.stored`: 0 where they are one number."""
     ours = dtypes.convert(start, forms.start, forms.stored, scratch, "start bits")
     return np.bitwise_xor(ours, dtypes.convert(other, forms.other, forms.stored, scratch, "other bits"))
 
 
-def restore(start: Bits, stored: Bits, forms: Forms, scratch: Scratch) -> Bits:
-    """The other model's slice in `forms.other`, bit for bit."""
+def restore_xor(start: Bits, stored: Bits, forms: Forms, scratch: Scratch) -> Bits:
+    """The other model's slice in `forms.other`, bit for bit, from a residual of patterns."""
     ours = dtypes.convert(start, forms.start, forms.stored, scratch, "start bits")
     other = np.bitwise_xor(ours, stored, out=scratch.array("other", forms.stored.bits, start.size))
     return dtypes.convert(other, forms.stored, forms.other, scratch, "other bits")
 
 
-def compare(start: Bits, stored: Bits, trained: Training, forms: Forms, scratch: Scratch) -> Slice:
-    """A slice of the start (in `forms.start`), of the stored residual and of training, with their differences."""
-    other = restore(start, stored, forms, scratch)
+def compare(start: Bits, other: Bits, trained: Training, forms: Forms, scratch: Scratch) -> Slice:
+    """A slice of the start (in `forms.start`), of the other model (in `forms.other`) and of training, compared."""
     values = dtypes.widen(start, forms.start, scratch, "start")
-    moved = trained(values)
     residual = dtypes.widen(other, forms.other, scratch, "residual")
     residual -= values
-    drift = np.subtract(moved, values, out=scratch.array("drift", np.float64, start.size))
-    return Slice(forms=forms, stored=stored, other=other, values=values, trained=moved, drift=drift, residual=residual)
+    moved = trained(values)
+    drift = _drift(moved, values, scratch)
+    return Slice(forms=forms, start=start, other=other, values=values, trained=moved, drift=drift, residual=residual)
+
+
+def apply(start: Bits, residual: Values, trained: Training, forms: Forms, scratch: Scratch) -> Slice:
+    """The same where only the difference of the pair's models is known: `residual` is other minus start."""
+    values = dtypes.widen(start, forms.start, scratch, "start")
+    moved = trained(values)
+    drift = _drift(moved, values, scratch)
+    return Slice(forms=forms, start=start, other=None, values=values, trained=moved, drift=drift, residual=residual)
 
 
 def add(piece: Slice, *, scale: float, scratch: Scratch) -> Bits:
@@ -152,7 +158,9 @@ def add(piece: Slice, *, scale: float, scratch: Scratch) -> Bits:
     merged = dtypes.narrow(sums, piece.forms.other, scratch)
     # The sums hold both identities nearly everywhere: adding a residual of zero changes no number but the sign of
     # a zero. The exceptions are corrected one by one.
-    doubtful = (merged == 0) & (piece.stored == 0)
+    doubtful = merged == 0
+    if piece.other is None:
+        return merged
     if scale == 1:
         doubtful |= (piece.drift == 0) & (merged != piece.other)
     if (places := np.flatnonzero(doubtful)).size:
@@ -160,10 +168,16 @@ def add(piece: Slice, *, scale: float, scratch: Scratch) -> Bits:
     return merged
 
 
+def _drift(trained: Values, start: Values, scratch: Scratch) -> Values:
+    return np.subtract(trained, start, out=scratch.array("drift", np.float64, start.size))
+
+
 def _corrected(piece: Slice, merged: Bits, places: npt.NDArray[np.intp], scale: float) -> Bits:
+    other = merged if piece.other is None else piece.other
     unmoved = piece.drift[places] == 0
-    kept = np.where(unmoved, piece.other[places], merged[places]) if scale == 1 else merged[places]
-    return np.where(piece.stored[places] == 0, dtypes.narrow(piece.trained[places], piece.forms.other), kept)
+    kept = np.where(unmoved, other[places], merged[places]) if scale == 1 else merged[places]
+    equal = xor(piece.start[places], other[places], piece.forms, Scratch()) == 0
+    return np.where(equal, dtypes.narrow(piece.trained[places], piece.forms.other), kept)
 
 
 def _ratio(part: float, whole: float) -> float:

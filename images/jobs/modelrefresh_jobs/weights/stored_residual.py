@@ -1,13 +1,17 @@
-"""Reading of a stored residual: the tensors of its shards and its description.
+"""Reading of a stored residual: its description, and from it and the base the instruct model again.
 
-`residuals/<digest>/` holds the shards, the instruct model's files beside weights, and a description that names the
-base it was cut from. Knows no arithmetic (`residual_math`) and does not make residuals (the stage `extract` does).
+`residuals/<digest>/` holds the shards, the exceptions, the instruct model's files beside weights, and a description
+that names the base it was cut from. Does not make residuals (the stage `extract` does).
 """
 
+import enum
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from modelrefresh.contract import codec
 from modelrefresh.contract.reasons import StageReason
@@ -15,12 +19,64 @@ from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process.errors import StageError, shown
 from modelrefresh_jobs.storage import sealed
 from modelrefresh_jobs.tensors import dtypes, safetensors_reader
-from modelrefresh_jobs.tensors.dtypes import Format
-from modelrefresh_jobs.tensors.safetensors_reader import Tensor
+from modelrefresh_jobs.tensors.dtypes import Bits, Format, Scratch
+from modelrefresh_jobs.tensors.safetensors_reader import Reader, Tensor
+from modelrefresh_jobs.weights import difference, exceptions, residual_math
+from modelrefresh_jobs.weights.residual_math import Forms
 
 KIND = "residual"
 STEM = "residual"
 DESCRIPTION = "residual.json"
+
+
+class Encoding(enum.StrEnum):
+    """How a residual is stored."""
+
+    DIFFERENCE = "difference"
+    """Numbers and exceptions, see `difference`."""
+    XOR = "xor"
+    """Patterns, see `residual_math`."""
+
+
+_ENCODINGS = " and ".join(Encoding)
+Residual = Callable[[int, int, Bits], Any]
+"""`(first, last, start)` of weights `[first, last)`: the other model's bits, or the residual as numbers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """The weights of a stored residual."""
+
+    folder: pathlib.Path
+    encoding: Encoding
+    tensors: Mapping[str, Tensor]
+    exceptions: Mapping[str, Tensor]
+
+    def dtype(self, forms: Forms) -> str:
+        """How safetensors spells the format in which a tensor of this pair is stored."""
+        return forms.stored.bits_name if self.encoding is Encoding.XOR else forms.stored.name
+
+    def restore(self, name: str, forms: Forms, reader: Reader, scratch: Scratch) -> Residual:
+        """What gives the bits of one tensor of the model that the residual was cut from."""
+        tensor = self.tensors[name]
+        if self.encoding is Encoding.XOR:
+            return lambda first, last, start: residual_math.restore_xor(
+                start, reader.bits(tensor, first, last), forms, scratch
+            )
+        places, weights = exceptions.read(self.exceptions, name, reader)
+
+        def restored(first: int, last: int, start: Bits) -> Bits:
+            other = difference.decode(start, reader.bits(tensor, first, last), forms, scratch)
+            low, high = np.searchsorted(places, (first, last))
+            other[(places[low:high] - np.uint64(first)).astype(np.intp)] = weights[low:high]
+            return other
+
+        return restored
+
+    def values(self, name: str, forms: Forms, reader: Reader, scratch: Scratch) -> Residual:
+        """What gives `instruct - base` of one tensor in float64, as it is stored; not of patterns."""
+        tensor = self.tensors[name]
+        return lambda first, last, _: dtypes.widen(reader.bits(tensor, first, last), forms.stored, scratch, "residual")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +96,7 @@ class Description:
     """Of the weights, as `model_folder.fingerprint` gives it; so is the next."""
     instruct_fingerprint: str
     encoding: str = "xor"
-    """How the shards encode it, see `residual_math`."""
+    """How the shards encode it: `difference`, or `xor` up to the release before."""
     mixed: Mapping[str, Formats] | None = None
     """By name, the tensors whose formats differ; for all others the base's format is the instruct model's."""
 
@@ -62,8 +118,8 @@ def read_description(folder: pathlib.Path) -> Description:
     except (sealed.BrokenSealError, OSError, ValueError, RecursionError) as error:
         message = f"{folder}: not a whole residual: {error}; extract it again"
         raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, message) from error
-    if found.encoding != "xor":
-        message = f"{folder}: encoding {shown(found.encoding)}; this version reads 'xor': extract it again"
+    if found.encoding not in tuple(Encoding):
+        message = f"{folder}: encoding {shown(found.encoding)}; this version reads {_ENCODINGS}: extract it again"
         raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, message)
     named = {name for one in (found.mixed or {}).values() for name in (one.base, one.instruct)}
     if odd := sorted(named - set(dtypes.FORMATS)):
@@ -72,10 +128,15 @@ def read_description(folder: pathlib.Path) -> Description:
     return found
 
 
-def open_shards(folder: pathlib.Path) -> Mapping[str, Tensor]:
-    """The stored residual's tensors by name: bit patterns in the shapes of the model's weights.
+def open_shards(folder: pathlib.Path, encoding: str) -> Stored:
+    """The stored residual's tensors, in the shapes of the model's weights.
 
     Raises:
         StageError: ModelUnreadable, when the shards are missing or damaged.
     """
-    return safetensors_reader.open_folder(folder, stem=STEM)
+    return Stored(
+        folder=folder,
+        encoding=Encoding(encoding),
+        tensors=safetensors_reader.open_folder(folder, stem=STEM),
+        exceptions=exceptions.open_folder(folder),
+    )

@@ -1,0 +1,66 @@
+"""Card of a stored residual: README.md with the lineage and licence that the hub and its tools read.
+
+A licence is taken over as the models' own cards name it; where they do not, the card says so and guesses nothing.
+"""
+
+import json
+import pathlib
+import re
+from collections.abc import Iterable, Mapping
+
+from modelrefresh.contract import uris
+from modelrefresh_jobs.process import guarded_files
+
+FILE = "README.md"
+_LIMIT = 4 << 20
+_HEAD = re.compile(r"\A---\r?\n(.*?)\r?\n---\s*$", re.DOTALL | re.MULTILINE)
+_LICENCE = re.compile(r"^license:[ \t]*[\"']?([A-Za-z0-9][A-Za-z0-9.+-]{0,63})[\"']?[ \t]*\r?$", re.MULTILINE)
+_UNKNOWN = "unknown"
+_WORDS = """\
+# Instruction residual
+
+`instruct - base`, tensor by tensor under the model's names, in its own format: added to weights of the same shapes it
+gives them what instruction tuning gave the base. `exceptions.safetensors` holds the weights of the instruct model that
+the sum, rounded, does not give back; with them this base gives it bit for bit. Files beside weights are in `donor/`.
+"""
+
+
+def licence_of(model: pathlib.Path) -> str:
+    """The licence that a model's own card names, or `unknown`.
+
+    Raises:
+        StageError: ModelUnreadable, when the card is no regular file or outside of what may be read.
+    """
+    file = model / FILE
+    text = guarded_files.read(file, limit=_LIMIT).decode(errors="replace") if file.is_file() else ""
+    head = _HEAD.search(text)
+    found = _LICENCE.search(head[1]) if head else None
+    return found[1] if found else _UNKNOWN
+
+
+def of_residual(parents: Mapping[str, str], models: Mapping[str, pathlib.Path], facts: Mapping[str, object]) -> str:
+    """The text of a residual's card; `parents` are URIs and `models` folders, both by role."""
+    licences = {role: licence_of(folder) for role, folder in models.items()}
+    names = {role: _hub_name(parents.get(role, "")) for role in models}
+    head = {
+        "base_model": sorted({name for name in names.values() if name}),
+        "license": _common(licences.values()),
+        "library_name": "modelrefresh",
+        "tags": ["instruction-residual", "task-arithmetic"],
+    }
+    # JSON is YAML.
+    lines = [f"{key}: {json.dumps(value)}" for key, value in head.items() if value]
+    models_table = [f"| {role} | {names[role] or 'not of the hub'} | {licences[role]} |" for role in models]
+    table = ["| role | model | licence |", "|---|---|---|", *models_table]
+    rows = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items())]
+    return "\n".join(["---", *lines, "---", _WORDS, *table, "", *rows, ""])
+
+
+def _hub_name(uri: str) -> str | None:
+    return uri.removeprefix(uris.HUB.prefix).partition("@")[0] if uri.startswith(uris.HUB.prefix) else None
+
+
+def _common(licences: Iterable[str]) -> str:
+    """The licence that all name; `other` asks the reader to look."""
+    named = set(licences)
+    return named.pop() if len(named) == 1 else "other"
