@@ -72,7 +72,7 @@ def stored(root: pathlib.Path, pair: builders.Pair) -> pathlib.Path:
 def test_another_program_reads_the_differences_under_the_names_of_the_model(
     tmp_path: pathlib.Path, pair: builders.Pair
 ) -> None:
-    found = safetensors.torch.load_file(stored(tmp_path / "ws", pair) / "residual.safetensors")
+    found = safetensors.torch.load_file(stored(tmp_path / "ws", pair) / "model.safetensors")
     base, instruct = (safetensors.torch.load_file(one / "model.safetensors") for one in (pair.base, pair.instruct))
     assert {name: (one.dtype, one.shape) for name, one in found.items()} == {
         name: (one.dtype, one.shape) for name, one in base.items()
@@ -82,7 +82,7 @@ def test_another_program_reads_the_differences_under_the_names_of_the_model(
 
 def test_the_exceptions_are_the_weights_that_the_sum_does_not_give(tmp_path: pathlib.Path, pair: builders.Pair) -> None:
     folder = stored(tmp_path / "ws", pair)
-    found, kept = (safetensors.torch.load_file(folder / f"{stem}.safetensors") for stem in ("residual", "exceptions"))
+    found, kept = (safetensors.torch.load_file(folder / f"{stem}.safetensors") for stem in ("model", "exceptions"))
     base, instruct = (safetensors.torch.load_file(one / "model.safetensors") for one in (pair.base, pair.instruct))
     for name, one in found.items():
         wrong = (base[name] + one != instruct[name]).flatten().nonzero().flatten()
@@ -175,9 +175,9 @@ def test_the_card_names_the_licence_of_the_models(
 
 
 def test_the_card_names_models_of_the_hub_and_no_other_place() -> None:
-    parents = {"base": f"hf://org/base@{'1' * 40}", "instruct": "pvc://models/secret/instruct"}
-    models = {role: pathlib.Path("/nowhere") for role in parents}
-    text = model_card.of_residual(parents, models, {"weights": 7})
+    places = {"base": f"hf://org/base@{'1' * 40}", "instruct": "pvc://models/secret/instruct"}
+    names = {role: model_card.hub_name(uri) for role, uri in places.items()}
+    text = model_card.of_residual(names, dict.fromkeys(places, "mit"), {"weights": 7})
     assert 'base_model: ["org/base"]' in text
     assert "secret" not in text
 

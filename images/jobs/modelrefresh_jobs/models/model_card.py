@@ -38,29 +38,28 @@ def licence_of(model: pathlib.Path) -> str:
     return found[1] if found else _UNKNOWN
 
 
-def of_residual(parents: Mapping[str, str], models: Mapping[str, pathlib.Path], facts: Mapping[str, object]) -> str:
-    """The text of a residual's card; `parents` are URIs and `models` folders, both by role."""
-    licences = {role: licence_of(folder) for role, folder in models.items()}
-    names = {role: _hub_name(parents.get(role, "")) for role in models}
+def of_residual(names: Mapping[str, str | None], licences: Mapping[str, str], facts: Mapping[str, object]) -> str:
+    """The text of a residual's card; `names` on the hub and `licences` by role."""
     head = {
         "base_model": sorted({name for name in names.values() if name}),
-        "license": _common(licences.values()),
+        "license": common(licences.values()),
         "library_name": "modelrefresh",
         "tags": ["instruction-residual", "task-arithmetic"],
     }
     # JSON is YAML.
     lines = [f"{key}: {json.dumps(value)}" for key, value in head.items() if value]
-    models_table = [f"| {role} | {names[role] or 'not of the hub'} | {licences[role]} |" for role in models]
+    models_table = [f"| {role} | {names.get(role) or 'not of the hub'} | {licences[role]} |" for role in licences]
     table = ["| role | model | licence |", "|---|---|---|", *models_table]
     rows = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items())]
     return "\n".join(["---", *lines, "---", _WORDS, *table, "", *rows, ""])
 
 
-def _hub_name(uri: str) -> str | None:
+def hub_name(uri: str) -> str | None:
+    """`ORG/NAME` of a place on the hub, None for any other."""
     return uri.removeprefix(uris.HUB.prefix).partition("@")[0] if uri.startswith(uris.HUB.prefix) else None
 
 
-def _common(licences: Iterable[str]) -> str:
+def common(licences: Iterable[str]) -> str:
     """The licence that all name; `other` asks the reader to look."""
     named = set(licences)
     return named.pop() if len(named) == 1 else "other"

@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,13 +27,14 @@ from modelrefresh_jobs.tensors import dtypes, safetensors_reader, safetensors_wr
 from modelrefresh_jobs.tensors.dtypes import Scratch, Values
 from modelrefresh_jobs.tensors.safetensors_reader import Reader
 from modelrefresh_jobs.tensors.safetensors_writer import Planned
-from modelrefresh_jobs.weights import compatibility, lineage, residual_math, stored_residual
+from modelrefresh_jobs.weights import compatibility, lineage, residual_math, residuals_package, stored_residual
 from modelrefresh_jobs.weights import difference as encoding
 from modelrefresh_jobs.weights.exceptions import Collector
 from modelrefresh_jobs.weights.residual_math import Forms, Norms
 from modelrefresh_jobs.weights.stored_residual import Description, Encoding, Formats
 
 _METADATA = {"format": "pt", "content": "modelrefresh.residual"}
+_STEM = stored_residual.STEMS[Encoding.DIFFERENCE]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,11 +86,12 @@ def store(
     instruct_assets.check(instruct.folder)
     instruct_assets.copy(instruct.folder, made.path / instruct_assets.FOLDER)
     instruct_assets.write_configuration(made.path / instruct_assets.FOLDER, instruct.config)
+    instruct_assets.copy(instruct.folder, made.path)
     forms = {name: Forms(start=one.form, other=instruct.tensors[name].form) for name, one in base.tensors.items()}
     planned = [
         Planned(name=one.name, dtype=forms[one.name].stored.name, shape=one.shape) for one in base.tensors.values()
     ]
-    layout = safetensors_writer.plan(planned, stem=stored_residual.STEM)
+    layout = safetensors_writer.plan(planned, stem=_STEM)
     with (
         Reader() as reader,
         Collector(made.path) as collector,
@@ -99,7 +101,7 @@ def store(
         for shard in layout:
             made.known[shard.file] = _write_shard(work, shard, made.path)
         made.known |= collector.write(made.path, metadata=_METADATA)
-        safetensors_writer.write_index(made.path, layout, stem=stored_residual.STEM)
+        safetensors_writer.write_index(made.path, layout, stem=_STEM)
         _verify(work, made.path)
     lineage.check_residual(work.norms, base, instruct, alike=work.alike)
     lineage.check_kinship(work.cosines, base, instruct, progress)
@@ -122,8 +124,7 @@ def store(
         "fingerprint of the base": description.base_fingerprint,
         "fingerprint of the instruct model": description.instruct_fingerprint,
     }
-    models = {"base": base.folder, "instruct": instruct.folder}
-    (made.path / model_card.FILE).write_text(model_card.of_residual(made.parents, models, facts))
+    _write_card(work, planned, facts, made)
     return ExtractSummary(
         digest=sealed.seal(made, target=target).digest,
         base_fingerprint=description.base_fingerprint,
@@ -133,6 +134,18 @@ def store(
         bytes=safetensors_writer.total(layout),
         relative_norm=work.norms.relative_residual,
     )
+
+
+def _write_card(work: _Pass, planned: Sequence[Planned], facts: Mapping[str, object], made: sealed.Draft) -> None:
+    """What people and other programs read of the residual."""
+    names = {role: model_card.hub_name(uri) for role, uri in made.parents.items()}
+    licences = {
+        "base": model_card.licence_of(work.base.folder),
+        "instruct": model_card.licence_of(work.instruct.folder),
+    }
+    (made.path / model_card.FILE).write_text(model_card.of_residual(names, licences, facts))
+    config = residuals_package.config(planned, names=names, licence=model_card.common(licences.values()))
+    (made.path / "config.json").write_text(json.dumps(config, indent=1) + "\n")
 
 
 def _write_shard(work: _Pass, shard: safetensors_writer.Shard, folder: pathlib.Path) -> str:

@@ -25,7 +25,8 @@ from modelrefresh_jobs.weights import difference, exceptions, residual_math
 from modelrefresh_jobs.weights.residual_math import Forms
 
 KIND = "residual"
-STEM = "residual"
+STEMS = {"difference": "model", "xor": "residual"}
+"""Name of the shards by encoding; that of numbers is the one that other tools look for."""
 DESCRIPTION = "residual.json"
 
 
@@ -137,6 +138,6 @@ def open_shards(folder: pathlib.Path, encoding: str) -> Stored:
     return Stored(
         folder=folder,
         encoding=Encoding(encoding),
-        tensors=safetensors_reader.open_folder(folder, stem=STEM),
+        tensors=safetensors_reader.open_folder(folder, stem=STEMS[encoding]),
         exceptions=exceptions.open_folder(folder),
     )
