@@ -1,7 +1,7 @@
 """`python -m benchmarks`: take the figures, print them as tables, and with --write keep them in docs/benchmarks.md.
 
-Takes about an hour and 10 GB of disk; `merge`, `operator`, `fairness`, `recipes` or `fuzz` takes one part. Nothing
-is judged: a figure that is bad is printed like one that is good.
+Takes about an hour and 10 GB of disk; the name of a part takes that part alone. Nothing is judged: a figure that is
+bad is printed like one that is good.
 """
 
 import argparse
@@ -9,10 +9,12 @@ import os
 import pathlib
 import tempfile
 
-from benchmarks import checkpoints, fairness, fuzzing, loads, merging, recipes, refreshing, tables
+from benchmarks import checkpoints, fairness, fuzzing, loads, merging, recipes, refreshing, residual_sizes, tables
 from benchmarks.refreshing import Load
 
 PARAMETERS, ROUNDS = 550_000_000, 3
+_PAIR = 100_000_000
+_PARTS = ("merge", "residual", "operator", "fairness", "recipes", "fuzz")
 LOADS = (
     Load(objects=100, namespaces=5, rate=50, brief=True),
     Load(objects=100, namespaces=5, rate=1000),
@@ -25,7 +27,10 @@ def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument(
-        "part", nargs="?", choices=("merge", "operator", "fairness", "recipes", "fuzz"), help="only this part"
+        "part",
+        nargs="?",
+        choices=("merge", "residual", "operator", "fairness", "recipes", "fuzz"),
+        help="only this part",
     )
     parser.add_argument("--write", action="store_true", help="keep the tables in docs/benchmarks.md")
     parser.add_argument("--parameters", type=int, default=PARAMETERS, help="weights of each checkpoint")
@@ -37,6 +42,10 @@ def main() -> None:
     if chosen.part in (None, "merge"):
         figures = merging.run(checkpoints.shape(chosen.parameters), rounds=chosen.rounds, others=True)
         _show("merge", merging.render(figures), load=load, write=chosen.write)
+    if chosen.part in (None, "residual"):
+        with tempfile.TemporaryDirectory(prefix="modelrefresh-residual-") as folder:
+            found = residual_sizes.run(pathlib.Path(folder), checkpoints.shape(_PAIR))
+        _show("residual", residual_sizes.render(found), load=load, write=chosen.write)
     if chosen.part in (None, "fuzz"):
         with tempfile.TemporaryDirectory(prefix="modelrefresh-fuzz-") as folder:
             _show("fuzz", fuzzing.render(fuzzing.run(pathlib.Path(folder))), load=load, write=chosen.write)

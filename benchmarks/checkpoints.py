@@ -56,23 +56,23 @@ class Trio:
     """Of the weights of each one."""
 
 
-def make(folder: pathlib.Path, shape: Shape) -> Trio:
-    """Write three checkpoints of this shape, in bf16."""
+def make(folder: pathlib.Path, shape: Shape, *, kind: str = "bfloat16", away: float = 0.001) -> Trio:
+    """Write three checkpoints of this shape, with the instruct model so far away from the base."""
     trio = Trio(
         base=folder / "base",
         instruct=folder / "instruct",
         trained=folder / "trained",
         parameters=shape.parameters,
-        bytes=2 * shape.parameters,
+        bytes=getattr(torch, kind).itemsize * shape.parameters,
     )
     for path in (trio.base, trio.instruct, trio.trained):
         path.mkdir(parents=True)
-        _write_companions(path, shape)
-    _write_weights(trio, shape)
+        _write_companions(path, shape, kind)
+    _write_weights(trio, shape, kind, away)
     return trio
 
 
-def _write_weights(trio: Trio, shape: Shape) -> None:
+def _write_weights(trio: Trio, shape: Shape, kind: str, far: float) -> None:
     generator = torch.Generator().manual_seed(0)
     groups = list(_groups(shape))
     names: dict[str, str] = {}
@@ -80,9 +80,9 @@ def _write_weights(trio: Trio, shape: Shape) -> None:
         file = f"model-{number:05d}-of-{len(groups):05d}.safetensors"
         names |= dict.fromkeys(group, file)
         base = {name: torch.randn(size, generator=generator) * 0.02 for name, size in group.items()}
-        for folder, away in ((trio.base, 0.0), (trio.instruct, 0.001), (trio.trained, 0.0005)):
+        for folder, away in ((trio.base, 0.0), (trio.instruct, far), (trio.trained, 0.0005)):
             moved = {
-                name: (value + away * torch.randn(value.shape, generator=generator)).to(torch.bfloat16)
+                name: (value + away * torch.randn(value.shape, generator=generator)).to(getattr(torch, kind))
                 for name, value in base.items()
             }
             safetensors.torch.save_file(moved, folder / file, metadata={"format": "pt"})
@@ -108,7 +108,7 @@ def _layer(shape: Shape) -> dict[str, tuple[int, ...]]:
     return {**square, **wide, "mlp.down_proj.weight": (hidden, inner), **norms}
 
 
-def _write_companions(folder: pathlib.Path, shape: Shape) -> None:
+def _write_companions(folder: pathlib.Path, shape: Shape, kind: str) -> None:
     transformers.LlamaConfig(
         architectures=["LlamaForCausalLM"],
         vocab_size=shape.vocabulary,
@@ -120,7 +120,7 @@ def _write_companions(folder: pathlib.Path, shape: Shape) -> None:
         tie_word_embeddings=False,
         bos_token_id=0,
         eos_token_id=0,
-        dtype="bfloat16",
+        dtype=kind,
     ).save_pretrained(folder)
     words = {f"w{number}": number for number in range(shape.vocabulary)}
     model = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="w1"))

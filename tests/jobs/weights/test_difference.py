@@ -105,8 +105,8 @@ def in_patterns(folder: pathlib.Path, pair: builders.Pair) -> pathlib.Path:
         with safetensors_writer.Writer(made.path, shard, metadata={"encoding": "xor"}) as writer:
             for tensor in shard.tensors:
                 ours, theirs = base.tensors[tensor.name], instruct.tensors[tensor.name]
-                both = (reader.bits(one, 0, one.count) for one in (ours, theirs))
-                writer.write(residual_math.xor(*both, Forms(start=ours.form, other=theirs.form), Scratch()))
+                left, right = (reader.bits(one, 0, one.count) for one in (ours, theirs))
+                writer.write(residual_math.xor(left, right, Forms(start=ours.form, other=theirs.form), Scratch()))
             writer.finish()
         description: dict[str, Any] = json.loads((folder / "residual.json").read_text())
         builders.write_json(made.path / "residual.json", description | {"encoding": "xor"})
