@@ -270,7 +270,7 @@ def test_a_damaged_residual_is_refused(tmp_path: pathlib.Path) -> None:
 def test_a_bit_that_flipped_in_the_residual_is_found(tmp_path: pathlib.Path) -> None:
     pair = builders.tiny_pair(tmp_path)
     digest = extracted(tmp_path / "ws", pair.base, pair.instruct).digest
-    stored = builders.workspace_of(tmp_path / "ws").residual(digest) / "residual.safetensors"
+    stored = builders.workspace_of(tmp_path / "ws").residual(digest) / "model.safetensors"
     flip_a_bit(stored)
     with pytest.raises(StageError, match="damaged"):
         merge_into(tmp_path / "ws", pair.trained, asked(pair.base, digest))

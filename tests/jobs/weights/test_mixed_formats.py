@@ -212,7 +212,7 @@ def test_a_residual_says_of_each_tensor_that_differs_what_both_models_have(tmp_p
 def test_a_bit_that_flipped_in_a_residual_of_mixed_formats_is_found(tmp_path: pathlib.Path) -> None:
     models = Mixed(tmp_path)
     models.cast("base", torch.bfloat16)
-    stored = models.residual() / "residual.safetensors"
+    stored = models.residual() / "model.safetensors"
     data = bytearray(stored.read_bytes())
     data[-5] ^= 4
     stored.write_bytes(data)

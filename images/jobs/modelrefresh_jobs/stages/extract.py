@@ -88,9 +88,7 @@ def store(
     instruct_assets.write_configuration(made.path / instruct_assets.FOLDER, instruct.config)
     instruct_assets.copy(instruct.folder, made.path)
     forms = {name: Forms(start=one.form, other=instruct.tensors[name].form) for name, one in base.tensors.items()}
-    planned = [
-        Planned(name=one.name, dtype=forms[one.name].stored.name, shape=one.shape) for one in base.tensors.values()
-    ]
+    planned = [Planned(name=name, dtype=one.stored.name, shape=base.tensors[name].shape) for name, one in forms.items()]
     layout = safetensors_writer.plan(planned, stem=_STEM)
     with (
         Reader() as reader,
@@ -115,29 +113,29 @@ def store(
     (made.path / stored_residual.DESCRIPTION).write_text(
         json.dumps(codec.to_document(description), indent=1, sort_keys=True) + "\n"
     )
-    facts = {
-        "architecture": description.architecture,
-        "weights": base.parameters,
-        "formats": ", ".join(sorted({one.stored.name for one in forms.values()})),
-        "exceptions": work.collector.count,
-        "relative norm": f"{work.norms.relative_residual:.6g}",
-        "fingerprint of the base": description.base_fingerprint,
-        "fingerprint of the instruct model": description.instruct_fingerprint,
-    }
-    _write_card(work, planned, facts, made)
+    _write_card(work, planned, description, made)
     return ExtractSummary(
         digest=sealed.seal(made, target=target).digest,
         base_fingerprint=description.base_fingerprint,
         instruct_fingerprint=description.instruct_fingerprint,
         architecture=description.architecture,
         parameters=base.parameters,
-        bytes=safetensors_writer.total(layout),
+        bytes=safetensors_writer.total(layout) + work.collector.bytes,
         relative_norm=work.norms.relative_residual,
     )
 
 
-def _write_card(work: _Pass, planned: Sequence[Planned], facts: Mapping[str, object], made: sealed.Draft) -> None:
+def _write_card(work: _Pass, planned: Sequence[Planned], description: Description, made: sealed.Draft) -> None:
     """What people and other programs read of the residual."""
+    facts = {
+        "architecture": description.architecture,
+        "weights": work.base.parameters,
+        "formats": ", ".join(sorted({one.dtype for one in planned})),
+        "exceptions": work.collector.count,
+        "relative norm": f"{work.norms.relative_residual:.6g}",
+        "fingerprint of the base": description.base_fingerprint,
+        "fingerprint of the instruct model": description.instruct_fingerprint,
+    }
     names = {role: model_card.hub_name(uri) for role, uri in made.parents.items()}
     licences = {
         "base": model_card.licence_of(work.base.folder),

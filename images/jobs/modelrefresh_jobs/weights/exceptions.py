@@ -65,6 +65,11 @@ class Collector:
         """Exceptions so far."""
         return sum(count for name, (_, count) in self._planned.items() if name.endswith(_PLACES))
 
+    @property
+    def bytes(self) -> int:
+        """Bytes of their positions and weights."""
+        return sum(count * np.dtype(dtypes.BITS[dtype]).itemsize for dtype, count in self._planned.values())
+
     def _append(self, name: str, values: "np.ndarray[tuple[int], np.dtype[np.generic]]", dtype: str) -> None:
         self._file.seek(0, 2)
         self._parts.setdefault(name, []).append((self._file.tell(), values.nbytes))
