@@ -10,10 +10,11 @@ import pathlib
 import tempfile
 
 from benchmarks import checkpoints, fairness, fuzzing, loads, merging, recipes, refreshing, residual_sizes, tables
+from benchmarks.checkpoints import Shape
 from benchmarks.refreshing import Load
 
 PARAMETERS, ROUNDS = 550_000_000, 3
-_PAIR = 100_000_000
+_PAIR = Shape(hidden=1024, inner=4096, vocabulary=8_000, layers=2)
 _PARTS = ("merge", "residual", "operator", "fairness", "recipes", "fuzz")
 LOADS = (
     Load(objects=100, namespaces=5, rate=50, brief=True),
@@ -44,7 +45,7 @@ def main() -> None:
         _show("merge", merging.render(figures), load=load, write=chosen.write)
     if chosen.part in (None, "residual"):
         with tempfile.TemporaryDirectory(prefix="modelrefresh-residual-") as folder:
-            found = residual_sizes.run(pathlib.Path(folder), checkpoints.shape(_PAIR))
+            found = residual_sizes.run(pathlib.Path(folder), _PAIR)
         _show("residual", residual_sizes.render(found), load=load, write=chosen.write)
     if chosen.part in (None, "fuzz"):
         with tempfile.TemporaryDirectory(prefix="modelrefresh-fuzz-") as folder:

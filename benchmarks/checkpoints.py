@@ -82,7 +82,10 @@ def _write_weights(trio: Trio, shape: Shape, kind: str, far: float) -> None:
         base = {name: torch.randn(size, generator=generator) * 0.02 for name, size in group.items()}
         for folder, away in ((trio.base, 0.0), (trio.instruct, far), (trio.trained, 0.0005)):
             moved = {
-                name: (value + away * torch.randn(value.shape, generator=generator)).to(getattr(torch, kind))
+                # float64: of a sum of float32 numbers the difference would be a float32 number too.
+                name: (value + away * torch.randn(value.shape, generator=generator, dtype=torch.float64)).to(
+                    getattr(torch, kind)
+                )
                 for name, value in base.items()
             }
             safetensors.torch.save_file(moved, folder / file, metadata={"format": "pt"})

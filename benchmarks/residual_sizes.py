@@ -5,6 +5,7 @@ the method's authors; it adds our folder to the base as it is, in the models' ow
 """
 
 import pathlib
+import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -89,6 +90,8 @@ def _measured(folder: pathlib.Path, shape: Shape, form: dtypes.Format, step: flo
     exceptions = sum(one.count for name, one in _exceptions(stored).items() if name.endswith(".places"))
     size = sum(path.stat().st_size for path in stored.glob("*.safetensors"))
     wrong, weights = sum(_differences(trio.base, trio.instruct, stored)), trio.parameters
+    wrong_elsewhere = sum(_unequal(trio.instruct, added)) / weights
+    shutil.rmtree(folder)
     return Figures(
         form=form.name,
         step=step,
@@ -96,7 +99,7 @@ def _measured(folder: pathlib.Path, shape: Shape, form: dtypes.Format, step: flo
         exceptions=exceptions,
         size=size / (weights * form.size),
         wrong=wrong,
-        wrong_elsewhere=sum(_unequal(trio.instruct, added)) / weights,
+        wrong_elsewhere=wrong_elsewhere,
     )
 
 

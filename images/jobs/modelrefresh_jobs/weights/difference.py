@@ -30,13 +30,46 @@ def encode(start: Bits, other: Bits, forms: Forms, scratch: Scratch) -> tuple[Bi
 
 
 def decode(start: Bits, difference: Bits, forms: Forms, scratch: Scratch) -> Bits:
-    """The other model's slice in `forms.other`, but for the exceptions."""
-    total = dtypes.widen(start, forms.start, scratch, "decoded start")
-    total += dtypes.widen(difference, forms.stored, scratch, "decoded difference")
-    # A copy, since the buffers of `narrow` are used again before the slice is done with.
-    other = scratch.array("other", forms.other.bits, start.size)
-    np.copyto(other, dtypes.narrow(total, forms.other, scratch))
-    return other
+    """The other model's slice in `forms.other`, but for the exceptions: a float32 sum, rounded as torch rounds it."""
+    parts = _single(start, forms.start, scratch, "left"), _single(difference, forms.stored, scratch, "right")
+    total = scratch.array("total", np.float32, start.size)
+    with np.errstate(over="ignore"):
+        np.add(*parts, out=total)
+    if forms.other is dtypes.BF16:
+        return _rounded(total.view(np.uint32), scratch)
+    if forms.other is dtypes.F32:
+        return total.view(np.uint32)
+    half = scratch.array("total half", np.float16, start.size)
+    with np.errstate(over="ignore", under="ignore"):
+        np.copyto(half, total, casting="same_kind")
+    return half.view(np.uint16)
+
+
+def _single(bits: Bits, form: Format, scratch: Scratch, name: str) -> npt.NDArray[np.float32]:
+    """The numbers of bit patterns as float32, which holds all of them."""
+    if form is dtypes.F32:
+        return bits.view(np.float32)
+    single = scratch.array(name, np.float32, bits.size)
+    if form is dtypes.F16:
+        np.copyto(single, bits.view(np.float16))
+        return single
+    pattern = single.view(np.uint32)
+    np.copyto(pattern, bits)
+    pattern <<= 16
+    return single
+
+
+def _rounded(pattern: npt.NDArray[np.uint32], scratch: Scratch) -> Bits:
+    """Patterns of float32 to the nearest bf16, ties to even; overwrites them."""
+    odd = scratch.array("odd", np.uint32, pattern.size)
+    np.right_shift(pattern, 16, out=odd)
+    odd &= 1
+    odd += 0x7FFF
+    pattern += odd
+    pattern >>= 16
+    rounded = scratch.array("total bf16", np.uint16, pattern.size)
+    np.copyto(rounded, pattern, casting="unsafe")
+    return rounded
 
 
 def _fit(values: Values, form: Format) -> None:

@@ -68,7 +68,8 @@ class Stored:
 
         def restored(first: int, last: int, start: Bits) -> Bits:
             other = difference.decode(start, reader.bits(tensor, first, last), forms, scratch)
-            low, high = np.searchsorted(places, (first, last))
+            # Of the positions' own dtype, or all of them would be converted for each slice.
+            low, high = np.searchsorted(places, np.array((first, last), dtype=places.dtype))
             other[(places[low:high] - np.uint64(first)).astype(np.intp)] = weights[low:high]
             return other
 
