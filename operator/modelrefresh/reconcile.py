@@ -64,9 +64,14 @@ class Pass(Generic[T, S]):
 
     kind: Kind[T, S]
     observed: T
-    before: S
     network: Network | None
     now: datetime.datetime
+
+    @property
+    def before(self) -> S:
+        """The status that the object had."""
+        before: S = self.observed.status
+        return before
 
     def status_of(self, plan: Plan[S]) -> S:
         """The status that says this plan."""
@@ -89,7 +94,7 @@ async def _pass(
     port: Port, document: Document, kind: Kind[T, S], *, network: Network | None, now: datetime.datetime
 ) -> float | None:
     observed = await kind.gather(port, document, now)
-    this = Pass(kind=kind, observed=observed, before=observed.status, network=network, now=now)
+    this = Pass(kind=kind, observed=observed, network=network, now=now)
     return await _carry_out(port, document, this, kind.decide(observed, now))
 
 

@@ -34,7 +34,7 @@ class Result:
     warnings: tuple[str, ...] = ()
     """What a stage that ended well wants its model owner to look at, a sentence each."""
     nonce: str | None = None
-    """`env.NONCE_VARIABLE` of the pod that speaks; in the termination message only, never on the workspace."""
+    """`NONCE_VARIABLE` of the pod that speaks; in the termination message only, never on the workspace."""
     step: int | None = None
     """Last finished training step, where the stage has steps."""
     summary: Any = None

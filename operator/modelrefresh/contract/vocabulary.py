@@ -43,10 +43,6 @@ class LearningRateSchedule(enum.StrEnum):
     """Stays; what is averaged with other versions later loses least."""
 
 
-LEARNING_RATES = {Method.LORA: 2e-4, Method.FULL: 2e-5}
-"""Peak rates where none is asked for; adapters want about ten times the rate of all weights (LoRA Without Regret)."""
-
-
 class Sampling(enum.StrEnum):
     """Which documents are learnt when the token budget does not hold all."""
 

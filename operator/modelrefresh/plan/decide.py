@@ -71,4 +71,4 @@ def decide(observed: ObservedRefresh, now: datetime.datetime) -> RefreshPlan:
     for rule in RULES:
         if (plan := rule(ready, now)) is not None:
             return plan
-    raise AssertionError("runs.idle always answers")
+    raise AssertionError("opening.idle always answers")

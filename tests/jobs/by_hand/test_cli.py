@@ -137,6 +137,29 @@ def test_a_stage_by_hand_listens_only_where_it_is_asked_to_and_only_to_this_mach
     assert asked == [("127.0.0.1", 9401)]
 
 
+def test_a_link_that_leads_nowhere_is_no_place_for_the_outcome(shell: Shell) -> None:
+    (shell.folder / "new").symlink_to("nowhere")
+    found = shell.result("import", "--instruct", builders.tiny_model(shell.folder / "instruct"), "--out", "new")
+    assert (found["reason"], found["exit_code"]) == ("InputInvalid", ExitCode.BAD_INPUT)
+    assert "exists already" in found["message"]
+
+
+def test_sealed_weights_that_changed_are_merged_by_nobody(shell: Shell) -> None:
+    pair = builders.tiny_pair(shell.folder)
+    assert shell.run("extract", "--base", pair.base, "--instruct", pair.instruct, "--out", "residual") == ExitCode.OK
+    with sealed.draft(shell.folder, kind="trained", label="trained") as made:
+        for path in pair.trained.iterdir():
+            (made.path / path.name).write_bytes(path.read_bytes())
+        sealed.seal(made, target=shell.folder / "sealed")
+    merge = ("merge", "--base", pair.base, "--trained", "sealed", "--residual", "residual", "--out")
+    assert shell.run(*merge, "first") == ExitCode.OK
+    weights = shell.folder / "sealed" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\0")
+    found = shell.result(*merge, "second")
+    assert "has changed since it was sealed" in found["message"]
+    assert not (shell.folder / "second").exists()
+
+
 def test_help_tells_order_exit_codes_and_release() -> None:
     told = python("--help")
     assert told.returncode == 0

@@ -102,6 +102,23 @@ def test_a_damaged_folder_is_replaced_by_the_next_equal_one(tmp_path: pathlib.Pa
     assert sealed.is_sealed(folder)
 
 
+def test_a_folder_with_changed_bytes_is_replaced_by_the_next_equal_one(tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / publish(tmp_path).digest
+    (folder / "model.safetensors").write_text("WEIGHTS")
+    assert sealed.is_sealed(folder)
+    publish(tmp_path)
+    sealed.verify(folder, deep=True)
+    assert visible(tmp_path) == [folder.name]
+
+
+def test_a_file_that_a_server_left_survives_the_next_equal_one(tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / publish(tmp_path).digest
+    add_a_file(folder)
+    before = sorted(path.name for path in folder.iterdir())
+    publish(tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
 def fail_half_way(parent: pathlib.Path) -> None:
     with sealed.draft(parent, kind="version", label="chat.r1") as made:
         (made.path / "half").write_text("half")

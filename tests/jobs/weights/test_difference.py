@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import hypothesis
@@ -15,7 +16,8 @@ from hypothesis.extra import numpy as arrays
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.models import model_card, model_folder
 from modelrefresh_jobs.process.errors import StageError
-from modelrefresh_jobs.storage import sealed
+from modelrefresh_jobs.storage import model_files, sealed
+from modelrefresh_jobs.storage.schemes import hf
 from modelrefresh_jobs.tensors import dtypes, safetensors_writer
 from modelrefresh_jobs.tensors.dtypes import Bits, Format, Scratch
 from modelrefresh_jobs.tensors.safetensors_reader import Reader
@@ -146,6 +148,35 @@ def test_a_damaged_exception_is_found(tmp_path: pathlib.Path, pair: builders.Pai
     with pytest.raises(StageError) as caught:
         merge_into(tmp_path / "ws", pair.trained, asked(pair.base, folder.name))
     assert caught.value.reason is StageReason.RESIDUAL_INCOMPATIBLE
+
+
+Damage = Callable[[dict[str, torch.Tensor], str], object]
+DAMAGES: dict[str, Damage] = {
+    "beyond the tensor": lambda kept, name: kept[f"{name}.places"].view(torch.int32)[-1:].fill_(2**30),
+    "not ascending": lambda kept, name: kept.update({f"{name}.places": kept[f"{name}.places"].flip(0)}),
+    "fewer weights": lambda kept, name: kept.update({f"{name}.weights": kept[f"{name}.weights"][:-1]}),
+    "another format": lambda kept, name: kept.update({f"{name}.weights": kept[f"{name}.weights"].float()}),
+    "no weights": lambda kept, name: kept.pop(f"{name}.weights"),
+    "positions that are numbers": lambda kept, name: kept.update({f"{name}.places": kept[f"{name}.places"].float()}),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_exceptions_that_cannot_be_are_a_damaged_residual(
+    tmp_path: pathlib.Path, pair: builders.Pair, damage: Damage
+) -> None:
+    folder, name = stored(tmp_path / "ws", pair), "model.embed_tokens.weight"
+    kept = safetensors.torch.load_file(folder / "exceptions.safetensors")
+    damage(kept, name)
+    safetensors.torch.save_file(kept, folder / "exceptions.safetensors")
+    opened = stored_residual.open_shards(folder, Encoding.DIFFERENCE)
+    with Reader() as reader, pytest.raises(StageError, match=f"exceptions of {name}") as caught:
+        opened.restore(name, Forms(start=dtypes.BF16, other=dtypes.BF16), reader, Scratch())
+    assert caught.value.reason is StageReason.RESIDUAL_INCOMPATIBLE
+
+
+def test_the_card_of_a_model_is_fetched_from_the_hub_with_it() -> None:
+    assert model_files.CARD in hf.WANTED
 
 
 def test_a_pair_without_exceptions_has_no_file_of_them(tmp_path: pathlib.Path) -> None:

@@ -7,6 +7,7 @@ does its work again. Knows commands, no work; the flags of a record are `flags`'
 
 import argparse
 import dataclasses
+import os
 import pathlib
 import shutil
 from collections.abc import Mapping, Sequence
@@ -147,7 +148,7 @@ def _folders(asked: stage_request.StageRequest, given: argparse.Namespace) -> Ru
     folders = run_folders.of(asked)
     if not sections.publishes(asked.stage):
         return folders
-    if given.out.exists():
+    if os.path.lexists(given.out):
         raise StageError(StageReason.INPUT_INVALID, f"--out: {given.out} exists already; name a folder that does not")
     unsealed = sources.resolve(given.trained, folders) if asked.stage is Stage.MERGE else None
     return dataclasses.replace(folders, out=given.out, unsealed=unsealed)

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 
 from modelrefresh.contract import uris
 from modelrefresh_jobs.process import guarded_files
+from modelrefresh_jobs.storage import model_files
 
-FILE = "README.md"
 _LIMIT = 4 << 20
 _HEAD = re.compile(r"\A---\r?\n(.*?)\r?\n---\s*$", re.DOTALL | re.MULTILINE)
 _LICENCE = re.compile(r"^license:[ \t]*[\"']?([A-Za-z0-9][A-Za-z0-9.+-]{0,63})[\"']?[ \t]*\r?$", re.MULTILINE)
@@ -31,7 +31,7 @@ def licence_of(model: pathlib.Path) -> str:
     Raises:
         StageError: ModelUnreadable, when the card is no regular file or outside of what may be read.
     """
-    file = model / FILE
+    file = model / model_files.CARD
     text = guarded_files.read(file, limit=_LIMIT).decode(errors="replace") if file.is_file() else ""
     head = _HEAD.search(text)
     found = _LICENCE.search(head[1]) if head else None

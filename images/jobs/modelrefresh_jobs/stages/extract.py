@@ -21,14 +21,20 @@ from modelrefresh_jobs.models import instruct_assets, model_card, model_folder, 
 from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
-from modelrefresh_jobs.storage import sealed, sources
+from modelrefresh_jobs.storage import model_files, sealed, sources
 from modelrefresh_jobs.storage.run_folders import RunFolders
 from modelrefresh_jobs.tensors import dtypes, safetensors_reader, safetensors_writer
 from modelrefresh_jobs.tensors.dtypes import Scratch, Values
 from modelrefresh_jobs.tensors.safetensors_reader import Reader
 from modelrefresh_jobs.tensors.safetensors_writer import Planned
-from modelrefresh_jobs.weights import compatibility, lineage, residual_math, residuals_package, stored_residual
-from modelrefresh_jobs.weights import difference as encoding
+from modelrefresh_jobs.weights import (
+    compatibility,
+    difference,
+    lineage,
+    residual_math,
+    residuals_package,
+    stored_residual,
+)
 from modelrefresh_jobs.weights.exceptions import Collector
 from modelrefresh_jobs.weights.residual_math import Forms, Norms
 from modelrefresh_jobs.weights.stored_residual import Description, Encoding, Formats
@@ -141,7 +147,7 @@ def _write_card(work: _Pass, planned: Sequence[Planned], description: Descriptio
         "base": model_card.licence_of(work.base.folder),
         "instruct": model_card.licence_of(work.instruct.folder),
     }
-    (made.path / model_card.FILE).write_text(model_card.of_residual(names, licences, facts))
+    (made.path / model_files.CARD).write_text(model_card.of_residual(names, licences, facts))
     config = residuals_package.config(planned, names=names, licence=model_card.common(licences.values()))
     (made.path / "config.json").write_text(json.dumps(config, indent=1) + "\n")
 
@@ -163,12 +169,12 @@ def _write_tensor(work: _Pass, name: str, writer: safetensors_writer.Writer) -> 
             digest.update(data)
         base, instruct = (np.frombuffer(data, dtype=one.pattern) for data, one in zip(raw, (ours, theirs), strict=True))
         before = dtypes.widen(base, forms.start, work.scratch, "before")
-        difference = dtypes.widen(instruct, forms.other, work.scratch, "difference")
-        work.alike = work.alike and _alike(before, difference, forms)
-        difference -= before
-        norms.measure(before, difference)
-        product += float(before.dot(difference))
-        written, places, weights = encoding.encode(base, instruct, forms, work.scratch)
+        apart = dtypes.widen(instruct, forms.other, work.scratch, "apart")
+        work.alike = work.alike and _alike(before, apart, forms)
+        apart -= before
+        norms.measure(before, apart)
+        product += float(before.dot(apart))
+        written, places, weights = difference.encode(base, instruct, forms, work.scratch)
         writer.write(written)
         work.collector.add(ours, span[0], places, weights, forms.other)
     if not norms.finite:

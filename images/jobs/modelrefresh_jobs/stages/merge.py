@@ -84,8 +84,8 @@ def artifact(folders: RunFolders, summary: MergeSummary) -> pathlib.Path:
 
 
 def _trained(folders: RunFolders) -> str:
-    """Digest of what this run has trained, every byte proven; the path of what a person names."""
-    if folders.unsealed:
+    """Digest of what this run has trained, every byte proven; the path of what a person names, if it is not sealed."""
+    if folders.unsealed and not (folders.unsealed / artifacts.MANIFEST).exists():
         return str(folders.unsealed)
     try:
         return sealed.verify(folders.trained, deep=True).digest

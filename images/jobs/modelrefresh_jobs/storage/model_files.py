@@ -30,6 +30,8 @@ COMPANIONS = frozenset({".codes", ".jinja", ".json", ".model", ".spm", ".tiktoke
 """Suffixes of all files that tokenizers and chat templates are read from."""
 VERSIONED = "tokenizer.model.*"
 """Mistral's name for a tokenizer of some version."""
+CARD = "README.md"
+"""A model's card, which names its licence."""
 LICENCES = ("LICENSE*", "LICENCE*", "NOTICE*", "COPYING*", "USE_POLICY*")
 _NO_COMPANIONS = frozenset({CONFIG, ADAPTER_CONFIG, "params.json", "trainer_state.json", "requirements.txt"})
 """They tell of weights, of another layout's weights, or of how the model was made."""

@@ -226,8 +226,9 @@ def _names(folder: pathlib.Path) -> list[str]:
 
 
 def _rename(source: pathlib.Path, final: pathlib.Path, *, content: str) -> None:
-    # What is sealed with this content stays. Anything else there is not finished, or an earlier outcome under a
-    # fixed name: it is moved aside whole, never merged with. The loop covers a writer that comes between.
+    # What is sealed with this content and holds every byte of it stays. Anything else there is damaged, unfinished,
+    # or an earlier outcome under a fixed name: it is moved aside whole, never merged with. The loop covers a writer
+    # that comes between.
     while not _holds(final, content):
         try:
             source.rename(final)
@@ -245,7 +246,11 @@ def _rename(source: pathlib.Path, final: pathlib.Path, *, content: str) -> None:
 
 
 def _holds(folder: pathlib.Path, content: str) -> bool:
-    return is_sealed(folder) and read(folder).digest == content
+    """Whether the content is there, every byte; what else lies there counts for nothing."""
+    if not is_sealed(folder):
+        return False
+    manifest = read(folder)
+    return manifest.digest == content and all(sha256(folder / file.name) == file.sha256 for file in manifest.files)
 
 
 def _write_flushed(path: pathlib.Path, text: str) -> None:

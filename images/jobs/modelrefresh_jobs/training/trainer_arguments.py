@@ -11,8 +11,9 @@ from typing import Any
 
 from transformers import TrainingArguments
 
+from modelrefresh.contract import defaults
 from modelrefresh.contract.stages.train import TrainInput
-from modelrefresh.contract.vocabulary import LEARNING_RATES, LearningRateSchedule
+from modelrefresh.contract.vocabulary import LearningRateSchedule
 from modelrefresh_jobs.training.step_plan import Course
 
 _LARGE = 1_000_000_000
@@ -38,7 +39,7 @@ def build(wanted: TrainInput, *, output: pathlib.Path, course: Course, parameter
         max_steps=total,
         per_device_train_batch_size=course.batch_size,
         gradient_accumulation_steps=course.accumulation,
-        learning_rate=wanted.learning_rate or LEARNING_RATES[wanted.method],
+        learning_rate=wanted.learning_rate or defaults.LEARNING_RATES[wanted.method],
         lr_scheduler_type=_SCHEDULES[wanted.learning_rate_schedule],
         warmup_steps=round(wanted.warmup_ratio * total),
         adam_beta1=0.9,

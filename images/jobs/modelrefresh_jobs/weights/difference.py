@@ -5,6 +5,8 @@ it is not, the weight itself is kept as an exception. So other tools can read an
 own base still gives the instruct model back bit for bit. All arrays are one slice, `[weights]`. Knows no files.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,7 +14,7 @@ from modelrefresh_jobs.tensors import dtypes
 from modelrefresh_jobs.tensors.dtypes import Bits, Format, Scratch, Values
 from modelrefresh_jobs.weights.residual_math import Forms
 
-Places = npt.NDArray[np.uint64]
+Places = npt.NDArray[np.unsignedinteger[Any]]
 """Positions of weights, ascending."""
 
 

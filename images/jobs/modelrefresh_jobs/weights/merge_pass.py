@@ -1,8 +1,8 @@
 """One pass over all weights: start, trained and residual in, the candidate's shards out.
 
 One function computes every slice, also for the comparison with what was written. A span `(first, last)` is
-`[first, last)` in weights of one tensor. Memory does not depend on the model's size. Knows no URIs and no
-configuration.
+`[first, last)` in weights of one tensor. Memory does not depend on the model's size, but for the exceptions of
+one tensor for each shard. Knows no URIs and no configuration.
 """
 
 import contextlib

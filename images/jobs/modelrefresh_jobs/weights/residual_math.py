@@ -158,13 +158,13 @@ def add(piece: Slice, *, scale: float, scratch: Scratch) -> Bits:
     merged = dtypes.narrow(sums, piece.forms.other, scratch)
     # The sums hold both identities nearly everywhere: adding a residual of zero changes no number but the sign of
     # a zero. The exceptions are corrected one by one.
-    doubtful = merged == 0
     if piece.other is None:
         return merged
+    doubtful = merged == 0
     if scale == 1:
         doubtful |= (piece.drift == 0) & (merged != piece.other)
     if (places := np.flatnonzero(doubtful)).size:
-        merged[places] = _corrected(piece, merged, places, scale)
+        merged[places] = _corrected(piece, piece.other[places], merged, places, scale=scale)
     return merged
 
 
@@ -172,11 +172,10 @@ def _drift(trained: Values, start: Values, scratch: Scratch) -> Values:
     return np.subtract(trained, start, out=scratch.array("drift", np.float64, start.size))
 
 
-def _corrected(piece: Slice, merged: Bits, places: npt.NDArray[np.intp], scale: float) -> Bits:
-    other = merged if piece.other is None else piece.other
+def _corrected(piece: Slice, other: Bits, merged: Bits, places: npt.NDArray[np.intp], *, scale: float) -> Bits:
     unmoved = piece.drift[places] == 0
-    kept = np.where(unmoved, other[places], merged[places]) if scale == 1 else merged[places]
-    equal = xor(piece.start[places], other[places], piece.forms, Scratch()) == 0
+    kept = np.where(unmoved, other, merged[places]) if scale == 1 else merged[places]
+    equal = xor(piece.start[places], other, piece.forms, Scratch()) == 0
     return np.where(equal, dtypes.narrow(piece.trained[places], piece.forms.other), kept)
 
 

@@ -25,8 +25,6 @@ from modelrefresh_jobs.weights import difference, exceptions, residual_math
 from modelrefresh_jobs.weights.residual_math import Forms
 
 KIND = "residual"
-STEMS = {"difference": "model", "xor": "residual"}
-"""Name of the shards by encoding; that of numbers is the one that other tools look for."""
 DESCRIPTION = "residual.json"
 
 
@@ -39,6 +37,8 @@ class Encoding(enum.StrEnum):
     """Patterns, see `residual_math`."""
 
 
+STEMS = {Encoding.DIFFERENCE: "model", Encoding.XOR: "residual"}
+"""Name of the shards by encoding; that of numbers is the one that other tools look for."""
 _ENCODINGS = " and ".join(Encoding)
 Residual = Callable[[int, int, Bits], Any]
 """`(first, last, start)` of weights `[first, last)`: the other model's bits, or the residual as numbers."""
@@ -64,13 +64,13 @@ class Stored:
             return lambda first, last, start: residual_math.restore_xor(
                 start, reader.bits(tensor, first, last), forms, scratch
             )
-        places, weights = exceptions.read(self.exceptions, name, reader)
+        places, weights = exceptions.read(self.exceptions, tensor, forms.other, reader)
 
         def restored(first: int, last: int, start: Bits) -> Bits:
             other = difference.decode(start, reader.bits(tensor, first, last), forms, scratch)
             # Of the positions' own dtype, or all of them would be converted for each slice.
             low, high = np.searchsorted(places, np.array((first, last), dtype=places.dtype))
-            other[(places[low:high] - np.uint64(first)).astype(np.intp)] = weights[low:high]
+            other[places[low:high].astype(np.intp) - first] = weights[low:high]
             return other
 
         return restored
@@ -139,6 +139,6 @@ def open_shards(folder: pathlib.Path, encoding: str) -> Stored:
     return Stored(
         folder=folder,
         encoding=Encoding(encoding),
-        tensors=safetensors_reader.open_folder(folder, stem=STEMS[encoding]),
+        tensors=safetensors_reader.open_folder(folder, stem=STEMS[Encoding(encoding)]),
         exceptions=exceptions.open_folder(folder),
     )

@@ -189,7 +189,7 @@ def _settle(served: ServedRefresh, rollout: Rollout, now: datetime.datetime) -> 
     summary = serving.ended(dataclasses.replace(served, status=status)) or StatusSummary(
         reason=Reason.SERVING, message=serving.describe(to.version, served.target)
     )
-    # What `record_served` and `runs.idle` would say next: one status for the end of a rollout instead of three.
+    # What `record_served` and `opening.idle` would say next: one status for the end of a rollout instead of three.
     marked = record_served(dataclasses.replace(served, status=status), now)
     return Plan(status=status, summary=summary, actions=marked.actions if marked else (), requeue_after_seconds=0.0)
 

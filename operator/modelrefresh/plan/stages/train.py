@@ -6,8 +6,9 @@ from modelrefresh.api.evaluation import Evaluation
 from modelrefresh.api.run_status import Run, StageRecord
 from modelrefresh.api.spec import Training
 from modelrefresh.api.stage_facts import TrainFacts
+from modelrefresh.contract import defaults
 from modelrefresh.contract.stages.train import TrainInput, TrainSummary
-from modelrefresh.contract.vocabulary import LEARNING_RATES, Stage
+from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.observed import ReadyRefresh
 from modelrefresh.plan.stages import shared_inputs
 from modelrefresh.plan.stages.run_stage import RunStage, Size
@@ -20,7 +21,7 @@ def ask(ready: ReadyRefresh, _: Run) -> TrainInput:
         start=shared_inputs.start(ready),
         start_fingerprint=shared_inputs.start_fingerprint(ready),
         method=training.method,
-        learning_rate=float(training.learning_rate or LEARNING_RATES[training.method]),
+        learning_rate=float(training.learning_rate or defaults.LEARNING_RATES[training.method]),
         sequence_length=training.sequence_length,
         epochs=float(training.epochs),
         batch_size=training.batch_size,

@@ -16,6 +16,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 WANTED = (
     *("*.safetensors", *(f"*{suffix}" for suffix in sorted(model_files.COMPANIONS)), model_files.VERSIONED),
     *model_files.LICENCES,
+    model_files.CARD,
 )
 """What is fetched of a repository."""
 _UNWANTED = ("consolidated*", "original/*", "onnx/*")
