@@ -9,7 +9,9 @@ from modelrefresh.api.stage_facts import (
     MergeFacts,
     OverlapFacts,
     PrepareFacts,
+    ScaleFacts,
     ScoreFacts,
+    SearchFacts,
     TrainFacts,
     VerdictFacts,
 )
@@ -21,7 +23,7 @@ NOW = datetime.datetime(2026, 11, 22, 12, 30, 15, 999_999, tzinfo=datetime.UTC)
 LONG = "x" * 10_000
 DIGEST = f"sha256:{builders.DIGEST}"
 _NAME = "v" * 63
-_RUN = (Stage.IMPORT, Stage.PREPARE, Stage.TRAIN, Stage.MERGE, Stage.EVALUATE)
+_RUN = (Stage.IMPORT, Stage.PREPARE, Stage.TRAIN, Stage.SEARCH, Stage.MERGE, Stage.EVALUATE)
 
 
 def _stage(stage: Stage) -> StageRecord:
@@ -41,6 +43,7 @@ def _stage(stage: Stage) -> StageRecord:
     )  # fmt: skip
     train = TrainFacts(steps=10**6, tokens=10**11, passes=99.5, seconds=1e6, last_loss=1.5)
     merge = MergeFacts(digest=DIGEST, drift=0.1, residual_norm=0.1, alignment=-0.1)
+    search = SearchFacts(scale=0.8, scores=(ScaleFacts(scale=0.8, score=0.5, items=10**6),) * 8)
     return StageRecord(
         name=stage,
         state=StageState.SUCCEEDED,
@@ -60,6 +63,7 @@ def _stage(stage: Stage) -> StageRecord:
         warnings=(LONG,) * 4,
         prepare=prepare if stage is Stage.PREPARE else None,
         train=train if stage is Stage.TRAIN else None,
+        search=search if stage is Stage.SEARCH else None,
         merge=merge if stage is Stage.MERGE else None,
         evaluate=evaluate if stage is Stage.EVALUATE else None,
     )

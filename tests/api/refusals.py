@@ -185,6 +185,47 @@ _EVALUATION: Final = (
     _row("answers of nothing", {"spec.evaluation.maxNewTokens": 0}, server="greater than or equal to 1"),
 )  # fmt: skip
 
+_DEV: Final = {"name": "dev", "uri": "pvc://evals/dev.jsonl", "task": "question-answering"}
+_SEARCH: Final = {"scales": ["0.6", "1.0"], "suites": [_DEV]}
+
+_SUM: Final = (
+    _row("transfer unknown", {"spec.residualRef.transfer": "Any", "spec.rollout.stock": "Instruct"},
+         server='supported values: "SameFamily"'),
+    _row("transfer without stock", {"spec.residualRef.transfer": "SameFamily"},
+         "say what serves before the first candidate", at="spec.rollout.stock"),
+    _row("stock transferred without transfer", {"spec.rollout.stock": "Transferred"}, "needs residualRef.transfer"),
+    _row("stock unknown", {"spec.rollout.stock": "Base"}, server='"Instruct", "Transferred", "None"'),
+    _row("residual again", {"spec.residuals": [{"name": "instruct"}]}, "names the residual of residualRef again"),
+    _row("residual added twice", {"spec.residuals": [{"name": "safety"}, {"name": "safety"}]}, "Duplicate value"),
+    _row("too many residuals", {"spec.residuals": [{"name": f"r{n}"} for n in range(5)]}, server="at most 4"),
+    _row("factor of an added residual", {"spec.residuals": [{"name": "safety", "scale": "3"}]},
+         '"3" is not a decimal number from 0 to 2', at="spec.residuals[0].scale"),
+    _row("factor of no tensors", {"spec.residual.scales": [{"tensors": "", "scale": "1"}]},
+         server="at least 1 chars", at="spec.residual.scales[0].tensors"),
+    _row("tensors by class", {"spec.residual.scales": [{"tensors": "[ab]", "scale": "1"}]},
+         server="should match", at="spec.residual.scales[0].tensors"),
+    _row("search of one factor", {"spec.residual.search": {**_SEARCH, "scales": ["1.0"]}},
+         server="at least 2 items", at="spec.residual.search.scales"),
+    _row("search of a factor in percent", {"spec.residual.search": {**_SEARCH, "scales": ["60%", "1"]}},
+         '"60%" is not a decimal number from 0 to 2', at="spec.residual.search.scales[0]"),
+    _row("search without questions", {"spec.residual.search": {**_SEARCH, "suites": []}},
+         server="at least 1 items", at="spec.residual.search.suites"),
+    _row("search by the gates' questions",
+         {"spec.residual.search": {**_SEARCH, "suites": [{**_DEV, "uri": "pvc://evals/knowledge.jsonl"}]}},
+         "must be other questions than those of the evaluation"),
+    _row("search under the name of a gate's suite",
+         {"spec.residual.search": {**_SEARCH, "suites": [{**_DEV, "name": "knowledge"}]}},
+         "must be other questions than those of the evaluation"),
+    _row("search beside a factor", {"spec.residual.search": _SEARCH, "spec.residual.scale": "0.5"},
+         "residual.search chooses the factor", at="spec.residual.scale"),
+    _row("direct with more residuals", {"spec.training.strategy": "Direct", "spec.residuals": [{"name": "safety"}]},
+         "Direct adds no residual; leave out"),
+    _row("direct with a search", {"spec.training.strategy": "Direct", "spec.residual.search": _SEARCH},
+         "Direct adds no residual; leave out"),
+    _row("average of all", {"spec.average.previous": "1"}, '"1" is not a decimal number more than 0 and less than 1'),
+    _row("average of nothing", {"spec.average.previous": "0"}, '"0" is not a decimal number more than 0'),
+)  # fmt: skip
+
 _OPERATION: Final = (
     _row("approval unknown", {"spec.rollout.approval": "Auto"}, server='supported values: "Automatic", "Manual"'),
     _row("deadline too short", {"spec.rollout.progressDeadlineSeconds": 5}, server="greater than or equal to 10"),
@@ -218,4 +259,4 @@ _PROFILE: Final = (
            "operator Exists takes no value", at="spec.stageDefaults.tolerations[0].value"),
 )  # fmt: skip
 
-REFUSALS: Final = (*_SOURCES, *_SHAPES, *_TRAINING, *_EVALUATION, *_OPERATION, *_PROFILE)
+REFUSALS: Final = (*_SOURCES, *_SHAPES, *_TRAINING, *_EVALUATION, *_SUM, *_OPERATION, *_PROFILE)

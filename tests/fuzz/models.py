@@ -20,11 +20,12 @@ from modelrefresh_jobs.corpus import data_files, documents, packing, scan
 from modelrefresh_jobs.evaluation import suites
 from modelrefresh_jobs.models import model_folder, prompts
 from modelrefresh_jobs.process.errors import StageError
-from modelrefresh_jobs.stages import extract, merge
+from modelrefresh_jobs.stages import extract
 from modelrefresh_jobs.storage import run_folders, sealed
 from modelrefresh_jobs.tensors.safetensors_reader import Reader
 from modelrefresh_jobs.training import checkpointing, progress_file  # fmt: skip
-from modelrefresh_jobs.weights import lora_folding, trained_weights
+from modelrefresh_jobs.weights import candidate, lora_folding, trained_weights
+from modelrefresh_jobs.weights.merge_sources import MergeSources
 from tests.fuzz import corpus
 from tests.fuzz.targets import Target
 from tests.jobs import builders, corpora
@@ -92,7 +93,7 @@ def _asked(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
             name="start model's small files",
             folder=start,
             files=small,
-            use=lambda _: preflight.check(request.section, run_folders.of(request)),
+            use=lambda _: preflight.check(request.section, run_folders.of(request), builders.quiet(Stage.PREPARE)),
             weight=2,
         ),
     ]
@@ -176,13 +177,13 @@ def _residual(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
     resealed = [name for name in names if name.endswith((".json", ".safetensors")) and name != artifacts.MANIFEST]
 
     def check(_name: str) -> None:
-        preflight.check_bytes(preflight.check(prepare.section, run_folders.of(prepare)))
+        preflight.check_bytes(preflight.check(prepare.section, run_folders.of(prepare), builders.quiet(Stage.PREPARE)))
 
     def store(_name: str) -> None:
         (plain / artifacts.MANIFEST).unlink()
         sealed.seal(sealed.Draft(path=plain, kind="residual", parents={}), target=plain)
         try:
-            merge_sources = merge.MergeSources(
+            given = MergeSources(
                 start=pair.base,
                 trained=pair.trained,
                 residual=plain,
@@ -190,7 +191,7 @@ def _residual(root: pathlib.Path, pair: builders.Pair) -> list[Target]:
                 scale=1.0,
             )
             with sealed.draft(root / "merged", kind="version", label="m") as made:
-                merge.store(merge_sources, made, progress=builders.quiet(Stage.MERGE), target=root / "merged" / "v")
+                candidate.store(given, made, progress=builders.quiet(Stage.MERGE), target=root / "merged" / "v")
             shutil.rmtree(root / "merged" / "v")
         finally:
             (plain / artifacts.MANIFEST).write_bytes(manifest)

@@ -93,11 +93,12 @@ def a_status(**change: Any) -> RefreshStatus:  # noqa: ANN401
 
 def a_run(stage: Stage | None = None, **change: Any) -> Run:  # noqa: ANN401
     """A run whose stages up to this one (without it) have succeeded."""
-    done = [one.name for one in order.EACH].index(stage) if stage else 0
-    states = [StageState.SUCCEEDED] * done + [StageState.WAITING] * len([one.name for one in order.EACH])
+    names = [one.name for one in order.records(builders.refresh_spec(), is_first=False)]
+    done = names.index(stage) if stage else 0
+    states = [StageState.SUCCEEDED] * done + [StageState.WAITING] * len(names)
     records = tuple(
         StageRecord(name=name, state=state, attempt=int(state is StageState.SUCCEEDED))
-        for name, state in zip([one.name for one in order.EACH], states, strict=False)
+        for name, state in zip(names, states, strict=False)
     )
     run = Run(
         id="r1",

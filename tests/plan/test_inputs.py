@@ -6,8 +6,9 @@ from typing import Annotated, Any, Final
 import pydantic
 import pytest
 
-from modelrefresh.api import model, spec
+from modelrefresh.api import model
 from modelrefresh.api.evaluation import Evaluation, Gate, Suite
+from modelrefresh.api.merging import ResidualSettings
 from modelrefresh.api.model import parse
 from modelrefresh.api.sources import Source
 from modelrefresh.api.spec import Data, RefreshSpec, Replay, Training
@@ -38,7 +39,14 @@ DEFAULTS: Final = {
     "training.lora.embeddings": False,
     "training.checkpointSeconds": 600,
     "training.seed": 0,
+    "residualRef.transfer": None,
     "residual.scale": "1.0",
+    "residual.scales": (),
+    "residual.search": None,
+    "residuals": (),
+    "residuals.transfer": None,
+    "residuals.scale": "1.0",
+    "average": None,
     "evaluation.gates.versus": "Incumbent",
     "evaluation.gates.minDifference": None,
     "evaluation.gates.minScore": None,
@@ -88,7 +96,7 @@ class NewerEvaluation(Evaluation):
     judge: str | None = None
 
 
-class NewerSettings(spec.ResidualSettings):
+class NewerSettings(ResidualSettings):
     """The same."""
 
     layers: str = "All"
@@ -157,8 +165,8 @@ def test_every_other_value_changes_the_hash(path: str) -> None:
 
 
 def test_no_default_that_a_run_works_on_ever_changes_its_value() -> None:
-    wanted = ("profile", "base", "residual_ref", "data", "training", "residual", "evaluation")
-    found = {path: value for name in wanted for path, value in defaults(RefreshSpec.model_fields[name], _camel(name))}
+    fields = ("profile", "base", "residual_ref", "data", "training", "residual", "residuals", "average", "evaluation")
+    found = {path: value for name in fields for path, value in defaults(RefreshSpec.model_fields[name], _camel(name))}
     assert found == DEFAULTS
 
 

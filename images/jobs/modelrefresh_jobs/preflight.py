@@ -6,14 +6,16 @@ suites, start model, stored residual, and the models that will answer. A request
 operator names fewer of them; what it does not name is not looked at. Knows no documents.
 """
 
+import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from modelrefresh.contract.reasons import StageReason
+from modelrefresh.contract.stages.merge import MergeInput
 from modelrefresh.contract.stages.prepare import PrepareInput
-from modelrefresh.contract.vocabulary import Method
+from modelrefresh.contract.vocabulary import Method, Strategy
 from modelrefresh_jobs.corpus import tokenization
 from modelrefresh_jobs.evaluation import suites
 from modelrefresh_jobs.evaluation.suites import Item, Suite
@@ -22,9 +24,11 @@ from modelrefresh_jobs.models import tokenizer as tokenizers
 from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process import errors
 from modelrefresh_jobs.process.errors import StageError
-from modelrefresh_jobs.storage import sealed, sources
+from modelrefresh_jobs.process.progress import Progress
+from modelrefresh_jobs.storage import sources, versions
 from modelrefresh_jobs.storage.run_folders import RunFolders
-from modelrefresh_jobs.weights import compatibility, merge_pass, stored_residual, trained_weights
+from modelrefresh_jobs.weights import merge_inputs, merge_sources, stored_residual, trained_weights
+from modelrefresh_jobs.weights.merge_sources import MergeSources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +37,12 @@ class Ready:
 
     suites: Mapping[str, Suite]
     start: Model
-    residual: pathlib.Path | None
+    residuals: tuple[pathlib.Path, ...] = ()
+    """Stored residuals that will be added."""
 
 
-def check(wanted: PrepareInput, folders: RunFolders) -> Ready:
-    """Prove all that costs seconds.
+def check(wanted: PrepareInput, folders: RunFolders, progress: Progress) -> Ready:
+    """Prove all that costs seconds; warns of what a transferred residual differs in.
 
     Raises:
         StageError: EvaluationUnreadable, ModelUnreadable, ResidualIncompatible or InvalidSpec.
@@ -46,46 +51,28 @@ def check(wanted: PrepareInput, folders: RunFolders) -> Ready:
     items = suites.choose(loaded, wanted.max_items)
     start = model_folder.accept(sources.resolve(wanted.base, folders))
     _check_start(start, wanted)
-    residual = None
-    if wanted.residual:
-        residual = sources.stored(
-            wanted.residual, folders, below=folders.workspace.residual, reason=StageReason.RESIDUAL_INCOMPATIBLE
-        )
-    if residual:
-        check_answers(_candidate(residual, start, wanted), items, max_new_tokens=wanted.max_new_tokens)
+    if found := _merge_sources(wanted, folders):
+        check_answers(_candidate(found, start, progress), items, max_new_tokens=wanted.max_new_tokens)
     if wanted.incumbent:
-        folder = version(wanted.incumbent, folders)
+        folder = versions.find(wanted.incumbent, folders)
         prompts.prove(folder)
         serves = prompts.load(folder)
         check_answers(serves, items, max_new_tokens=wanted.max_new_tokens)
-    return Ready(suites=loaded, start=start, residual=residual)
+    return Ready(
+        suites=loaded,
+        start=start,
+        residuals=found.residuals if found else (),
+    )
 
 
 def check_bytes(ready: Ready) -> None:
-    """Prove the rest of the stored residual by hash, which takes as long as reading it.
+    """Prove the rest of the stored residuals by hash, which takes as long as reading them.
 
     Raises:
         StageError: ResidualIncompatible.
     """
-    if ready.residual:
-        _verify(ready.residual, below=("",))
-
-
-def version(name: str, folders: RunFolders, *, deep: bool = False) -> pathlib.Path:
-    """The folder of a version that is to answer, with `deep` every byte proven; by hand any model's folder, as a URI.
-
-    Raises:
-        StageError: ModelUnreadable, when it is missing or incomplete.
-    """
-    below = folders.workspace.version
-    folder = sources.stored(name, folders, below=below, reason=StageReason.MODEL_UNREADABLE)
-    if folder != below(name):
-        return folder
-    try:
-        sealed.verify(folder, deep=deep)
-    except sealed.BrokenSealError as error:
-        raise StageError(StageReason.MODEL_UNREADABLE, str(error)) from error
-    return folder
+    for residual in ready.residuals:
+        stored_residual.verify(residual)
 
 
 def check_answers(
@@ -153,27 +140,22 @@ def _check_tensors(start: Model, built: Any) -> None:  # noqa: ANN401 -- transfo
         raise StageError(StageReason.MODEL_UNREADABLE, f"{message}; copy the whole checkpoint of one release")
 
 
-def _candidate(residual: pathlib.Path, start: Model, wanted: PrepareInput) -> prompts.PromptFormat:
+def _merge_sources(wanted: PrepareInput, folders: RunFolders) -> MergeSources | None:
+    if wanted.merge:
+        return merge_sources.of(wanted.merge, folders)
+    if not wanted.residual:
+        return None
+    found = merge_sources.of(MergeInput(start=wanted.base, residual=wanted.residual), folders)
+    direct = wanted.base_fingerprint == stored_residual.read_description(found.residual).instruct_fingerprint
+    return dataclasses.replace(found, strategy=Strategy.DIRECT) if direct else found
+
+
+def _candidate(found: MergeSources, start: Model, progress: Progress) -> prompts.PromptFormat:
     """How the model that merge will write is going to be asked."""
-    _verify(residual, below=(f"{instruct_assets.FOLDER}/", stored_residual.DESCRIPTION))
-    description, instruct = stored_residual.read_description(residual), instruct_assets.read_configuration(residual)
-    compatibility.check_served(start, instruct, residual)
-    parts = merge_pass.MergeInputs(
-        start=start,
-        trained=trained_weights.Full(model=start),
-        residual=stored_residual.open_shards(residual, description.encoding),
-        scale=None,
-        other="",
-        formats=description.formats(start, direct=wanted.base_fingerprint == description.instruct_fingerprint),
-    )
-    merge_pass.check(parts, residual)
-    prompts.prove(residual / instruct_assets.FOLDER, instruct)
-    return prompts.load(residual / instruct_assets.FOLDER, instruct)
-
-
-def _verify(residual: pathlib.Path, *, below: tuple[str, ...]) -> None:
-    try:
-        sealed.verify(residual, deep=True, below=below)
-    except sealed.BrokenSealError as error:
-        message = f"stored residual {error}: make the InstructionResidual anew, so that it is extracted again"
-        raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, message) from error
+    for residual in found.residuals:
+        stored_residual.verify(residual, below=(f"{instruct_assets.FOLDER}/", stored_residual.DESCRIPTION))
+    description = stored_residual.read_description(found.residual)
+    trained = trained_weights.Full(model=start)
+    config = merge_inputs.gather(found, start, trained, description, progress).config
+    prompts.prove(found.residual / instruct_assets.FOLDER, config)
+    return prompts.load(found.residual / instruct_assets.FOLDER, config)

@@ -188,7 +188,7 @@ class ProfileSpec(ApiModel):
     limits: ProfileLimits = ProfileLimits()
     """What tenants may ask for at most."""
     stages: Annotated[Mapping[str, ProfileStage], pydantic.Field(max_length=8), _KNOWN_STAGES] = {}
-    """Settings by stage name: extract, import, prepare, train, merge, evaluate, sweep."""
+    """Settings by stage name: extract, import, prepare, train, search, merge, evaluate, sweep."""
     stage_defaults: ProfileStage = ProfileStage()
     """Settings of every stage that `stages` does not name."""
     run_as_user: UserId | None = None

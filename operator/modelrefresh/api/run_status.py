@@ -10,7 +10,7 @@ from typing import Annotated
 import pydantic
 
 from modelrefresh.api.model import ListMap
-from modelrefresh.api.stage_facts import EvaluateFacts, MergeFacts, PrepareFacts, TrainFacts
+from modelrefresh.api.stage_facts import EvaluateFacts, MergeFacts, PrepareFacts, SearchFacts, TrainFacts
 from modelrefresh.api.status_record import Record
 from modelrefresh.api.status_types import (
     Account,
@@ -89,6 +89,7 @@ class StageRecord(Record):
     """What the stage wants the model owner to look at, though nothing failed."""
     prepare: PrepareFacts | None = None
     train: TrainFacts | None = None
+    search: SearchFacts | None = None
     merge: MergeFacts | None = None
     evaluate: EvaluateFacts | None = None
 

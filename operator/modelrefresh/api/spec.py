@@ -6,19 +6,19 @@ as a missing claim, is no matter of the schema: it becomes a condition.
 """
 
 import enum
-from typing import ClassVar, Final
+from typing import Annotated, ClassVar, Final
 
 import pydantic
 
-from modelrefresh.api.evaluation import Evaluation
-from modelrefresh.api.model import ApiModel, ValidationRule, whole
+from modelrefresh.api.evaluation import Evaluation, Suite
+from modelrefresh.api.merging import ADDED, AddedResidual, Average, ResidualRef, ResidualSettings
+from modelrefresh.api.model import ApiModel, ListMap, ValidationRule, whole
 from modelrefresh.api.sources import Source
 from modelrefresh.api.spec_types import (
     Epochs,
     LearningRate,
     Name,
     ObjectName,
-    Scale,
     Schedule,
     TimeZone,
     WarmupRatio,
@@ -28,13 +28,6 @@ from modelrefresh.contract.vocabulary import LearningRateSchedule, Method, Sampl
 
 _DEVICE_TOKENS: Final = 4_194_304
 """Tokens per device and step beyond which no accelerator holds the activations."""
-
-
-class NamedRef(ApiModel):
-    """An object of this namespace by name."""
-
-    name: ObjectName
-    """Name of the object."""
 
 
 class Replay(Source):
@@ -105,18 +98,22 @@ class Training(ApiModel):
     """Seed of shuffling and of training."""
 
 
-class ResidualSettings(ApiModel):
-    """How the residual is added."""
-
-    scale: Scale = str(limits.SCALE.default)
-    """Factor of the residual, a decimal in quotes from 0 to 2; 1.0 in the paper."""
-
-
 class Approval(enum.StrEnum):
     """Who lets a passed candidate serve."""
 
     AUTOMATIC = "Automatic"
     MANUAL = "Manual"
+
+
+class Stock(enum.StrEnum):
+    """What serves before the first candidate, version zero."""
+
+    INSTRUCT = "Instruct"
+    """The instruct model that the residual was cut from."""
+    TRANSFERRED = "Transferred"
+    """The untrained base with the transferred residual added."""
+    NONE = "None"
+    """Nothing: the first candidate has no incumbent."""
 
 
 class DeploymentTarget(ApiModel):
@@ -139,6 +136,8 @@ class Rollout(ApiModel):
     """Automatic rolls a passed candidate out; Manual waits for the annotation modelrefresh.dev/approve."""
     progress_deadline_seconds: int = pydantic.Field(default=1200, ge=10, le=86_400)
     """A rollout that is not available by then goes back to the previous version."""
+    stock: Stock | None = None
+    """What serves before the first candidate: Instruct (if absent), Transferred or None; to be said with a transfer."""
 
     @property
     def target(self) -> DeploymentTarget:
@@ -175,6 +174,48 @@ class RefreshSpec(ApiModel):
             path=".residual.scale",
         ),
         ValidationRule(
+            cel="self.training.strategy != 'Direct' || (!has(self.residual.search) && !has(self.residual.scales)"
+            " && !has(self.residuals) && !has(self.residualRef.transfer))",
+            holds=lambda spec: spec.training.strategy != Strategy.DIRECT or not spec.composes,
+            message="training.strategy Direct adds no residual; leave out residual.scales, residual.search, residuals "
+            "and residualRef.transfer",
+            path=".training.strategy",
+        ),
+        ValidationRule(
+            cel="!has(self.residual.search) || self.residual.scale in ['1', '1.0']",
+            holds=lambda spec: spec.residual.search is None or spec.residual.scale in ("1", "1.0"),
+            message="residual.search chooses the factor, so residual.scale would be ignored; leave it out",
+            path=".residual.scale",
+        ),
+        ValidationRule(
+            cel="!has(self.residual.search) || self.residual.search.suites.all(d, "
+            "!self.evaluation.suites.exists(s, s.name == d.name || s.uri == d.uri))",
+            holds=lambda spec: spec.residual.search is None or not spec.searches_by_its_gates,
+            message="residual.search.suites must be other questions than those of the evaluation, under other names: "
+            "a candidate that was chosen by a suite looks better on it than it is",
+            path=".residual.search",
+        ),
+        ValidationRule(
+            cel="!has(self.residuals) || !self.residuals.exists(r, r.name == self.residualRef.name)",
+            holds=lambda spec: all(one.name != spec.residual_ref.name for one in spec.residuals),
+            message="residuals names the residual of residualRef again; it is added once, with residual.scale",
+            path=".residuals",
+        ),
+        ValidationRule(
+            cel="!has(self.residualRef.transfer) || has(self.rollout.stock)",
+            holds=lambda spec: spec.residual_ref.transfer is None or spec.rollout.stock is not None,
+            message="with residualRef.transfer say what serves before the first candidate: rollout.stock Instruct (the "
+            "residual's own instruct model), Transferred (this base with the residual) or None",
+            path=".rollout.stock",
+        ),
+        ValidationRule(
+            cel="!has(self.rollout.stock) || self.rollout.stock != 'Transferred' || has(self.residualRef.transfer)",
+            holds=lambda spec: spec.rollout.stock != Stock.TRANSFERRED or spec.residual_ref.transfer is not None,
+            message="rollout.stock Transferred needs residualRef.transfer; without it, base and residual give the "
+            "instruct model: use Instruct",
+            path=".rollout.stock",
+        ),
+        ValidationRule(
             cel=f"self.training.batchSize * self.training.sequenceLength <= {_DEVICE_TOKENS}",
             holds=lambda spec: spec.training.batch_size * spec.training.sequence_length <= _DEVICE_TOKENS,
             message=f"batchSize times sequenceLength is more than {_DEVICE_TOKENS} tokens per device and step; lower "
@@ -194,14 +235,18 @@ class RefreshSpec(ApiModel):
     """Holds back new runs and stages; running Jobs are stopped with a checkpoint and go on later."""
     base: Source
     """The base (not instruction-tuned) model that is trained on."""
-    residual_ref: NamedRef
-    """InstructionResidual of this namespace, cut from the same base."""
+    residual_ref: ResidualRef
+    """InstructionResidual of this namespace, cut from the same base; it also gives tokenizer and chat template."""
     data: Data
     """New text to learn."""
     training: Training = Training()
     """Continual pretraining."""
     residual: ResidualSettings = ResidualSettings()
     """How the residual is added."""
+    residuals: Annotated[tuple[AddedResidual, ...], pydantic.Field(max_length=ADDED), ListMap("name")] = ()
+    """More residuals, added in the same pass: cut from the same base, or from the instruct model of residualRef."""
+    average: Average | None = None
+    """The candidate is averaged with the version that serves; not if absent."""
     evaluation: Evaluation
     """What decides whether a candidate may serve."""
     rollout: Rollout
@@ -210,6 +255,29 @@ class RefreshSpec(ApiModel):
     """What opens runs besides a changed spec and the annotation modelrefresh.dev/refresh."""
     retain: Retain = Retain()
     """What is kept."""
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """All that the stages of a run read, but for the models of the residuals."""
+        replay = (self.data.replay,) if self.data.replay else ()
+        return (self.base, self.data, *replay, *self.evaluation.suites, *self.dev_suites)
+
+    @property
+    def dev_suites(self) -> tuple[Suite, ...]:
+        """Questions by which a factor is chosen."""
+        return self.residual.search.suites if self.residual.search else ()
+
+    @property
+    def composes(self) -> bool:
+        """Whether the sum is more than one residual of this base with one factor."""
+        settings = self.residual
+        return bool(self.residuals or settings.scales or settings.search or self.residual_ref.transfer)
+
+    @property
+    def searches_by_its_gates(self) -> bool:
+        """Whether a factor would be chosen by questions of the evaluation."""
+        names, places = ({getattr(one, key) for one in self.evaluation.suites} for key in ("name", "uri"))
+        return any(one.name in names or one.uri in places for one in self.dev_suites)
 
 
 class ResidualSpec(ApiModel):

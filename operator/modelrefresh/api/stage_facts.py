@@ -8,6 +8,7 @@ from typing import Annotated
 import pydantic
 
 from modelrefresh.api.evaluation import GATES
+from modelrefresh.api.merging import SCALES
 from modelrefresh.api.status_record import Record
 from modelrefresh.api.status_types import (
     Count,
@@ -70,6 +71,25 @@ class TrainFacts(Record):
     """Step of the checkpoint that the last attempt went on from."""
     lost_steps: Count = 0
     """Steps done twice because an attempt ended between checkpoints."""
+
+
+class ScaleFacts(Record):
+    """What one factor of the residual scored."""
+
+    scale: Measure
+    score: Measure
+    """Mean over the suites of the search."""
+    items: Count = 0
+    """Questions that it was asked."""
+
+
+class SearchFacts(Record):
+    """Which factor of the residual was chosen."""
+
+    scale: Measure
+    """The one that is taken."""
+    scores: Annotated[tuple[ScaleFacts, ...], pydantic.Field(max_length=SCALES), first(SCALES)] = ()
+    """What each one scored."""
 
 
 class MergeFacts(Record):

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 import pydantic
 
+from modelrefresh.api.merging import ADDED
 from modelrefresh.api.model import ListMap, ValidationRule
 from modelrefresh.api.run_status import Conditions, Failure, Outcome, Run, StageRecord, TriggerKind
 from modelrefresh.api.stage_facts import EvaluateFacts
@@ -21,7 +22,7 @@ SIZE_LIMIT = 16 * 1024
 """Bytes that the status of a ModelRefresh may take as JSON."""
 _SHORT_ACCOUNT = 512
 """Characters of the last failure's message that stay in a status that would be too big."""
-_SHORT_MESSAGE = 192
+_SHORT_MESSAGE = 112
 """The same of a condition's message."""
 _HELD = 10
 _HISTORY = 10
@@ -112,7 +113,7 @@ class RefreshStatus(Record):
     candidate: VersionRef | None = None
     """The version of the current run."""
     stock: VersionRef | None = None
-    """Version zero: the imported stock instruct model."""
+    """Version zero, what served before the first candidate."""
     held: Annotated[tuple[Digest, ...], pydantic.Field(max_length=_HELD), first(_HELD)] = ()
     """Digests whose rollout failed; not tried again by themselves."""
     data_fingerprint: Digest | None = None
@@ -156,11 +157,22 @@ class ResidualStatus(Record):
     last_failure: Failure | None = None
 
 
+class AddedLineage(Record):
+    """One residual that was added besides."""
+
+    residual: Label
+    """Name of the InstructionResidual."""
+    digest: Digest | None = None
+    """Of that residual."""
+    scale: ShortText | None = None
+    """Its factor."""
+
+
 class Lineage(Record):
     """What a version was made of."""
 
     strategy: ShortText
-    """Residual, Direct, or Stock for the imported instruct model."""
+    """Residual, Direct, Stock for the imported instruct model, or Transferred for an untrained base with a residual."""
     method: ShortText | None = None
     """LoRA or Full."""
     base: Annotated[str, pydantic.Field(max_length=512)] | None = None
@@ -171,6 +183,12 @@ class Lineage(Record):
     """Of that residual."""
     scale: ShortText | None = None
     """Factor of the residual."""
+    transfer: ShortText | None = None
+    """SameFamily where the residual was cut from another base."""
+    added: Annotated[tuple[AddedLineage, ...], pydantic.Field(max_length=ADDED), first(ADDED)] = ()
+    """Residuals that were added besides."""
+    average: ShortText | None = None
+    """Share of the version before."""
     data: Annotated[str, pydantic.Field(max_length=512)] | None = None
     """URI of the text that was learned."""
     data_fingerprint: Digest | None = None
@@ -206,7 +224,7 @@ class VersionSpec(Record):
     evaluation: EvaluateFacts = EvaluateFacts()
     """What was measured and what the gates said of it."""
     verdict: ShortText
-    """Passed, Rejected, or Stock for the imported instruct model."""
+    """Passed, Rejected, or Stock for what was served before the first candidate."""
     summary: Note = ""
     """The measured differences in short, such as `new-knowledge +0.1200`."""
 
@@ -266,10 +284,12 @@ def size(record: Record) -> int:
 
 
 def _without_remarks(stage: StageRecord) -> StageRecord:
-    """The stage without its words; numbers stay, and so does all that later stages need."""
+    """The stage without its words and without what only people compare; all that later stages need stays."""
     stage = stage.evolve(message="", warnings=())
     if stage.prepare:
         stage = stage.evolve(prepare=stage.prepare.evolve(ignored_examples=None, overlap=()))
+    if stage.search:
+        stage = stage.evolve(search=stage.search.evolve(scores=()))
     if stage.evaluate is None:
         return stage
     verdicts = tuple(verdict.evolve(message="") for verdict in stage.evaluate.verdicts)

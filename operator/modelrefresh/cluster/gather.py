@@ -52,9 +52,10 @@ async def refresh(port: Port, document: Document, now: datetime.datetime) -> Obs
     jobs = await children.of(port, meta, _current(before), now=now)
     if spec is None:
         return ObservedRefresh(meta=meta, spec=None, faults=faults, status=before, **jobs)
-    profile, residual, versions = await asyncio.gather(
+    profile, residual, added, versions = await asyncio.gather(
         _profile(port, spec.profile, meta),
-        _get(port, kinds.INSTRUCTION_RESIDUAL, namespace=meta.namespace, name=spec.residual_ref.name),
+        _residual(port, meta, spec.residual_ref.name),
+        asyncio.gather(*(_residual(port, meta, one.name) for one in spec.residuals)),
         port.find(kinds.MODEL_VERSION, namespace=meta.namespace, selector=_owned(meta), limit=_VERSIONS),
     )
     rules = profile["profile"]
@@ -63,7 +64,12 @@ async def refresh(port: Port, document: Document, now: datetime.datetime) -> Obs
     target, missing = await asyncio.gather(
         table.of(wanted.kind).observe(port, meta.namespace, wanted.name, workspace),
         # A stage at work has its claims, and its pod says so itself if not.
-        _missing(port, meta, named=() if found else _sources(spec), workspace="" if found else workspace),
+        _missing(
+            port,
+            meta,
+            named=() if found else [source.uri for source in spec.sources],
+            workspace="" if found else workspace,
+        ),
     )
     own = tuple(
         seen for item in versions if documents.belongs_to(item, meta.uid) and (seen := _version(item)) is not None
@@ -75,7 +81,8 @@ async def refresh(port: Port, document: Document, now: datetime.datetime) -> Obs
         spec=spec,
         status=before,
         **profile,
-        residual=_residual(residual),
+        residual=residual,
+        added=tuple(added),
         versions=own,
         foreign_digests=await _foreign(port, meta, (one.digest for one in own)) if crowded else frozenset(),
         target=target,
@@ -118,12 +125,6 @@ def _current(status: RefreshStatus) -> children.Current | None:
     if swept and swept.at_work:
         return children.Current(run=retention.RUN, stage=swept.name, attempt=swept.attempt)
     return None
-
-
-def _sources(spec: RefreshSpec) -> list[str]:
-    """URIs that the stages of a run read."""
-    replay = [spec.data.replay.uri] if spec.data.replay else []
-    return [spec.base.uri, spec.data.uri, *(suite.uri for suite in spec.evaluation.suites), *replay]
 
 
 async def _get(port: Port, kind: Kind, *, namespace: str | None = None, name: str) -> Document | None:
@@ -236,7 +237,8 @@ def _flat(value: object, path: str = "") -> Iterable[tuple[str, str]]:
         yield path, repr(value)
 
 
-def _residual(document: Document | None) -> ObservedResidual | None:
+async def _residual(port: Port, meta: Meta, name: str) -> ObservedResidual | None:
+    document = await _get(port, kinds.INSTRUCTION_RESIDUAL, namespace=meta.namespace, name=name)
     if document is None:
         return None
     spec, state = document.get("spec") or {}, document.get("status") or {}

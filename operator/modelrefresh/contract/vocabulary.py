@@ -1,4 +1,4 @@
-"""The words that users, operator and stages share: stages, strategies, methods, samplings, tasks."""
+"""The words that users, operator and stages share: stages, strategies, transfers, methods, samplings, tasks."""
 
 import enum
 
@@ -10,6 +10,8 @@ class Stage(enum.StrEnum):
     IMPORT = "import"
     PREPARE = "prepare"
     TRAIN = "train"
+    SEARCH = "search"
+    """Only where a run looks for the residual's factor."""
     MERGE = "merge"
     EVALUATE = "evaluate"
     SWEEP = "sweep"
@@ -23,6 +25,13 @@ class Strategy(enum.StrEnum):
     """Setting 2: train the base, then add the instruction residual."""
     DIRECT = "Direct"
     """Setting 1: train the instruct model itself; kept for comparison."""
+
+
+class Transfer(enum.StrEnum):
+    """To which other base a residual may be added than the one it was cut from."""
+
+    SAME_FAMILY = "SameFamily"
+    """One of the same architecture, shapes and tokens, such as another release; positions may be encoded otherwise."""
 
 
 class Method(enum.StrEnum):

@@ -5,14 +5,16 @@ from typing import Any
 
 from modelrefresh.api import names, status
 from modelrefresh.api.profile import ProfileSpec
+from modelrefresh.api.spec import RefreshSpec, Stock
 from modelrefresh.api.stage_facts import EvaluateFacts
-from modelrefresh.api.status import Lineage, Served, VersionSpec, VersionStatus
+from modelrefresh.api.status import AddedLineage, Lineage, Served, VersionSpec, VersionStatus
 from modelrefresh.contract import artifacts
 from modelrefresh.contract.vocabulary import Stage, Strategy
 from modelrefresh.manifests import labels
 from modelrefresh.plan.actions import SealVersion
 from modelrefresh.plan.judging import promotion
 from modelrefresh.plan.observed import ObservedRefresh
+from modelrefresh.plan.stages import stage_records
 
 
 def build(seal: SealVersion, observed: ObservedRefresh) -> dict[str, Any]:
@@ -52,27 +54,44 @@ def _spec(seal: SealVersion, observed: ObservedRefresh) -> VersionSpec:
 
 
 def _stock(observed: ObservedRefresh) -> Lineage:
-    return Lineage(
-        strategy="Stock", base=observed.residual.instruct if observed.residual else None, image=_image(observed.profile)
-    )
+    spec, residual, image = observed.spec, observed.residual, _image(observed.profile)
+    if spec is not None and spec.rollout.stock is Stock.TRANSFERRED:
+        summed = _residuals(spec, observed, scale=spec.residual.scale)
+        return Lineage(strategy=Stock.TRANSFERRED, base=spec.base.uri, image=image, **summed)
+    return Lineage(strategy="Stock", base=residual.instruct if residual else None, image=image)
 
 
 def _lineage(seal: SealVersion, observed: ObservedRefresh) -> Lineage:
     assert observed.spec is not None  # noqa: S101 -- a run is concluded only for a readable spec
+    spec = observed.spec
     prepared, trained = seal.run.record(Stage.PREPARE), seal.run.record(Stage.TRAIN)
+    scale = None if spec.training.strategy is Strategy.DIRECT else stage_records.scale(seal.run) or spec.residual.scale
     return Lineage(
-        strategy=observed.spec.training.strategy,
-        method=observed.spec.training.method,
-        base=observed.spec.base.uri,
-        residual=observed.spec.residual_ref.name,
-        residual_digest=observed.residual.digest if observed.residual else None,
-        scale=None if observed.spec.training.strategy is Strategy.DIRECT else observed.spec.residual.scale,
-        data=observed.spec.data.uri,
+        strategy=spec.training.strategy,
+        method=spec.training.method,
+        base=spec.base.uri,
+        **_residuals(spec, observed, scale=scale),
+        average=spec.average.previous if spec.average and observed.status.live else None,
+        data=spec.data.uri,
         data_fingerprint=prepared.prepare.fingerprint if prepared and prepared.prepare else None,
         tokens=trained.train.tokens if trained and trained.train else 0,
         image=_image(observed.profile),
         config=seal.run.inputs,
     )
+
+
+def _residuals(spec: RefreshSpec, observed: ObservedRefresh, *, scale: str | None) -> dict[str, Any]:
+    added = zip(spec.residuals, observed.added, strict=True)
+    return {
+        "residual": spec.residual_ref.name,
+        "residual_digest": observed.residual.digest if observed.residual else None,
+        "scale": scale,
+        "transfer": spec.residual_ref.transfer,
+        "added": tuple(
+            AddedLineage(residual=one.name, digest=seen.digest if seen else None, scale=one.scale)
+            for one, seen in added
+        ),
+    }
 
 
 def _image(profile: ProfileSpec | None) -> str | None:

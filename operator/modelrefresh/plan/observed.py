@@ -194,6 +194,8 @@ class ObservedRefresh(Observed[RefreshStatus]):
     spec: RefreshSpec | None
     """None if it cannot be understood; then `faults` says why."""
     residual: ObservedResidual | None = None
+    added: tuple[ObservedResidual | None, ...] = ()
+    """Those of spec.residuals, in that order."""
     versions: tuple[ObservedVersion, ...] = ()
     foreign_digests: frozenset[str] = frozenset()
     """Digests named by ModelVersions of other refreshes of this namespace, or by anything that was served."""
@@ -231,6 +233,8 @@ class ReadyRefresh(ServedRefresh):
     profile_hash: str
     residual: ObservedResidual
     residual_digest: str
+    added: tuple[str, ...]
+    """Digests of the residuals that are added besides."""
     inputs: str
     """Hash of what a run works on."""
     jobs: tuple[ObservedJob, ...]

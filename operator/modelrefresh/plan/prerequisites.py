@@ -12,12 +12,15 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
+from modelrefresh.api.evaluation import Versus
+from modelrefresh.api.merging import ResidualRef
 from modelrefresh.api.run_status import StageState
-from modelrefresh.api.spec import RefreshSpec
+from modelrefresh.api.spec import RefreshSpec, Stock
+from modelrefresh.contract.vocabulary import Strategy
 from modelrefresh.plan import lifecycle, profiles
 from modelrefresh.plan.actions import Plan, RefreshPlan, StatusSummary
 from modelrefresh.plan.attempts import stage_results
-from modelrefresh.plan.observed import ObservedJob, ObservedRefresh, ReadyRefresh, ServedRefresh
+from modelrefresh.plan.observed import ObservedJob, ObservedRefresh, ObservedResidual, ReadyRefresh, ServedRefresh
 from modelrefresh.plan.profiles import Lack
 from modelrefresh.plan.rollout import holding
 from modelrefresh.plan.stages import stage_records
@@ -57,11 +60,11 @@ def require(observed: ObservedRefresh, _: datetime.datetime) -> RefreshPlan | No
         *_profile(observed, spec),
         *claims(observed.missing_claims, observed.meta.namespace),
     ]
-    lacks += _residual(observed, spec)
+    lacks += [*_residuals(observed, spec), *_incumbent(observed, spec)]
     if not lacks:
         return None
-    if [lack.reason for lack in lacks] == [Reason.RESIDUAL_NOT_READY]:
-        summary = StatusSummary(reason=Reason.RESIDUAL_NOT_READY, message=lacks[0].text, reconciling=True)
+    if {lack.reason for lack in lacks} == {Reason.RESIDUAL_NOT_READY}:
+        summary = StatusSummary(reason=Reason.RESIDUAL_NOT_READY, message=tell(lacks), reconciling=True)
         return Plan(status=observed.status, summary=summary, requeue_after_seconds=lifecycle.LOOK_AGAIN_SECONDS)
     return _blocked(observed, lacks[0].reason, tell(lacks))
 
@@ -84,10 +87,10 @@ def claims(missing: Sequence[str], namespace: str) -> Iterator[Lack]:
 
 
 def _profile(observed: ObservedRefresh, spec: RefreshSpec) -> Iterator[Lack]:
-    sources = [spec.base, spec.data, *([spec.data.replay] if spec.data.replay else []), *spec.evaluation.suites]
-    uris = [source.uri for source in sources]
+    uris = [source.uri for source in spec.sources]
     # The import of the stock model, and with Direct the training, read the residual's other model by this profile.
-    uris += [observed.residual.instruct] if observed.residual and observed.residual.instruct else []
+    reads = spec.rollout.stock in (None, Stock.INSTRUCT) or spec.training.strategy is Strategy.DIRECT
+    uris += [observed.residual.instruct] if reads and observed.residual and observed.residual.instruct else []
     lacks = list(profiles.lacks(spec.profile, observed, uris=uris))
     yield from lacks
     faults = "; ".join(profiles.over_limits(spec, observed.profile)) if observed.profile and not lacks else ""
@@ -132,25 +135,47 @@ def _target(observed: ObservedRefresh, spec: RefreshSpec) -> Iterator[Lack]:
         yield Lack(reason=Reason.TARGET_NOT_FOUND, text=text)
 
 
-def _residual(observed: ObservedRefresh, spec: RefreshSpec) -> Iterator[Lack]:
-    """The residual must exist, be stored, and be cut from the base that will be trained."""
-    wanted, residual = spec.residual_ref.name, observed.residual
+def _residuals(observed: ObservedRefresh, spec: RefreshSpec) -> Iterator[Lack]:
+    """Every residual must exist, be stored, and be cut from a model that it fits."""
+    yield from _residual(observed, spec.residual_ref, "residualRef", observed.residual, bases=[spec.base.uri])
+    bases = [spec.base.uri, *([observed.residual.instruct] if observed.residual else [])]
+    for number, (ref, seen) in enumerate(zip(spec.residuals, observed.added, strict=True)):
+        yield from _residual(observed, ref, f"residuals[{number}]", seen, bases=bases)
+
+
+def _residual(
+    observed: ObservedRefresh, ref: ResidualRef, field: str, residual: ObservedResidual | None, *, bases: Sequence[str]
+) -> Iterator[Lack]:
     if residual is None:
         text = (
-            f'InstructionResidual "{wanted}" is not in namespace {observed.meta.namespace}; create it or correct '
-            "spec.residualRef.name"
+            f'InstructionResidual "{ref.name}" is not in namespace {observed.meta.namespace}; create it or correct '
+            f"spec.{field}.name"
         )
         yield Lack(reason=Reason.RESIDUAL_NOT_FOUND, text=text)
         return
-    if residual.base != spec.base.uri:
+    if residual.base not in bases and ref.transfer is None:
+        others = f" (nor is it {', '.join(bases[1:])})" if bases[1:] else ""
         text = (
-            f'InstructionResidual "{wanted}" was cut from {residual.base}, spec.base.uri is {spec.base.uri}; '
-            "the residual must come from the base that is trained"
+            f'InstructionResidual "{ref.name}" was cut from {residual.base}, spec.base.uri is {bases[0]}{others}; '
+            f"the residual must come from the base that is trained, or of its family with spec.{field}.transfer"
         )
         yield Lack(reason=Reason.BASE_MISMATCH, text=text)
     if not residual.ready:
-        text = f'waiting for InstructionResidual "{wanted}": {residual.message}'
+        text = f'waiting for InstructionResidual "{ref.name}": {residual.message}'
         yield Lack(reason=Reason.RESIDUAL_NOT_READY, text=text)
+
+
+def _incumbent(observed: ObservedRefresh, spec: RefreshSpec) -> Iterator[Lack]:
+    """Gates that compare with an incumbent need one, or no candidate would ever pass."""
+    if spec.rollout.stock is not Stock.NONE or observed.status.live or (observed.target and observed.target.digest):
+        return
+    compared = [gate.suite for gate in spec.evaluation.gates if gate.versus is Versus.INCUMBENT]
+    if compared:
+        text = (
+            f"nothing serves and spec.rollout.stock is None, so the gates of {', '.join(compared)} have no incumbent "
+            "to compare with; make them versus Absolute, or name a stock model"
+        )
+        yield Lack(reason=Reason.INVALID_SPEC, text=text)
 
 
 def served(observed: ObservedRefresh) -> ServedRefresh | None:
@@ -175,6 +200,7 @@ def served(observed: ObservedRefresh) -> ServedRefresh | None:
 def ready(observed: ObservedRefresh) -> ReadyRefresh:
     """The refresh with all its prerequisites; the rules above have let it pass."""
     held, residual = served(observed), observed.residual
+    added = tuple(one.digest for one in observed.added if one and one.digest)
     if held is None or observed.profile is None or residual is None or residual.digest is None:
         raise AssertionError("`require` lets nothing pass that lacks one of these")
     return ReadyRefresh(
@@ -188,24 +214,28 @@ def ready(observed: ObservedRefresh) -> ReadyRefresh:
         profile_hash=observed.profile_hash,
         residual=residual,
         residual_digest=residual.digest,
-        inputs=inputs(held.spec, residual=residual.digest),
+        added=added,
+        inputs=inputs(held.spec, residual=residual.digest, added=added),
         jobs=observed.jobs,
         pods=observed.pods,
         foreign_digests=observed.foreign_digests,
     )
 
 
-def inputs(spec: RefreshSpec, *, residual: str) -> str:
+def inputs(spec: RefreshSpec, *, residual: str, added: Sequence[str] = ()) -> str:
     """Hash of what a run works on: rollout, triggers, retention and suspension do not belong to it.
 
     Fields at their default are left out, so that a field which a release adds changes no hash (docs/decisions/0013).
     """
     matters = spec.model_dump(
         mode="json",
-        include={"profile", "base", "residual_ref", "data", "training", "residual", "evaluation"},
+        include={
+            *("profile", "base", "residual_ref", "data", "training", "residual", "residuals", "average", "evaluation"),
+        },
         exclude_defaults=True,
     )
-    text = json.dumps(matters | {"digest": residual}, sort_keys=True)
+    digests = {"digest": residual} | ({"added": list(added)} if added else {})
+    text = json.dumps(matters | digests, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

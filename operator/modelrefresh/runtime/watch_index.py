@@ -85,13 +85,19 @@ def _targets(kind: Kind, namespace: str, spec: Document) -> frozenset[_Reference
     """What an object refers to; a spec of another shape refers to nothing and is told so by its pass."""
     found = {_Reference(names.PROFILE, "", _text(spec, "profile") or names.DEFAULT_PROFILE)}
     if kind == kinds.MODEL_REFRESH:
-        found.add(_Reference(names.RESIDUAL, namespace, _text(spec, "residualRef", "name")))
+        found |= {_Reference(names.RESIDUAL, namespace, name) for name in _residuals(spec)}
         found |= {
             _Reference(one.KIND.kind, namespace, name)
             for one in TARGETS
             if (name := _text(spec, "rollout", one.FIELD, "name"))
         }
     return frozenset(found)
+
+
+def _residuals(spec: Document) -> Iterable[str]:
+    added = spec.get("residuals")
+    yield _text(spec, "residualRef", "name")
+    yield from (_text(one, "name") for one in (added if isinstance(added, list) else ()))
 
 
 def _text(document: object, *path: str) -> str:

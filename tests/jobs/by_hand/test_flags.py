@@ -11,7 +11,7 @@ from typing import Annotated
 import pydantic
 import pytest
 
-from modelrefresh.api import evaluation, model, spec
+from modelrefresh.api import evaluation, merging, model, spec
 from modelrefresh.contract import limits, sections
 from modelrefresh.contract.vocabulary import Method
 from modelrefresh_jobs.by_hand import cli, flags
@@ -22,7 +22,7 @@ API: dict[str, tuple[type[model.ApiModel], str]] = {
     for prefix, part in (
         ("", spec.Data),
         ("", spec.Training),
-        ("", spec.ResidualSettings),
+        ("", merging.ResidualSettings),
         ("", evaluation.Evaluation),
         ("lora_", spec.LoraSettings),
         ("replay_", spec.Replay),

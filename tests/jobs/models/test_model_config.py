@@ -13,9 +13,10 @@ import transformers
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs.models import model_config, model_folder
 from modelrefresh_jobs.process.errors import StageError
-from modelrefresh_jobs.stages import extract, merge
+from modelrefresh_jobs.stages import extract
 from modelrefresh_jobs.storage import sealed
-from modelrefresh_jobs.weights import compatibility
+from modelrefresh_jobs.weights import candidate, compatibility
+from modelrefresh_jobs.weights.merge_sources import MergeSources
 from tests.jobs import builders
 
 TABLES = (
@@ -127,8 +128,8 @@ def merged(made: builders.Pair, root: pathlib.Path) -> pathlib.Path:
         base, instruct = model_folder.accept(made.base), model_folder.accept(made.instruct)
         extract.store(base, instruct, draft, progress=builders.quiet(Stage.EXTRACT), target=residual)
     with sealed.draft(root, kind="version", label="version") as draft:
-        parts = merge.MergeSources(start=made.base, trained=made.trained, residual=residual)
-        merge.store(parts, draft, progress=builders.quiet(Stage.MERGE), target=version)
+        parts = MergeSources(start=made.base, trained=made.trained, residual=residual)
+        candidate.store(parts, draft, progress=builders.quiet(Stage.MERGE), target=version)
     return version
 
 

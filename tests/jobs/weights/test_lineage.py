@@ -20,9 +20,10 @@ from modelrefresh_jobs.models import model_folder
 from modelrefresh_jobs.process import progress
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
-from modelrefresh_jobs.stages import extract, merge
+from modelrefresh_jobs.stages import extract
 from modelrefresh_jobs.storage import run_folders, sealed
-from modelrefresh_jobs.weights import stored_residual
+from modelrefresh_jobs.weights import candidate, stored_residual
+from modelrefresh_jobs.weights.merge_sources import MergeSources
 from tests.jobs import builders, corpora
 
 
@@ -49,15 +50,15 @@ def merged(
         Progress(stage="merge"),
         Strategy.DIRECT if direct else Strategy.RESIDUAL,
     )
-    merge_sources = merge.MergeSources(
+    given = MergeSources(
         start=pair.instruct if direct else pair.base,
         trained=trained,
         residual=root / "residual",
         strategy=strategy,
         scale=scale,
     )
-    with sealed.draft(root, kind=merge.KIND, label="merged") as made:
-        return merge.store(merge_sources, made, progress=said, target=root / "merged"), said.warnings
+    with sealed.draft(root, kind=candidate.KIND, label="merged") as made:
+        return candidate.store(given, made, progress=said, target=root / "merged"), said.warnings
 
 
 def sealed_from(trained: pathlib.Path, start: pathlib.Path) -> pathlib.Path:

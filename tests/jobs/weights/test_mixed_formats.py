@@ -19,9 +19,10 @@ import transformers
 from modelrefresh.contract.vocabulary import Stage, Strategy
 from modelrefresh_jobs.models import model_folder
 from modelrefresh_jobs.process.errors import StageError
-from modelrefresh_jobs.stages import extract, merge
+from modelrefresh_jobs.stages import extract
 from modelrefresh_jobs.storage import sealed
-from modelrefresh_jobs.weights import stored_residual
+from modelrefresh_jobs.weights import candidate, stored_residual
+from modelrefresh_jobs.weights.merge_sources import MergeSources
 from tests.jobs import builders
 
 NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
@@ -84,15 +85,15 @@ class Mixed:
     def merge(self, trained: pathlib.Path, *, scale: float = 1.0, direct: bool = False) -> pathlib.Path:
         """Merge these trained weights."""
         stored, target = self.root / "residual", self.root / f"merged-{len(list(self.root.iterdir()))}"
-        merge_sources = merge.MergeSources(
+        given = MergeSources(
             start=self.pair.instruct if direct else self.pair.base,
             trained=trained,
             residual=stored if stored.is_dir() else self.residual(),
             strategy=Strategy.DIRECT if direct else Strategy.RESIDUAL,
             scale=scale,
         )
-        with sealed.draft(self.root, kind=merge.KIND, label=target.name) as made:
-            merge.store(merge_sources, made, progress=builders.quiet(Stage.MERGE), target=target)
+        with sealed.draft(self.root, kind=candidate.KIND, label=target.name) as made:
+            candidate.store(given, made, progress=builders.quiet(Stage.MERGE), target=target)
         return target
 
     def wrong(self, merged: pathlib.Path, *, scale: float) -> list[str]:

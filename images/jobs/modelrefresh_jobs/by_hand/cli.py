@@ -100,6 +100,8 @@ def request(given: argparse.Namespace) -> stage_request.StageRequest:
     values = flags.read(kind, given)
     if stage is Stage.PREPARE:
         values["replay_percent"] = _replay_percent(values["replay"], values["replay_percent"])
+    if values.get("previous") and not values.get("previous_share"):
+        raise StageError(StageReason.INPUT_INVALID, "--previous: with which share? Give --previous-share too")
     names = [suite.name for suite in values.get("suites", ())]
     if len(set(names)) < len(names):
         raise StageError(StageReason.INPUT_INVALID, f"--suites: the names {', '.join(names)} must differ")

@@ -22,7 +22,8 @@ from typing import Annotated, Any
 from modelrefresh.contract import limits
 from modelrefresh.contract.forms import DIGEST, URI
 from modelrefresh.contract.stages.evaluate import SuiteInput
-from modelrefresh.contract.vocabulary import Task
+from modelrefresh.contract.stages.merge import AddedResidual, TensorScale
+from modelrefresh.contract.vocabulary import Task, Transfer
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 """What becomes part of a path: a suite, an owner, a run."""
@@ -40,6 +41,12 @@ class Hint:
     def limit(self) -> limits.Range | None:
         """The field's range, if it is a number."""
         return next((note for note in self.notes if isinstance(note, limits.Range)), None)
+
+    @property
+    def item(self) -> type:
+        """Of what the field takes several values."""
+        found: type = typing.get_args(self.plain)[0]
+        return found
 
     @property
     def many(self) -> bool:
@@ -140,7 +147,7 @@ def _remark(known: Hint, options: Mapping[str, Any]) -> str:
 
 def _metavar(known: Hint) -> str:
     if known.many:
-        return "NAME=TASK=PLACE"
+        return _MANY[known.item][0]
     if known.limit:
         return "N" if known.plain is int else "X"
     if DIGEST in known.notes:
@@ -150,9 +157,9 @@ def _metavar(known: Hint) -> str:
 
 def _reader(known: Hint) -> Callable[[str], object]:
     if known.many:
-        return _suite
+        return _MANY[known.item][1]
     if DIGEST in known.notes:
-        return lambda text: text if re.fullmatch(DIGEST.pattern, text) else place(text)
+        return _stored
     if URI in known.notes:
         return place
     if limit := known.limit:
@@ -195,6 +202,34 @@ def _suite(text: str) -> SuiteInput:
     return SuiteInput(name=name(label), task=typing.cast("Task", _word(task, Task)), uri=place(where))
 
 
+def _stored(text: str) -> str:
+    return text if re.fullmatch(DIGEST.pattern, text) else place(text)
+
+
+def _added(text: str) -> AddedResidual:
+    where, *rest = text.rsplit("=", 2) if text.endswith(f"={Transfer.SAME_FAMILY}") else text.rsplit("=", 1)
+    scale, transfer = [*rest, None, None][:2]
+    if scale is None:
+        form = (
+            f"expected PLACE=SCALE, such as safety=0.5, or PLACE=SCALE={Transfer.SAME_FAMILY} for one of another base"
+        )
+        raise argparse.ArgumentTypeError(f"{text!r}; {form}")
+    return AddedResidual(
+        residual=_stored(where), scale=_factor(scale), transfer=Transfer.SAME_FAMILY if transfer else None
+    )
+
+
+def _scaled(text: str) -> TensorScale:
+    pattern, separator, scale = text.rpartition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected PATTERN=SCALE, such as '*.mlp.*=0.8'")
+    return TensorScale(tensors=_text(pattern), scale=_factor(scale))
+
+
+def _factor(text: str) -> float:
+    return float(_number(text, limits.SCALE, float, "a number"))
+
+
 def _either(words: Collection[enum.Enum] | type[enum.Enum]) -> str:
     return " or ".join(str(word.value) for word in words)
 
@@ -203,3 +238,11 @@ def _text(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("it is empty; expected a text")
     return text
+
+
+_MANY: Mapping[type, tuple[str, Callable[[str], object]]] = {
+    SuiteInput: ("NAME=TASK=PLACE", _suite),
+    AddedResidual: ("PLACE=SCALE", _added),
+    TensorScale: ("PATTERN=SCALE", _scaled),
+}
+"""How a flag that takes several values spells one."""

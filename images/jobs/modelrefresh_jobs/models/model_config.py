@@ -39,11 +39,14 @@ _PLAIN = {
 """Arithmetic keys that mean what they say, with what an absent key means to transformers."""
 _ATTENTION = ("layer_types", "max_window_layers", "sliding_window", "use_sliding_window")
 _ROPE = ("original_max_position_embeddings", "partial_rotary_factor", "rope_parameters", "rope_scaling", "rope_theta")
+_LONGEST = ("max_position_embeddings", "max_seq_length", "max_sequence_length", "model_max_length", "seq_length")
 ARITHMETIC = frozenset({*_SHAPE, *_PLAIN, *_ATTENTION, *_ROPE, "head_dim", "model_type", "num_key_value_heads"})
+_POSITIONS = frozenset({*_ATTENTION, *_ROPE, *_LONGEST})
+"""Keys that say how positions are encoded, how many there are, and how far a token sees."""
 SERVING = frozenset(
     {
         *("bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id", "decoder_start_token_id"),
-        *("max_position_embeddings", "max_seq_length", "max_sequence_length", "model_max_length", "seq_length"),
+        *_LONGEST,
     }
 )
 FORMATS = frozenset({"dtype", "torch_dtype"})
@@ -163,15 +166,20 @@ def differences(
     Raises:
         ValueError: as `arithmetic` does.
     """
-    ours, theirs = arithmetic(left), arithmetic(right)
-    faults = [
-        _difference(key, ours[key], theirs[key], left_role, right_role) for key in ours if ours[key] != theirs[key]
-    ]
+    roles = left_role, right_role
+    faults = _differing(arithmetic(left), arithmetic(right), roles)
     if unknown:
-        for key in unknown_differences(left, right):
-            line = _difference(key, left.get(key), right.get(key), left_role, right_role)
-            faults.append(f"{line} (a key that this version does not know)")
+        strange = unknown_differences(left, right)
+        lines = _differing({key: left.get(key) for key in strange}, {key: right.get(key) for key in strange}, roles)
+        faults += [f"{line} (a key that this version does not know)" for line in lines]
     return faults
+
+
+def position_differences(
+    left: Mapping[str, Any], right: Mapping[str, Any], left_role: str, right_role: str
+) -> list[str]:
+    """Lines that say in which encoding of positions, and in how many of them, two models differ."""
+    return _differing(_positions(left), _positions(right), (left_role, right_role))
 
 
 def unknown_differences(left: Mapping[str, Any], right: Mapping[str, Any]) -> list[str]:
@@ -200,6 +208,12 @@ def served(instruct: Mapping[str, Any], *, dtype: str) -> dict[str, Any]:
         spelling: dtype,
         "use_cache": True,
     }
+
+
+def transferred(start: Mapping[str, Any], instruct: Mapping[str, Any]) -> dict[str, Any]:
+    """The config.json of a sum whose residual was cut from another base: its positions are the start's."""
+    kept = {key: value for key, value in instruct.items() if key not in _POSITIONS}
+    return kept | {key: value for key, value in start.items() if key in _POSITIONS}
 
 
 def written(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -254,6 +268,15 @@ def _windows(family: str, config: Mapping[str, Any], layers: int) -> object:
         sliding = [kind == "sliding_attention" for kind in kinds]
     runs = [(len(list(run)), window if slides else None) for slides, run in itertools.groupby(sliding)]
     return runs[0][1] if len(runs) == 1 or window is None else tuple(runs)
+
+
+def _positions(config: Mapping[str, Any]) -> dict[str, object]:
+    found = arithmetic(config)
+    return {key: found[key] for key in ("rope", "sliding_window")} | {key: config.get(key) for key in _LONGEST}
+
+
+def _differing(ours: Mapping[str, object], theirs: Mapping[str, object], roles: tuple[str, str]) -> list[str]:
+    return [_difference(key, ours[key], theirs[key], *roles) for key in ours if ours[key] != theirs[key]]
 
 
 def _difference(key: str, ours: object, theirs: object, left_role: str, right_role: str) -> str:

@@ -10,27 +10,18 @@ import json
 import logging
 import pathlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from modelrefresh.contract import metrics
 from modelrefresh.contract.stages.evaluate import EvaluateInput, EvaluateSummary, Score
-from modelrefresh.contract.vocabulary import Task
 from modelrefresh_jobs import preflight
-from modelrefresh_jobs.evaluation import generation, paired_difference, scoring, suites
+from modelrefresh_jobs.evaluation import asking, generation, paired_difference, suites
+from modelrefresh_jobs.evaluation.asking import Answers
 from modelrefresh_jobs.models import prompts
 from modelrefresh_jobs.process.progress import Progress
-from modelrefresh_jobs.storage import sealed
+from modelrefresh_jobs.storage import sealed, versions
 from modelrefresh_jobs.storage.run_folders import RunFolders
 
 LOG = logging.getLogger("modelrefresh.jobs")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Answers:
-    """What one model said to one suite, with the figures of each reply."""
-
-    replies: Sequence[generation.Reply]
-    figures: Sequence[Mapping[str, float]]
 
 
 def artifact(folders: RunFolders, _summary: EvaluateSummary) -> pathlib.Path:
@@ -47,15 +38,15 @@ def run(wanted: EvaluateInput, folders: RunFolders, progress: Progress) -> Evalu
     chosen = suites.load_all(wanted.suites, folders)
     items = suites.choose(chosen, wanted.max_items)
     asked = [digest for digest in (wanted.candidate, wanted.incumbent) if digest]
-    models = {digest: preflight.version(digest, folders, deep=True) for digest in asked}
+    models = {digest: versions.find(digest, folders, deep=True) for digest in asked}
     for folder in models.values():
         preflight.check_answers(prompts.load(folder), items, max_new_tokens=wanted.max_new_tokens)
     progress.report(0, len(models) * sum(map(len, items.values())), unit="answers")
-    answers: dict[str, dict[str, _Answers]] = {}
+    answers: dict[str, dict[str, Answers]] = {}
     for digest, folder in models.items():
         chat = generation.Chat(folder)
         answers[digest] = {
-            name: _ask(chat, suite.task, items[name], limit=wanted.max_new_tokens, progress=progress)
+            name: asking.ask(chat, suite.task, items[name], limit=wanted.max_new_tokens, progress=progress)
             for name, suite in chosen.items()
         }
         del chat
@@ -71,15 +62,7 @@ def run(wanted: EvaluateInput, folders: RunFolders, progress: Progress) -> Evalu
     return summary
 
 
-def _ask(
-    chat: generation.Chat, task: Task, items: Sequence[suites.Item], *, limit: int, progress: Progress
-) -> _Answers:
-    replies = chat.answer([item.question for item in items], max_new_tokens=limit, progress=progress)
-    pairs = zip(items, replies, strict=True)
-    return _Answers(replies=replies, figures=[scoring.score(task, item, reply) for item, reply in pairs])
-
-
-def _warn_of_cuts(wanted: EvaluateInput, answers: Mapping[str, Mapping[str, _Answers]], progress: Progress) -> None:
+def _warn_of_cuts(wanted: EvaluateInput, answers: Mapping[str, Mapping[str, Answers]], progress: Progress) -> None:
     for role, digest in (("candidate", wanted.candidate), ("incumbent", wanted.incumbent)):
         for suite, said in (answers[digest] if digest else {}).items():
             cut = [reply for reply in said.replies if not reply.stopped]
@@ -92,7 +75,7 @@ def _warn_of_cuts(wanted: EvaluateInput, answers: Mapping[str, Mapping[str, _Ans
                 )
 
 
-def _score(suite: str, metric: str, wanted: EvaluateInput, answers: Mapping[str, Mapping[str, _Answers]]) -> Score:
+def _score(suite: str, metric: str, wanted: EvaluateInput, answers: Mapping[str, Mapping[str, Answers]]) -> Score:
     candidate = [figures[metric] for figures in answers[wanted.candidate][suite].figures]
     if wanted.incumbent is None:
         return paired_difference.compare(suite, metric, candidate, None)
@@ -105,7 +88,7 @@ def _keep(
     folders: RunFolders,
     summary: EvaluateSummary,
     items: Mapping[str, Sequence[suites.Item]],
-    answers: Mapping[str, Mapping[str, _Answers]],
+    answers: Mapping[str, Mapping[str, Answers]],
 ) -> None:
     target = folders.records
     with sealed.draft(target.parent, kind="records", label="records", attempt=folders.attempt) as made:
@@ -120,7 +103,7 @@ def _record(
     summary: EvaluateSummary,
     suite: str,
     place: tuple[int, suites.Item],
-    answers: Mapping[str, Mapping[str, _Answers]],
+    answers: Mapping[str, Mapping[str, Answers]],
 ) -> dict[str, object]:
     index, item = place
     record: dict[str, object] = {"id": item.id, "question": item.question, "answer": item.answer}

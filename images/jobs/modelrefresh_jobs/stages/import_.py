@@ -1,6 +1,7 @@
-"""Stage `import`: register the stock instruct model as a version, so that there is something to beat.
+"""Stage `import`: register what serves before the first candidate as a version, so that there is something to beat.
 
-Copies the accepted files, and only those, into `versions/<digest>/`; hashes while it copies.
+That is the stock instruct model, whose accepted files, and only those, are copied into `versions/<digest>/` and hashed
+on the way; or, asked so, an untrained base with a residual of its family added.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ import pathlib
 
 from modelrefresh.contract import artifacts
 from modelrefresh.contract.stages.import_ import ImportInput, ImportSummary
+from modelrefresh.contract.stages.merge import MergeInput
 from modelrefresh_jobs.models import instruct_assets, model_config, model_folder
 from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process import guarded_files
@@ -16,22 +18,38 @@ from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.storage import model_files, sealed, sources
 from modelrefresh_jobs.storage.run_folders import RunFolders
 from modelrefresh_jobs.tensors import safetensors_reader
+from modelrefresh_jobs.weights import candidate, merge_sources
 
-KIND = "version"
 _BLOCK = 4 << 20
 
 
 def run(wanted: ImportInput, folders: RunFolders, progress: Progress) -> ImportSummary:
-    """Copy the model into the workspace."""
+    """Copy the model into the workspace, or write the one that base and residual give."""
+    if wanted.transferred:
+        return _transfer(wanted.transferred, folders, progress)
     model = model_folder.accept(sources.resolve(wanted.instruct, folders))
     with sealed.draft(
         folders.versions,
-        kind=KIND,
+        kind=candidate.KIND,
         label=f"{folders.label}.import",
         attempt=folders.attempt,
         parents={"instruct": wanted.instruct},
     ) as made:
         return store(model, made, progress=progress, target=folders.out)
+
+
+def _transfer(wanted: MergeInput, folders: RunFolders, progress: Progress) -> ImportSummary:
+    found = merge_sources.of(wanted, folders)
+    parents = {"start": wanted.start, "residual": wanted.residual}
+    label = f"{folders.label}.import"
+    with sealed.draft(
+        folders.versions, kind=candidate.KIND, label=label, attempt=folders.attempt, parents=parents
+    ) as made:
+        merged = candidate.store(found, made, progress=progress)
+    architecture = model_folder.accept(found.start).architecture
+    return ImportSummary(
+        digest=merged.digest, architecture=architecture, parameters=merged.parameters, bytes=merged.bytes
+    )
 
 
 def artifact(folders: RunFolders, summary: ImportSummary) -> pathlib.Path:

@@ -83,7 +83,7 @@ def run(
         StageError: DataUnreadable, NoData, BaseMismatch, or what `preflight` says.
     """
     today = today or dt.datetime.now(dt.UTC).date()
-    ready = preflight.check(wanted, folders)
+    ready = preflight.check(wanted, folders, progress)
     _check_base(wanted, folders)
     fresh = _read(wanted.data, wanted, folders, today)
     if not fresh.seen.lengths:

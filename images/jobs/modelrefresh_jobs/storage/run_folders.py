@@ -74,7 +74,7 @@ class RunFolders:
 
     def read_by(self, stage: Stage) -> pathlib.Path | None:
         """What a stage reads of its own run under a fixed name; all else that it reads is named by its content."""
-        return {Stage.TRAIN: self.blocks, Stage.MERGE: self.trained}.get(stage)
+        return {Stage.TRAIN: self.blocks, Stage.SEARCH: self.trained, Stage.MERGE: self.trained}.get(stage)
 
 
 def of(request: StageRequest) -> RunFolders:

@@ -48,6 +48,19 @@ def check_trained(start: Model, trained: Model) -> None:
     _refuse(faults, start.folder, trained.folder, hint="train the very model that the run starts from")
 
 
+def check_previous(start: Model, previous: Model) -> None:
+    """Refuse a version that cannot be averaged with what the start becomes.
+
+    Raises:
+        StageError: ResidualIncompatible, when they differ; the message names all kinds of differences.
+    """
+    faults = _architectures(start, previous, "start", "previous")
+    faults += model_config.differences(start.config, previous.config, "start", "previous")
+    faults += _tensors(start, previous, "start", "previous")
+    hint = "leave out spec.average until a version of this base serves"
+    _refuse(faults, start.folder, previous.folder, hint=hint)
+
+
 def check_served(start: Model, instruct: Mapping[str, Any], residual: pathlib.Path) -> None:
     """Refuse a start whose arithmetic is not that of the configuration under which its weights will be served.
 

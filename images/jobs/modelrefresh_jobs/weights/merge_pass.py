@@ -11,7 +11,7 @@ import hashlib
 import os
 import pathlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent import futures
 from dataclasses import dataclass, field
 
@@ -21,46 +21,18 @@ import threadpoolctl
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.models import model_folder
-from modelrefresh_jobs.models.model_folder import Model
-from modelrefresh_jobs.process.errors import StageError, few
+from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.storage import sealed
 from modelrefresh_jobs.tensors import dtypes, safetensors_reader, safetensors_writer
-from modelrefresh_jobs.tensors.dtypes import Bits, Format, Scratch
+from modelrefresh_jobs.tensors.dtypes import Bits, Scratch
 from modelrefresh_jobs.tensors.safetensors_reader import Reader, Tensor
 from modelrefresh_jobs.tensors.safetensors_writer import Planned, Shard
 from modelrefresh_jobs.weights import residual_math
-from modelrefresh_jobs.weights.residual_math import Forms, Norms, Slice
-from modelrefresh_jobs.weights.stored_residual import Encoding, Residual, Stored
-from modelrefresh_jobs.weights.trained_weights import Span, Trained
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MergeInputs:
-    """What one merge combines."""
-
-    start: Model
-    trained: Trained
-    residual: Stored
-    scale: float | None
-    """Factor of the residual; None: the trained weights are the candidate, it is only measured (Direct)."""
-    other: str
-    """Fingerprint of the pair's other model, which start and residual must give."""
-    formats: Mapping[str, Format]
-    """Number formats of that model, by tensor."""
-
-    @property
-    def restores(self) -> bool:
-        """Whether start and residual give the pair's other model: a difference does so from the base only."""
-        return self.scale is not None or self.residual.encoding is Encoding.XOR
-
-    def forms(self, name: str) -> Forms:
-        """Number formats of one tensor in start and other model."""
-        return Forms(start=self.start.tensors[name].form, other=self.formats[name])
-
-    def written(self, name: str) -> Format:
-        """Number format in which a tensor is written: the instruct model's."""
-        return self.forms(name).start if self.scale is None else self.forms(name).other
+from modelrefresh_jobs.weights.merge_inputs import MergeInputs
+from modelrefresh_jobs.weights.residual_math import Norms, Slice
+from modelrefresh_jobs.weights.stored_residual import Residual
+from modelrefresh_jobs.weights.trained_weights import Span
 
 
 class _StoppedError(Exception):
@@ -80,19 +52,15 @@ class _ShardPass:
     """sha256 of the other model's tensors, as start and residual give them, by name."""
 
 
-def check(parts: MergeInputs, folder: pathlib.Path) -> None:
-    """Refuse a residual whose tensors are not the start's.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tensor:
+    """One tensor in all that is combined."""
 
-    Raises:
-        StageError: ResidualIncompatible, when names, shapes or formats differ; the first differences are named.
-    """
-    ours = {name: (parts.residual.dtype(parts.forms(name)), one.shape) for name, one in parts.start.tensors.items()}
-    theirs = {name: (tensor.dtype, tensor.shape) for name, tensor in parts.residual.tensors.items()}
-    if ours != theirs:
-        names = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
-        faults = [f"{name}: start {ours.get(name)}, residual {theirs.get(name)}" for name in names]
-        seen = f"{len(faults)} tensors differ: {few(faults)}"
-        raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, f"{folder} does not fit {parts.start.folder}: {seen}")
+    start: Tensor
+    trained: Span
+    residual: Residual
+    added: tuple[tuple[float, Residual], ...]
+    """Factors and numbers."""
 
 
 def write(parts: MergeInputs, made: sealed.Draft, *, progress: Progress) -> tuple[Norms, tuple[Shard, ...]]:
@@ -144,38 +112,55 @@ def _write_shards(works: Sequence[_ShardPass], layout: Sequence[Shard], made: se
 
 
 def _write_tensor(work: _ShardPass, name: str, writer: safetensors_writer.Writer) -> None:
-    tensor, trained = work.parts.start.tensors[name], work.parts.trained.tensor(name, work.reader, work.scratch)
-    other, residual = hashlib.sha256(), _residual(work, name)
-    for span in safetensors_reader.slices(tensor):
+    given, other = _open(work, name), hashlib.sha256()
+    for span in safetensors_reader.slices(work.parts.start.tensors[name]):
         if work.stop.is_set():
             raise _StoppedError
-        piece = _slice(work, tensor, span, (trained, residual))
+        piece = _slice(work, given, span)
         if piece.other is not None:
             other.update(piece.other.data)
         work.norms.measure(piece.values, piece.residual, piece.drift)
-        merged = _merged(work, piece)
+        merged = _merged(work, given, span, piece)
         _require_finite(work, name, piece, merged)
         writer.write(merged)
     work.hashes[name] = other.hexdigest()
 
 
-def _residual(work: _ShardPass, name: str) -> Residual:
-    read = work.parts.residual.restore if work.parts.restores else work.parts.residual.values
-    return read(name, work.parts.forms(name), work.reader, work.scratch)
+def _open(work: _ShardPass, name: str) -> _Tensor:
+    parts, reader, scratch = work.parts, work.reader, work.scratch
+    read = functools.partial(parts.residual.restore, name, parts.forms(name)) if parts.restores else None
+    return _Tensor(
+        start=parts.start.tensors[name],
+        trained=parts.trained.tensor(name, reader, scratch),
+        residual=read(reader, scratch) if read else parts.residual.values(name, reader, scratch),
+        added=tuple((one.scale, one.stored.values(name, reader, scratch, "added")) for one in parts.added),
+    )
 
 
-def _slice(work: _ShardPass, tensor: Tensor, span: tuple[int, int], given: tuple[Span, Residual]) -> Slice:
-    start, forms, (trained, residual) = work.reader.bits(tensor, *span), work.parts.forms(tensor.name), given
-    training, found = functools.partial(trained, *span), residual(*span, start)
+def _slice(work: _ShardPass, given: _Tensor, span: tuple[int, int]) -> Slice:
+    start, forms = work.reader.bits(given.start, *span), work.parts.forms(given.start.name)
+    training, found = functools.partial(given.trained, *span), given.residual(*span, start)
     if work.parts.restores:
         return residual_math.compare(start, found, training, forms, work.scratch)
-    return residual_math.apply(start, np.negative(found, out=found), training, forms, work.scratch)
-
-
-def _merged(work: _ShardPass, piece: Slice) -> Bits:
     if work.parts.scale is None:
-        return dtypes.narrow(piece.trained, piece.forms.start, work.scratch)
-    return residual_math.add(piece, scale=work.parts.scale, scratch=work.scratch)
+        np.negative(found, out=found)  # it leads from base to instruct, and instruct is the start
+    return residual_math.apply(start, found, training, forms, work.scratch)
+
+
+def _merged(work: _ShardPass, given: _Tensor, span: tuple[int, int], piece: Slice) -> Bits:
+    parts, scale, name = work.parts, work.parts.scale_of(given.start.name), given.start.name
+    if not parts.added and not parts.previous:
+        if scale is None:
+            return dtypes.narrow(piece.trained, piece.forms.start, work.scratch)
+        return residual_math.add(piece, scale=scale, scratch=work.scratch)
+    sums = residual_math.sum_of(
+        piece, scale=scale or 0.0, added=((factor, read(*span, piece.start)) for factor, read in given.added)
+    )
+    if parts.previous:
+        tensor = parts.previous.model.tensors[name]
+        served = dtypes.widen(work.reader.bits(tensor, *span), tensor.form, work.scratch, "previous")
+        sums = residual_math.mean(sums, served, share=parts.previous.share)
+    return dtypes.narrow(sums, parts.written(name), work.scratch)
 
 
 def _require_finite(work: _ShardPass, name: str, piece: Slice, merged: Bits) -> None:
@@ -196,9 +181,8 @@ def _require_finite(work: _ShardPass, name: str, piece: Slice, merged: Bits) -> 
 def _verify(work: _ShardPass, folder: pathlib.Path) -> None:
     # The first and last slice of every tensor, read back from disk, must be what the inputs give again.
     for name, written in safetensors_reader.open_folder(folder).items():
-        start, trained = work.parts.start.tensors[name], work.parts.trained.tensor(name, work.reader, work.scratch)
-        given = trained, _residual(work, name)
+        given = _open(work, name)
         for span in safetensors_reader.ends(written):
-            expected = _merged(work, _slice(work, start, span, given))
+            expected = _merged(work, given, span, _slice(work, given, span))
             if not np.array_equal(work.reader.bits(written, *span), expected):
                 raise ValueError(f"{folder}: {name} {span} is not what its inputs give; memory or disk is faulty")

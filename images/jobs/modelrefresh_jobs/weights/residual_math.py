@@ -168,6 +168,24 @@ def add(piece: Slice, *, scale: float, scratch: Scratch) -> Bits:
     return merged
 
 
+def sum_of(piece: Slice, *, scale: float, added: Iterable[tuple[float, Values]]) -> Values:
+    """`trained + scale * residual + factor_1 * added_1 + ...`, not rounded; overwrites all but the trained."""
+    sums = piece.residual
+    sums *= scale
+    sums += piece.trained
+    for factor, values in added:
+        sums += np.multiply(values, factor, out=values)
+    return sums
+
+
+def mean(ours: Values, theirs: Values, *, share: float) -> Values:
+    """`(1 - share) * ours + share * theirs`; overwrites both."""
+    ours *= 1 - share
+    theirs *= share
+    ours += theirs
+    return ours
+
+
 def _drift(trained: Values, start: Values, scratch: Scratch) -> Values:
     return np.subtract(trained, start, out=scratch.array("drift", np.float64, start.size))
 

@@ -75,10 +75,10 @@ class Stored:
 
         return restored
 
-    def values(self, name: str, forms: Forms, reader: Reader, scratch: Scratch) -> Residual:
+    def values(self, name: str, reader: Reader, scratch: Scratch, buffer: str = "residual") -> Residual:
         """What gives `instruct - base` of one tensor in float64, as it is stored; not of patterns."""
         tensor = self.tensors[name]
-        return lambda first, last, _: dtypes.widen(reader.bits(tensor, first, last), forms.stored, scratch, "residual")
+        return lambda first, last, _: dtypes.widen(reader.bits(tensor, first, last), tensor.form, scratch, buffer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +106,19 @@ class Description:
         """By tensor, the formats of the pair's other model: the instruct model, with Direct the base."""
         others = {name: one.base if direct else one.instruct for name, one in (self.mixed or {}).items()}
         return {name: dtypes.FORMATS[others.get(name, tensor.dtype)] for name, tensor in start.tensors.items()}
+
+
+def verify(folder: pathlib.Path, *, below: tuple[str, ...] = ("",)) -> None:
+    """Prove every byte of a stored residual, or of what lies below some of its names.
+
+    Raises:
+        StageError: ResidualIncompatible.
+    """
+    try:
+        sealed.verify(folder, deep=True, below=below)
+    except sealed.BrokenSealError as error:
+        message = f"stored residual {error}: make the InstructionResidual anew, so that it is extracted again"
+        raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, message) from error
 
 
 def read_description(folder: pathlib.Path) -> Description:

@@ -1,19 +1,22 @@
-"""Stage `import`: the stock instruct model as a version."""
+"""Stage `import`: what served before the first candidate, as a version."""
 
 from dataclasses import dataclass
 
 from modelrefresh.contract import artifacts
 from modelrefresh.contract.forms import Digest, Uri
+from modelrefresh.contract.stages.merge import MergeInput
 
 PUBLISHES = (artifacts.VERSIONS,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportInput:
-    """Register the stock instruct model as `versions/<digest>/`, version zero."""
+    """Register a model as `versions/<digest>/`, version zero."""
 
     instruct: Uri
     """The instruct model."""
+    transferred: MergeInput | None = None
+    """The untrained base with the residual added, which is registered instead; its `start` counts as trained."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

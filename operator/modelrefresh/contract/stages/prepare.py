@@ -7,6 +7,7 @@ from typing import Annotated
 from modelrefresh.contract import defaults, limits
 from modelrefresh.contract.forms import DATE, Digest, Uri
 from modelrefresh.contract.stages.evaluate import SuiteInput
+from modelrefresh.contract.stages.merge import MergeInput
 from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Sampling
 
@@ -52,6 +53,8 @@ class PrepareInput:
     """Tokens of an answer in `evaluate`."""
     train: TrainInput | None = None
     """What `train` will be asked."""
+    merge: MergeInput | None = None
+    """What `merge` will be asked; with the residual alone, that it is added to its own base."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,7 +79,7 @@ def open_next(ready: ReadyRefresh, now: datetime.datetime) -> RefreshPlan | None
         start_time=now,
         inputs=ready.inputs,
         spec_generation=ready.meta.generation,
-        stages=order.records(is_first=not known),
+        stages=order.records(ready.spec, is_first=not known),
     )
     status = status.evolve(
         run=run,

@@ -21,7 +21,7 @@ def _ask(ready: ReadyRefresh, run: Run) -> EvaluateInput:
     return EvaluateInput(
         candidate=digest,
         incumbent=shared_inputs.incumbent(ready),
-        suites=shared_inputs.suites(ready),
+        suites=shared_inputs.suites(evaluation.suites),
         max_items=evaluation.max_items,
         max_new_tokens=evaluation.max_new_tokens,
     )

@@ -1,23 +1,45 @@
-"""Stage `merge`: the referenced residual is added to what was trained."""
+"""Stage `merge`: the referenced residuals are added to what was trained."""
 
+import dataclasses
 from typing import Any
 
 from modelrefresh.api.evaluation import Evaluation
 from modelrefresh.api.run_status import Run, StageRecord
 from modelrefresh.api.stage_facts import MergeFacts
-from modelrefresh.contract.stages.merge import MergeInput, MergeSummary
+from modelrefresh.contract.stages.merge import AddedResidual, MergeInput, MergeSummary, TensorScale
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.observed import ReadyRefresh
-from modelrefresh.plan.stages import shared_inputs
+from modelrefresh.plan.stages import shared_inputs, stage_records
 from modelrefresh.plan.stages.run_stage import RunStage
 
 
-def _ask(ready: ReadyRefresh, _: Run) -> MergeInput:
-    return MergeInput(
+def ask(ready: ReadyRefresh, run: Run) -> MergeInput:
+    """What merge will be asked, as far as it is known: `prepare` and `search` are told it too."""
+    average, incumbent = ready.spec.average, shared_inputs.incumbent(ready)
+    averaged = average is not None and incumbent is not None
+    return dataclasses.replace(
+        untrained(ready),
         start=shared_inputs.start(ready),
         strategy=ready.spec.training.strategy,
+        scale=float(stage_records.scale(run) or ready.spec.residual.scale),
+        previous=incumbent if averaged else None,
+        previous_share=float(average.previous) if average and averaged else None,
+    )
+
+
+def untrained(ready: ReadyRefresh) -> MergeInput:
+    """The base with all residuals, averaged with nothing."""
+    spec = ready.spec
+    return MergeInput(
+        start=spec.base.uri,
         residual=ready.residual_digest,
-        scale=float(ready.spec.residual.scale),
+        scale=float(spec.residual.scale),
+        scales=tuple(TensorScale(tensors=one.tensors, scale=float(one.scale)) for one in spec.residual.scales),
+        transfer=spec.residual_ref.transfer,
+        added=tuple(
+            AddedResidual(residual=digest, scale=float(one.scale), transfer=one.transfer)
+            for one, digest in zip(spec.residuals, ready.added, strict=True)
+        ),
     )
 
 
@@ -25,4 +47,4 @@ def _found(_: StageRecord, summary: MergeSummary, __: Evaluation) -> dict[str, A
     return {"digest": summary.digest, "merge": MergeFacts.of(summary)}
 
 
-STAGE = RunStage(name=Stage.MERGE, ask=_ask, found=_found)
+STAGE = RunStage(name=Stage.MERGE, ask=ask, found=_found)

@@ -3,19 +3,21 @@
 from typing import Final
 
 from modelrefresh.api.run_status import StageRecord
+from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.contract.vocabulary import Stage
-from modelrefresh.plan.stages import evaluate, import_, merge, prepare, train
+from modelrefresh.plan.stages import evaluate, import_, merge, prepare, search, train
 from modelrefresh.plan.stages.run_stage import RunStage
 
 FIRST: Final = (import_.STAGE,)
 """What the first run does before all else."""
-EACH: Final = (prepare.STAGE, train.STAGE, merge.STAGE, evaluate.STAGE)
-"""Stages of every run."""
+EACH: Final = (prepare.STAGE, train.STAGE, search.STAGE, merge.STAGE, evaluate.STAGE)
+"""What every run does, as far as its spec wants it."""
 
 
-def records(*, is_first: bool) -> tuple[StageRecord, ...]:
+def records(spec: RefreshSpec, *, is_first: bool) -> tuple[StageRecord, ...]:
     """The stage records of a new run."""
-    return tuple(StageRecord(name=one.name) for one in ((*FIRST, *EACH) if is_first else EACH))
+    stages = (*FIRST, *EACH) if is_first else EACH
+    return tuple(StageRecord(name=one.name) for one in stages if one.wanted(spec))
 
 
 def is_cheap(stage: Stage) -> bool:

@@ -9,7 +9,7 @@ from modelrefresh.api.stage_facts import PrepareFacts
 from modelrefresh.contract.stages.prepare import PrepareInput, PrepareSummary
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.observed import ReadyRefresh
-from modelrefresh.plan.stages import shared_inputs, train
+from modelrefresh.plan.stages import merge, shared_inputs, train
 from modelrefresh.plan.stages.run_stage import RunStage, UnusableSummaryError
 
 
@@ -28,13 +28,13 @@ def _ask(ready: ReadyRefresh, run: Run) -> PrepareInput:
         sequence_length=training.sequence_length,
         max_tokens=training.max_tokens,
         seed=training.seed,
-        suites=shared_inputs.suites(ready),
+        suites=shared_inputs.suites((*spec.evaluation.suites, *spec.dev_suites)),
         unchanged_fingerprint=unchanged,
-        residual=ready.residual_digest,
         incumbent=shared_inputs.incumbent(ready),
         max_items=spec.evaluation.max_items,
         max_new_tokens=spec.evaluation.max_new_tokens,
         train=train.ask(ready, run),
+        merge=merge.ask(ready, run),
     )
 
 

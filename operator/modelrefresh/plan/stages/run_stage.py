@@ -6,7 +6,7 @@ from typing import Any
 
 from modelrefresh.api.evaluation import Evaluation
 from modelrefresh.api.run_status import Run, StageRecord
-from modelrefresh.api.spec import Training
+from modelrefresh.api.spec import RefreshSpec, Training
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.observed import ReadyRefresh
 
@@ -34,5 +34,7 @@ class RunStage:
     found: Callable[[StageRecord, Any, Evaluation], dict[str, Any]]
     """Fields of the stage's record that its summary fills; UnusableSummaryError where it cannot be used."""
     size: Callable[[Training], Size] = lambda _: Size()
+    wanted: Callable[[RefreshSpec], bool] = lambda _: True
+    """Whether a run of this spec has the stage."""
     is_cheap: bool = False
     """Without a GPU: if it fails the operator tries again by itself, slowly; a mended file is not an event."""

@@ -1,5 +1,8 @@
 """What several stages are asked alike."""
 
+from collections.abc import Iterable
+
+from modelrefresh.api.evaluation import Suite
 from modelrefresh.contract.stages.evaluate import SuiteInput
 from modelrefresh.contract.vocabulary import Strategy
 from modelrefresh.plan.observed import ReadyRefresh
@@ -12,7 +15,9 @@ def start(ready: ReadyRefresh) -> str:
 
 
 def start_fingerprint(ready: ReadyRefresh) -> str | None:
-    """What the start's weights must be."""
+    """What the start's weights must be; with a transfer nobody knows before they are read."""
+    if ready.spec.residual_ref.transfer:
+        return None
     direct = ready.spec.training.strategy is Strategy.DIRECT
     return ready.residual.instruct_fingerprint if direct else ready.residual.base_fingerprint
 
@@ -22,6 +27,6 @@ def incumbent(ready: ReadyRefresh) -> str | None:
     return ready.status.live.digest if ready.status.live else None
 
 
-def suites(ready: ReadyRefresh) -> tuple[SuiteInput, ...]:
-    """The owner's suites."""
-    return tuple(SuiteInput(name=suite.name, uri=suite.uri, task=suite.task) for suite in ready.spec.evaluation.suites)
+def suites(named: Iterable[Suite]) -> tuple[SuiteInput, ...]:
+    """The owner's suites in the words of the stages."""
+    return tuple(SuiteInput(name=suite.name, uri=suite.uri, task=suite.task) for suite in named)

@@ -22,6 +22,12 @@ def put(run: Run, stage: StageRecord) -> Run:
     return run.evolve(stages=tuple(stage if old.name is stage.name else old for old in run.stages))
 
 
+def scale(run: Run) -> str | None:
+    """Factor of the residual that the run's search chose, or None where there was none."""
+    searched = run.record(Stage.SEARCH)
+    return searched.search.scale if searched and searched.search else None
+
+
 def candidate(run: Run) -> str | None:
     """Digest that the run's merge sealed, or None before that."""
     merged = run.record(Stage.MERGE)

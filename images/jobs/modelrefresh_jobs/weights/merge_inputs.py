@@ -1,0 +1,200 @@
+"""What one merge combines: the weights behind its sources, which must belong together.
+
+A residual that was cut from the start gives the instruct model back, which proves it; any other one, added beside it
+or transferred from another base of the family, is added as the numbers that are stored. Does no arithmetic.
+"""
+
+import fnmatch
+import pathlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from modelrefresh.contract.reasons import StageReason
+from modelrefresh.contract.stages.merge import TensorScale
+from modelrefresh.contract.vocabulary import Strategy
+from modelrefresh_jobs.models import instruct_assets, model_folder
+from modelrefresh_jobs.models.model_folder import Model
+from modelrefresh_jobs.process.errors import StageError, few
+from modelrefresh_jobs.process.progress import Progress
+from modelrefresh_jobs.tensors.dtypes import Format
+from modelrefresh_jobs.tensors.safetensors_reader import Tensor
+from modelrefresh_jobs.weights import compatibility, stored_residual, transferability
+from modelrefresh_jobs.weights.merge_sources import AddedSource, MergeSources, PreviousSource
+from modelrefresh_jobs.weights.residual_math import Forms
+from modelrefresh_jobs.weights.stored_residual import Description, Encoding, Stored
+from modelrefresh_jobs.weights.trained_weights import Trained
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """The weights of an added residual."""
+
+    stored: Stored
+    scale: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Previous:
+    """The weights of the version that the sum is averaged with."""
+
+    model: Model
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeInputs:
+    """What one merge combines."""
+
+    start: Model
+    trained: Trained
+    residual: Stored
+    scale: float | None
+    """Factor of the residual; None: the trained weights are the candidate, it is only measured (Direct)."""
+    scales: tuple[TensorScale, ...] = ()
+    restores: bool
+    """Whether start and residual give the pair's other model, which proves both."""
+    other: str
+    """Fingerprint of that model."""
+    formats: Mapping[str, Format]
+    """Number formats of that model, by tensor."""
+    added: tuple[Added, ...] = ()
+    previous: Previous | None = None
+    config: Mapping[str, object]
+    """The config.json under which the sum is served, but for the format of its weights."""
+
+    def forms(self, name: str) -> Forms:
+        """Number formats of one tensor in start and other model."""
+        return Forms(start=self.start.tensors[name].form, other=self.formats[name])
+
+    def written(self, name: str) -> Format:
+        """Number format in which a tensor is written: the instruct model's."""
+        return self.forms(name).start if self.scale is None else self.forms(name).other
+
+    def scale_of(self, name: str) -> float | None:
+        """Factor of the residual for one tensor."""
+        if self.scale is None:
+            return None
+        own = (one.scale for one in self.scales if fnmatch.fnmatchcase(name, one.tensors))
+        return next(own, self.scale)
+
+
+def gather(
+    sources: MergeSources, start: Model, trained: Trained, description: Description, progress: Progress
+) -> MergeInputs:
+    """Open all that a merge combines.
+
+    Raises:
+        StageError: ResidualIncompatible, when a part does not fit the start; the message names the differences.
+        StageError: ModelUnreadable, when a part is missing or damaged.
+    """
+    direct = sources.strategy is Strategy.DIRECT
+    config = instruct_assets.read_configuration(sources.residual)
+    if sources.transferred:
+        config = transferability.check(start, config, sources.residual, progress)
+        _require_numbers(description, sources.residual)
+    else:
+        compatibility.check_served(start, config, sources.residual)
+    parts = MergeInputs(
+        start=start,
+        trained=trained,
+        residual=stored_residual.open_shards(sources.residual, description.encoding),
+        scale=None if direct else sources.scale,
+        scales=sources.scales,
+        restores=not sources.transferred and not (direct and description.encoding == Encoding.DIFFERENCE),
+        other=description.base_fingerprint if direct else description.instruct_fingerprint,
+        formats=description.formats(start, direct=direct),
+        added=tuple(_added(one, start, progress) for one in sources.added),
+        previous=_previous(sources.previous, start) if sources.previous else None,
+        config=config,
+    )
+    _check_residual(parts, own=not sources.transferred)
+    _check_scales(parts)
+    return parts
+
+
+def prove(parts: MergeInputs) -> None:
+    """Prove every byte of what the pass does not prove by what start and residual restore.
+
+    Raises:
+        StageError: ResidualIncompatible.
+    """
+    for stored in (*(() if parts.restores else (parts.residual,)), *(one.stored for one in parts.added)):
+        stored_residual.verify(stored.folder)
+
+
+def check_added(sources: MergeSources, known: Collection[str]) -> None:
+    """Refuse an added residual that was cut from none of the known models, unless it is transferred.
+
+    Raises:
+        StageError: BaseMismatch.
+    """
+    for one in sources.added:
+        base = stored_residual.read_description(one.residual).base_fingerprint
+        if base not in known and not one.transferred:
+            raise StageError(
+                StageReason.BASE_MISMATCH,
+                f"residual {one.residual.name} was cut from a base with fingerprint {base}; expected the run's base or "
+                f"the residual's instruct model ({', '.join(known)}): say transfer: SameFamily if that is meant",
+            )
+
+
+def _added(source: AddedSource, start: Model, progress: Progress) -> Added:
+    description = stored_residual.read_description(source.residual)
+    _require_numbers(description, source.residual)
+    config = instruct_assets.read_configuration(source.residual)
+    if source.transferred:
+        transferability.check(start, config, source.residual, progress)
+    else:
+        compatibility.check_served(start, config, source.residual)
+    stored = stored_residual.open_shards(source.residual, description.encoding)
+    _refuse_differences(
+        {name: one.shape for name, one in start.tensors.items()}, _shapes(stored.tensors), start.folder, source.residual
+    )
+    return Added(stored=stored, scale=source.scale)
+
+
+def _previous(source: PreviousSource, start: Model) -> Previous:
+    model = model_folder.accept(source.version)
+    compatibility.check_previous(start, model)
+    return Previous(model=model, share=source.share)
+
+
+def _check_residual(parts: MergeInputs, *, own: bool) -> None:
+    ours: Mapping[str, object] = _shapes(parts.start.tensors)
+    theirs: Mapping[str, object] = _shapes(parts.residual.tensors)
+    if own:
+        ours = {name: (parts.residual.dtype(parts.forms(name)), shape) for name, shape in ours.items()}
+        theirs = {name: (parts.residual.tensors[name].dtype, shape) for name, shape in theirs.items()}
+    _refuse_differences(ours, theirs, parts.start.folder, parts.residual.folder)
+
+
+def _check_scales(parts: MergeInputs) -> None:
+    for one in parts.scales:
+        if not fnmatch.filter(parts.start.tensors, one.tensors):
+            seen = f"no tensor of {parts.start.folder} matches {one.tensors}"
+            known = few(sorted(parts.start.tensors), separator=", ")
+            raise StageError(
+                StageReason.INVALID_SPEC, f"spec.residual.scales: {seen}; expected a pattern of such names as {known}"
+            )
+
+
+def _require_numbers(description: Description, folder: pathlib.Path) -> None:
+    if description.encoding != Encoding.DIFFERENCE:
+        seen = f"{folder} is stored as patterns of bits, which say nothing without their own base"
+        raise StageError(
+            StageReason.RESIDUAL_INCOMPATIBLE,
+            f"{seen}; make its InstructionResidual anew: it is then stored as numbers",
+        )
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: one.shape for name, one in tensors.items()}
+
+
+def _refuse_differences(
+    ours: Mapping[str, object], theirs: Mapping[str, object], start: pathlib.Path, residual: pathlib.Path
+) -> None:
+    if names := sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name)):
+        faults = [f"{name}: start {ours.get(name)}, residual {theirs.get(name)}" for name in names]
+        seen = f"{len(faults)} tensors differ: {few(faults)}"
+        raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, f"{residual} does not fit {start}: {seen}")

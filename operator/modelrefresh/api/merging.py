@@ -1,0 +1,70 @@
+"""What model owners write of the sum: which residuals are added, with which factors, averaged with what."""
+
+from typing import Annotated
+
+import pydantic
+
+from modelrefresh.api.evaluation import Suite
+from modelrefresh.api.model import ApiModel, ListMap
+from modelrefresh.api.spec_types import ObjectName, PreviousShare, Scale
+from modelrefresh.contract import limits
+from modelrefresh.contract.vocabulary import Transfer
+
+ADDED = 4
+"""The most residuals beside the one of residualRef."""
+SCALES = 8
+"""The most factors of one search."""
+_DEV_SUITES = 4
+_PATTERNS = 16
+
+
+class ResidualRef(ApiModel):
+    """An InstructionResidual of this namespace."""
+
+    name: ObjectName
+    """Name of the object."""
+    transfer: Transfer | None = None
+    """SameFamily adds it to another base of its family, such as another release; if absent only to its own base."""
+
+
+class AddedResidual(ResidualRef):
+    """One more residual."""
+
+    scale: Scale = str(limits.SCALE.default)
+    """Factor of the residual, a decimal in quotes from 0 to 2."""
+
+
+class TensorScale(ApiModel):
+    """A factor for some tensors."""
+
+    tensors: str = pydantic.Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.*?]+$")
+    """Names of tensors as a shell pattern, such as `*.mlp.*`."""
+    scale: Scale
+    """Factor of the residual for them, a decimal in quotes from 0 to 2."""
+
+
+class Search(ApiModel):
+    """The factor is chosen by questions that no gate asks."""
+
+    scales: Annotated[tuple[Scale, ...], pydantic.Field(min_length=2, max_length=SCALES)]
+    """Factors to try, decimals in quotes; of those that answer equally well the one nearest to 1 is taken."""
+    suites: Annotated[tuple[Suite, ...], pydantic.Field(min_length=1, max_length=_DEV_SUITES), ListMap("name")]
+    """Questions to choose by: the mean of each suite's first metric; not those of the evaluation."""
+
+
+class ResidualSettings(ApiModel):
+    """How the residual is added."""
+
+    scale: Scale = str(limits.SCALE.default)
+    """Factor of the residual, a decimal in quotes from 0 to 2; 1.0 in the paper."""
+    scales: Annotated[tuple[TensorScale, ...], pydantic.Field(max_length=_PATTERNS)] = ()
+    """Factors for some tensors instead; the first pattern that a name matches counts."""
+    search: Search | None = None
+    """Try several factors instead, without training again."""
+
+
+class Average(ApiModel):
+    """The sum averaged with what serves."""
+
+    previous: PreviousShare
+    """Share of the version that serves, a decimal in quotes, more than 0 and less than 1; none while nothing does."""

@@ -1,0 +1,45 @@
+"""Stage `search`: where the spec asks for it, the residual's factor is chosen by questions that no gate asks."""
+
+import math
+from typing import Any
+
+from modelrefresh.api.evaluation import Evaluation
+from modelrefresh.api.run_status import Run, StageRecord
+from modelrefresh.api.spec import RefreshSpec, Training
+from modelrefresh.api.stage_facts import SearchFacts
+from modelrefresh.contract.stages.search import SearchInput, SearchSummary
+from modelrefresh.contract.vocabulary import Stage
+from modelrefresh.plan.observed import ReadyRefresh
+from modelrefresh.plan.stages import merge, shared_inputs
+from modelrefresh.plan.stages.run_stage import RunStage, Size, UnusableSummaryError
+
+
+def _ask(ready: ReadyRefresh, run: Run) -> SearchInput:
+    search, evaluation = ready.spec.residual.search, ready.spec.evaluation
+    assert search is not None  # noqa: S101 -- or the run would not have this stage
+    return SearchInput(
+        merge=merge.ask(ready, run),
+        scales=tuple(map(float, search.scales)),
+        suites=shared_inputs.suites(search.suites),
+        max_items=evaluation.max_items,
+        max_new_tokens=evaluation.max_new_tokens,
+    )
+
+
+def _found(_: StageRecord, summary: SearchSummary, __: Evaluation) -> dict[str, Any]:
+    if summary.scale not in [one.scale for one in summary.scores]:
+        raise UnusableSummaryError(f"search.scale: {summary.scale:g} is none of the factors that were tried")
+    if odd := [one.score for one in summary.scores if not (math.isfinite(one.score) and 0 <= one.score <= 1)]:
+        raise UnusableSummaryError(f"search.scores: {odd[0]} where scores go from 0 to 1")
+    return {"search": SearchFacts.of(summary)}
+
+
+def _size(training: Training) -> Size:
+    return Size(gpus=min(training.gpus_per_node, 1))
+
+
+def _wanted(spec: RefreshSpec) -> bool:
+    return spec.residual.search is not None
+
+
+STAGE = RunStage(name=Stage.SEARCH, ask=_ask, found=_found, size=_size, wanted=_wanted)
