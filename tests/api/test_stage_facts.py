@@ -5,19 +5,31 @@ import dataclasses
 import pytest
 
 from modelrefresh.api import stage_facts
-from modelrefresh.api.stage_facts import EvaluateFacts, MergeFacts, PrepareFacts, ScoreFacts, TrainFacts, VerdictFacts
+from modelrefresh.api.stage_facts import (
+    EvaluateFacts,
+    MergeFacts,
+    PrepareFacts,
+    ScaleFacts,
+    ScoreFacts,
+    SearchFacts,
+    TrainFacts,
+    VerdictFacts,
+)
 from modelrefresh.api.status import ResidualStatus
 from modelrefresh.api.status_record import Record
 from modelrefresh.contract.stages.evaluate import EvaluateSummary, Score
 from modelrefresh.contract.stages.extract import ExtractSummary
 from modelrefresh.contract.stages.merge import MergeSummary
 from modelrefresh.contract.stages.prepare import PrepareSummary
+from modelrefresh.contract.stages.search import ScaleScore, SearchSummary
 from modelrefresh.contract.stages.train import TrainSummary
 from modelrefresh.plan.judging.gates import GateVerdict
 
 MADE_FROM: dict[type[Record], type] = {
     PrepareFacts: PrepareSummary,
     TrainFacts: TrainSummary,
+    SearchFacts: SearchSummary,
+    ScaleFacts: ScaleScore,
     MergeFacts: MergeSummary,
     ScoreFacts: Score,
     VerdictFacts: GateVerdict,

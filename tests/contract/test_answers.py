@@ -12,6 +12,7 @@ from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.result import Result
 from modelrefresh.contract.stages.evaluate import EvaluateSummary, Score
 from modelrefresh.contract.stages.import_ import ImportSummary
+from modelrefresh.contract.stages.search import ScaleScore
 from modelrefresh.contract.stages.sweep import SweepInput
 from modelrefresh.contract.vocabulary import Stage
 
@@ -59,6 +60,8 @@ def _is_needed(field: "dataclasses.Field[object]") -> bool:
 def _some(hint: object) -> object:
     if hint == tuple[Score, ...]:
         return (SCORE,)
+    if hint == tuple[ScaleScore, ...]:
+        return (ScaleScore(scale=0.8, score=0.5, items=20),)
     return {str: "x", int: 1, float: 0.5, bool: True}.get(hint, "7" * 64)  # type: ignore[call-overload]
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from modelrefresh.api import names, status
 from modelrefresh.api.profile import ProfileSpec
-from modelrefresh.api.spec import RefreshSpec, Stock
+from modelrefresh.api.rollout import Stock
+from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.api.stage_facts import EvaluateFacts
 from modelrefresh.api.status import AddedLineage, Lineage, Served, VersionSpec, VersionStatus
 from modelrefresh.contract import artifacts

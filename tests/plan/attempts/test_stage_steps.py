@@ -18,7 +18,7 @@ from modelrefresh.contract.vocabulary import Method, Stage, Strategy
 from modelrefresh.plan.actions import Plan, StartStage, StopJob
 from modelrefresh.plan.decide import decide
 from modelrefresh.plan.observed import JobState
-from modelrefresh.plan.stages import order, stage_records
+from modelrefresh.plan.stages import stage_records
 from tests.plan.sights import NOW, a_job, a_run, a_sight, a_status, at_work, inputs_of
 
 RETRY_LATER = NOW + datetime.timedelta(minutes=10)
@@ -208,9 +208,9 @@ def test_the_learning_rate_is_that_of_the_method_unless_asked(method: Method, as
 )
 def test_prepare_is_told_what_every_later_stage_will_be_asked(edits: dict[str, object]) -> None:
     told = requested(Stage.PREPARE, edits).section
-    train, merge, evaluate = (requested(stage, edits) for stage in [one.name for one in order.EACH][1:])
+    train, merge, evaluate = (requested(stage, edits) for stage in (Stage.TRAIN, Stage.MERGE, Stage.EVALUATE))
     assert (told.train, told.base) == (train.section, train.section.start)
-    assert told.residual == merge.section.residual
+    assert told.merge == merge.section
     asked = evaluate.section
     assert (told.incumbent, told.suites) == (asked.incumbent, asked.suites)
     assert (told.max_items, told.max_new_tokens) == (asked.max_items, asked.max_new_tokens)
@@ -230,8 +230,8 @@ def requested(stage: Stage, edits: dict[str, object]) -> StageRequest:
 def test_a_prepare_request_of_an_older_operator_is_understood() -> None:
     request = requested(Stage.PREPARE, {})
     document = json.loads(stage_request.render(request))
-    for name in ("residual", "incumbent", "max_items", "max_new_tokens", "train"):
+    for name in ("incumbent", "max_items", "max_new_tokens", "train", "merge"):
         del document["prepare"][name]
     parsed = stage_request.parse(json.dumps(document)).section
     assert parsed is not None
-    assert (parsed.residual, parsed.train) == (None, None)
+    assert (parsed.merge, parsed.train) == (None, None)
