@@ -5,8 +5,7 @@ operator reads objects with the same models (`parse`). What only the cluster can
 as a missing claim, is no matter of the schema: it becomes a condition.
 """
 
-import enum
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, Final
 
 import pydantic
 
@@ -18,7 +17,6 @@ from modelrefresh.api.sources import Source
 from modelrefresh.api.spec_types import (
     Epochs,
     LearningRate,
-    Name,
     ObjectName,
     Schedule,
     TimeZone,

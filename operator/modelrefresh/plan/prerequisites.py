@@ -14,8 +14,8 @@ from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.evaluation import Versus
 from modelrefresh.api.merging import ResidualRef
-from modelrefresh.api.run_status import StageState
 from modelrefresh.api.rollout import Stock
+from modelrefresh.api.run_status import StageState
 from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.contract.vocabulary import Strategy
 from modelrefresh.plan import lifecycle, profiles

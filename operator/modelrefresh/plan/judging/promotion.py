@@ -4,8 +4,8 @@ import datetime
 
 from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.run_status import Outcome, Run, StageState
 from modelrefresh.api.rollout import Approval
+from modelrefresh.api.run_status import Outcome, Run, StageState
 from modelrefresh.api.stage_facts import EvaluateFacts, VerdictFacts
 from modelrefresh.api.status import VersionRef
 from modelrefresh.contract.vocabulary import Stage

@@ -3,8 +3,8 @@
 from typing import Any
 
 from modelrefresh.api.evaluation import Evaluation
-from modelrefresh.api.run_status import Run, StageRecord
 from modelrefresh.api.rollout import Stock
+from modelrefresh.api.run_status import Run, StageRecord
 from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.contract.stages.import_ import ImportInput, ImportSummary
 from modelrefresh.contract.vocabulary import Stage
