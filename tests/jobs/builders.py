@@ -22,6 +22,7 @@ from transformers import LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
 from modelrefresh.contract import artifacts, stage_request
 from modelrefresh.contract.vocabulary import Stage
+from modelrefresh_jobs.models import families
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.tensors import safetensors_reader
 from modelrefresh_jobs.tensors.safetensors_reader import Reader
@@ -30,6 +31,21 @@ LLAMA = "LlamaForCausalLM"
 QWEN2 = "Qwen2ForCausalLM"
 MISTRAL = "MistralForCausalLM"
 QWEN3 = "Qwen3ForCausalLM"
+_EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
+SPECIAL: Mapping[str, Mapping[str, Any]] = {
+    "gemma2": {"sliding_window": 8, "query_pre_attn_scalar": 8},
+    "gemma3_text": {
+        "sliding_window": 8,
+        "query_pre_attn_scalar": 8,
+        "layer_types": ["sliding_attention", "full_attention"],
+    },
+    "granite": {"embedding_multiplier": 12.0, "logits_scaling": 8.0, "residual_multiplier": 0.2},
+    "smollm3": {"no_rope_layers": [1, 0]},
+    "mixtral": {"num_local_experts": 4},
+    "qwen2_moe": {**_EXPERTS, "shared_expert_intermediate_size": 16},
+    "qwen3_moe": _EXPERTS,
+}
+"""What tiny models of a family have beside the common shape, so that what is special in it is there."""
 CONFIGS = {LLAMA: LlamaConfig, QWEN2: Qwen2Config, MISTRAL: MistralConfig, QWEN3: Qwen3Config}
 ROLES = ("base", "instruct", "trained")
 VOCABULARY = 320
@@ -57,7 +73,7 @@ def tiny_pair(folder: pathlib.Path, *, arch: str = LLAMA, dtype: str = "float32"
 
 
 def tiny_model(folder: pathlib.Path, *, arch: str = LLAMA, dtype: str = "float32", seed: int = 0) -> pathlib.Path:
-    """A base model with tokenizer: hidden 32, two layers; Qwen2 tied, the others untied."""
+    """A base model with tokenizer: hidden 32, two layers; tied as the releases are, of those that differ Qwen2."""
     torch.manual_seed(seed)
     config = tiny_config(arch)
     model = transformers.AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
@@ -81,7 +97,11 @@ def tiny_config(arch: str) -> Any:  # noqa: ANN401 -- transformers' configuratio
         "bos_token_id": 0,
         "eos_token_id": 0,
     }
-    return CONFIGS[arch](**shape, tie_word_embeddings=arch == QWEN2)
+    family = families.named(arch)
+    assert family
+    special = {"pad_token_id": 0, **SPECIAL.get(family.model_type, {})}
+    tied = arch == QWEN2 or family.absent.get("tie_word_embeddings", False)
+    return transformers.CONFIG_MAPPING[family.model_type](**shape, **special, tie_word_embeddings=tied)
 
 
 @functools.cache

@@ -130,7 +130,11 @@ def _built(settings: Any) -> Any:  # noqa: ANN401 -- transformers is untyped her
 
 def _check_tensors(start: Model, built: Any) -> None:  # noqa: ANN401 -- transformers is untyped here
     # A loader fills what is missing with random numbers and passes over what is too much.
-    shapes = {name: tuple(value.shape) for name, value in built.state_dict().items()}
+    from transformers import core_model_loading
+
+    # On disk each expert is a tensor of its own, in memory those of a layer are one.
+    written = core_model_loading.revert_weight_conversion(built, built.state_dict())
+    shapes = {name: tuple(value.shape) for name, value in written.items()}
     if start.tied:
         shapes.pop(model_folder.HEAD, None)
     stored = {name: tuple(tensor.shape) for name, tensor in start.tensors.items()}

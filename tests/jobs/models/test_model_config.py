@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import transformers
 
 from modelrefresh.contract.vocabulary import Stage
-from modelrefresh_jobs.models import model_config, model_folder
+from modelrefresh_jobs.models import families, model_config, model_folder
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.stages import extract
 from modelrefresh_jobs.storage import sealed
@@ -23,85 +22,14 @@ TABLES = (
     *(model_config.ARITHMETIC, model_config.SERVING, model_config.FORMATS, model_config.COSMETIC),
     model_config.ELSEWHERE,
 )
-ARCHS = sorted(model_folder.ARCHITECTURES)
-ROPES: tuple[dict[str, Any], ...] = (
-    {},
-    {"rope_theta": 5e5},
-    {"rope_theta": 10000, "rope_scaling": None},
-    {"rope_theta": 1e6, "rope_scaling": {"type": "linear", "factor": 2.0}},
-    {"rope_scaling": {"rope_type": "dynamic", "factor": 4.0}, "max_position_embeddings": 64},
-    {"rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}},
-    {"rope_scaling": {"rope_type": "yarn", "factor": 4.0}},
-    {
-        "rope_parameters": {
-            "rope_theta": 5e5,
-            "rope_type": "llama3",
-            "factor": 8.0,
-            "low_freq_factor": 1.0,
-            "high_freq_factor": 4.0,
-            "original_max_position_embeddings": 64,
-        }
-    },
-)
+ARCHS = sorted(builders.CONFIGS)
 
 
-def drawn(arch: str, seed: int) -> dict[str, Any]:
-    """A config.json as some release of some exporter may have written it: much is left out."""
-    chance = random.Random(f"{arch} {seed}")  # noqa: S311 -- inputs, not secrets
-    layers = chance.choice([2, 3, 5])
-    document = {"num_hidden_layers": layers, "hidden_size": 64, "num_attention_heads": 4} | chance.choice(ROPES)
-    choices: dict[str, tuple[Any, ...]] = {
-        "num_key_value_heads": (None, 2, 4),
-        "hidden_act": ("silu", "gelu"),
-        "rms_norm_eps": (1e-6, 1e-5),
-        "tie_word_embeddings": (True, False),
-        "attention_bias": (True, False),
-        "mlp_bias": (True, False),
-        "use_sliding_window": (True, False),
-        "sliding_window": (None, 8, 16),
-        "max_window_layers": (0, 1, 2, 28),
-        "head_dim": (16, 32),
-        "max_position_embeddings": (128, 256),
-        "temperature": (0.6,),
-        "torch_dtype": ("bfloat16",),
-        "layer_types": (["full_attention"] * layers, ["sliding_attention", *["full_attention"] * (layers - 1)]),
-    }
-    if arch in (builders.LLAMA, builders.MISTRAL):
-        del choices["layer_types"]  # their classes know none
-    if arch == builders.MISTRAL:
-        choices["num_key_value_heads"] = (2, 4)
-    document |= {key: chance.choice(values) for key, values in choices.items() if chance.random() < 0.5}
-    return document | {"model_type": model_config.MODEL_TYPES[arch], "architectures": [arch]}
-
-
-@pytest.mark.parametrize("arch", ARCHS)
-def test_every_key_that_transformers_knows_for_a_family_has_a_table(arch: str) -> None:
-    keys = {*builders.CONFIGS[arch]().to_dict(), *transformers.PreTrainedConfig().to_dict()}
-    keys |= {*transformers.GenerationConfig()._get_default_generation_params()}  # noqa: SLF001 -- popped from configs
-    assert sorted(keys - model_config.KNOWN) == []
-
-
-def test_no_key_has_two_tables() -> None:
-    counted = collections.Counter(key for table in TABLES for key in table)
+@pytest.mark.parametrize("family", families.FAMILIES, ids=lambda family: family.model_type)
+def test_no_key_has_two_tables(family: families.Family) -> None:
+    own = family.keys - {*family.spelled} - {one for many in family.spelled.values() for one in many}
+    counted = collections.Counter(key for table in (*TABLES, own) for key in table)
     assert [key for key, count in counted.items() if count > 1] == []
-
-
-@pytest.mark.parametrize("seed", range(30))
-@pytest.mark.parametrize("arch", ARCHS)
-def test_what_a_config_leaves_out_is_what_transformers_takes_for_it(arch: str, seed: int) -> None:
-    document = drawn(arch, seed)
-    spelled = transformers.AutoConfig.for_model(**document).to_dict()
-    known = model_config.ARITHMETIC | model_config.SERVING
-    assert model_config.arithmetic(document) == model_config.arithmetic(
-        {"attention_bias": document.get("attention_bias"), "mlp_bias": document.get("mlp_bias")}
-        | {key: spelled[key] for key in spelled if key in known}
-    )
-
-
-@pytest.mark.parametrize("arch", ARCHS)
-def test_an_empty_config_means_what_transformers_takes_for_it(arch: str) -> None:
-    spelled = builders.CONFIGS[arch]().to_dict()
-    assert model_config.arithmetic({"model_type": spelled["model_type"]}) == model_config.arithmetic(spelled)
 
 
 @pytest.fixture(scope="module", params=ARCHS)

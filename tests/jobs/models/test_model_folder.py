@@ -8,7 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from modelrefresh_jobs.models import model_config, model_folder
+from modelrefresh_jobs.models import families, model_config, model_folder
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.weights import compatibility
 from tests.jobs import builders
@@ -74,7 +74,7 @@ def test_weights_in_other_formats_are_refused_by_name(model: pathlib.Path) -> No
 @pytest.mark.parametrize("named", ["MambaForCausalLM", ["LlamaForCausalLM"], {}, 7])
 def test_unknown_architectures_are_refused_with_the_known_ones(model: pathlib.Path, named: object) -> None:
     builders.edit_json(model / "config.json", architectures=[named])
-    assert all(name in refused(model) for name in (str(named), *model_folder.ARCHITECTURES))
+    assert all(name in refused(model) for name in (str(named), *(one.architecture for one in families.FAMILIES)))
 
 
 def test_a_truncated_file_is_refused(model: pathlib.Path) -> None:

@@ -109,7 +109,7 @@ def test_every_weight_is_the_correctly_rounded_sum(tmp_path: pathlib.Path) -> No
         assert torch.equal(value, exact.float()), name
 
 
-@pytest.mark.parametrize("arch", sorted(model_folder.ARCHITECTURES))
+@pytest.mark.parametrize("arch", sorted(builders.CONFIGS))
 def test_the_merged_model_loads_generates_and_stops_like_the_instruct_model(tmp_path: pathlib.Path, arch: str) -> None:
     pair = builders.tiny_pair(tmp_path, arch=arch, dtype="bfloat16")
     version, _ = merged(tmp_path / "ws", pair, pair.trained)

@@ -1,4 +1,4 @@
-"""Meaning of each key of config.json; every known key is in exactly one table.
+"""Meaning of each key of config.json; every known key is in exactly one table, or in the row of its family.
 
 Arithmetic keys say what the weights compute: models that are put together must agree in them.
 Serving keys are what callers see; together with the cosmetic ones, which no stage heeds, they
@@ -12,19 +12,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelrefresh.contract.reasons import StageReason
-from modelrefresh_jobs.models import library_errors
+from modelrefresh_jobs.models import families, library_errors
+from modelrefresh_jobs.models.families import Family
 from modelrefresh_jobs.process import errors
 from modelrefresh_jobs.process.errors import StageError
 
 LOG = logging.getLogger("modelrefresh.jobs")
 
-MODEL_TYPES = {
-    "LlamaForCausalLM": "llama",
-    "MistralForCausalLM": "mistral",
-    "Qwen2ForCausalLM": "qwen2",
-    "Qwen3ForCausalLM": "qwen3",
-}
-"""transformers builds what `model_type` says, servers what `architectures` says."""
 _SHAPE = ("hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers", "vocab_size")
 _PLAIN = {
     "attention_bias": False,
@@ -36,7 +30,7 @@ _PLAIN = {
     "rms_norm_eps": 1e-6,
     "tie_word_embeddings": False,
 }
-"""Arithmetic keys that mean what they say, with what an absent key means to transformers."""
+"""Arithmetic keys that mean what they say, with what an absent key means to transformers in most families."""
 _ATTENTION = ("layer_types", "max_window_layers", "sliding_window", "use_sliding_window")
 _ROPE = ("original_max_position_embeddings", "partial_rotary_factor", "rope_parameters", "rope_scaling", "rope_theta")
 _LONGEST = ("max_position_embeddings", "max_seq_length", "max_sequence_length", "model_max_length", "seq_length")
@@ -67,16 +61,18 @@ _OF_OTHER_TASKS = (
 _OF_THE_PROGRAM = (
     *("_attn_implementation", "_attn_implementation_autoset", "_commit_hash", "_name_or_path", "attention_dropout"),
     *("attn_implementation", "chunk_size_feed_forward", "experts_implementation", "initializer_range", "name_or_path"),
-    *("output_attentions", "output_hidden_states", "pretraining_tp", "return_dict", "tf_legacy_loss", "torchscript"),
+    *("cache_implementation", "output_attentions", "output_hidden_states", "pretraining_tp", "return_dict"),
+    *("tf_legacy_loss", "torchscript"),
     *("transformers_version", "unsloth_fixed", "unsloth_version", "use_bfloat16", "use_cache"),
 )
 _OF_OTHER_PROGRAMS = (
-    *("_flash_attn_2_enabled", "embd_pdrop", "hidden_dropout", "is_llama_config", "neftune_noise_alpha", "resid_pdrop"),
-    *("residual_dropout", "tokenizer_model_max_length", "tokenizer_padding_side", "transformers.js_config"),
-    "use_flash_attn",
+    *("_flash_attn_2_enabled", "hidden_dropout", "is_llama_config", "neftune_noise_alpha", "residual_dropout"),
+    *("tokenizer_model_max_length", "tokenizer_padding_side", "transformers.js_config", "use_flash_attn"),
 )
 """No supported class of transformers reads them."""
-COSMETIC = frozenset({*_GENERATION, *_OF_OTHER_TASKS, *_OF_THE_PROGRAM, *_OF_OTHER_PROGRAMS})
+_OF_TRAINING = ("embd_pdrop", "output_router_logits", "resid_pdrop", "router_aux_loss_coef", "router_jitter_noise")
+"""They change what training does beside the loss of the text, which ours does not."""
+COSMETIC = frozenset({*_GENERATION, *_OF_OTHER_TASKS, *_OF_THE_PROGRAM, *_OF_OTHER_PROGRAMS, *_OF_TRAINING})
 ELSEWHERE = frozenset({"architectures", "auto_map", "quantization_config", "transformers_weights"})
 """`model_folder` has its own rule for each."""
 _CHOOSES = frozenset(
@@ -86,20 +82,14 @@ _CHOOSES = frozenset(
     }
 )
 """They tell a loader which kernels to take, or where the model once came from."""
-KNOWN = ARITHMETIC | SERVING | FORMATS | COSMETIC | ELSEWHERE
-_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "llama": {"vocab_size": 32000, "intermediate_size": 11008},
-    "mistral": {"vocab_size": 32000, "intermediate_size": 14336, "num_key_value_heads": 8},
-    "qwen2": {"vocab_size": 151936, "intermediate_size": 22016, "num_key_value_heads": 32},
-    "qwen3": {"vocab_size": 151936, "intermediate_size": 22016, "num_key_value_heads": 32, "head_dim": 128},
-}
-_ALL_DEFAULTS = {"hidden_size": 4096, "num_attention_heads": 32, "num_hidden_layers": 32}
-_FIRST = {"mistral": 0, "qwen2": 28, "qwen3": 28}
-"""Index of the first layer with a window, by family."""
-_SWITCHED = frozenset({"qwen2", "qwen3"})
-"""Families whose window is off unless the file says otherwise."""
-_WINDOW = 4096
-"""Tokens of a window where the file gives none."""
+COMMON = ARITHMETIC | SERVING | FORMATS | COSMETIC | ELSEWHERE
+"""Keys that mean the same in every family."""
+_ALL_ABSENT = {"hidden_size": 4096, "num_attention_heads": 32, "num_hidden_layers": 32, **_PLAIN}
+
+
+def known(config: Mapping[str, Any]) -> frozenset[str]:
+    """All keys that are understood in the config.json of this family."""
+    return COMMON | families.of(config).keys
 
 
 def check(folder: pathlib.Path, config: Mapping[str, Any]) -> None:
@@ -109,16 +99,27 @@ def check(folder: pathlib.Path, config: Mapping[str, Any]) -> None:
         StageError: ModelUnreadable, when a value is not possible; the message names the key.
     """
     named = config.get("architectures")
-    expected = MODEL_TYPES.get(str(named[0])) if isinstance(named, list) and named else None
+    family = families.named(named[0]) if isinstance(named, list) and named else None
+    expected = family and family.model_type
     fault = None if config.get("model_type") == expected else f"model_type is {errors.shown(config.get('model_type'))}"
-    try:
-        arithmetic(config)
-    except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
-        fault, expected = str(error), "what transformers writes there"
+    if not fault:
+        try:
+            arithmetic(config)
+        except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError) as error:
+            fault, expected = str(error), "what transformers writes there"
     if fault:
         raise StageError(
             StageReason.MODEL_UNREADABLE, f"{folder / 'config.json'}: {fault}, expected {expected}; correct the file"
         )
+
+
+def tied(config: Mapping[str, Any]) -> bool:
+    """Whether the head is the embedding.
+
+    Raises:
+        ValueError: as `arithmetic` does.
+    """
+    return arithmetic(config)["tie_word_embeddings"] is True
 
 
 def arithmetic(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,16 +128,18 @@ def arithmetic(config: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: when a size is no whole number above 0, or a value has another type than transformers writes.
     """
-    family = str(config.get("model_type"))
-    filled = _ALL_DEFAULTS | dict(_DEFAULTS.get(family, {})) | dict(config)
+    family = families.of(config)
+    absent = {**_ALL_ABSENT, **family.absent}
+    filled = {**absent, **_spelled(family, config)}
     found: dict[str, Any] = {key: _size(filled, key) for key in _SHAPE}
-    found |= {key: _plain(config, key, default) for key, default in _PLAIN.items()}
+    found |= {key: _plain(key, filled[key], absent[key]) for key in _PLAIN}
     heads = found["num_attention_heads"]
     found["head_dim"] = _size(filled, "head_dim") if filled.get("head_dim") else found["hidden_size"] // heads
     shared = filled.get("num_key_value_heads") is not None
     found["num_key_value_heads"] = _size(filled, "num_key_value_heads") if shared else heads
-    found["sliding_window"] = _windows(family, config, found["num_hidden_layers"])
-    return found | {"model_type": family, "rope": rope(config)}
+    found["sliding_window"] = _windows(family, filled, found["num_hidden_layers"])
+    found |= {"model_type": family.model_type, "rope": _ropes(family, filled)}
+    return found | {key: _own(key, default, filled) for key, default in family.own.items()}
 
 
 def rope(config: Mapping[str, Any]) -> tuple[object, ...]:
@@ -145,6 +148,7 @@ def rope(config: Mapping[str, Any]) -> tuple[object, ...]:
     rest = dict(nested) if isinstance(nested, dict) else {}
     theta = rest.pop("rope_theta", None) or config.get("rope_theta") or 10000.0
     kind = rest.pop("rope_type", None) or rest.get("type") or "default"
+    kind = "longrope" if kind == "su" else kind  # its name before there was another
     rest.pop("type", None)
     share = rest.pop("partial_rotary_factor", None) or config.get("partial_rotary_factor")
     if share not in (None, 1):
@@ -184,7 +188,8 @@ def position_differences(
 
 def unknown_differences(left: Mapping[str, Any], right: Mapping[str, Any]) -> list[str]:
     """Keys in no table in which two models differ; absent counts as null, false, 0 or empty."""
-    return [key for key in sorted({*left, *right} - KNOWN) if (left.get(key) or None) != (right.get(key) or None)]
+    strange = sorted({*left, *right} - known(left) - known(right))
+    return [key for key in strange if (left.get(key) or None) != (right.get(key) or None)]
 
 
 def announce(base: Mapping[str, Any], instruct: Mapping[str, Any], folder: pathlib.Path) -> None:
@@ -193,7 +198,7 @@ def announce(base: Mapping[str, Any], instruct: Mapping[str, Any], folder: pathl
         if base.get(key) != instruct.get(key):
             line = _difference(key, base.get(key), instruct.get(key), "base", "instruct")
             LOG.info("%s; refreshed models have the instruct model's", line)
-    if strange := sorted(key for key in {*base, *instruct} - KNOWN if base.get(key) or instruct.get(key)):
+    if strange := sorted(key for key in {*base, *instruct} - known(instruct) if base.get(key) or instruct.get(key)):
         LOG.warning(
             "%s: keys that this version does not know: %s",
             folder / "config.json",
@@ -212,8 +217,9 @@ def served(instruct: Mapping[str, Any], *, dtype: str) -> dict[str, Any]:
 
 def transferred(start: Mapping[str, Any], instruct: Mapping[str, Any]) -> dict[str, Any]:
     """The config.json of a sum whose residual was cut from another base: its positions are the start's."""
-    kept = {key: value for key, value in instruct.items() if key not in _POSITIONS}
-    return kept | {key: value for key, value in start.items() if key in _POSITIONS}
+    positions = _POSITIONS | families.of(start).read
+    kept = {key: value for key, value in instruct.items() if key not in positions}
+    return kept | {key: value for key, value in start.items() if key in positions}
 
 
 def written(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -221,7 +227,8 @@ def written(config: Mapping[str, Any]) -> dict[str, Any]:
 
     So the evaluated model is the served one, whatever a server would make of an unknown key.
     """
-    return {key: value for key, value in config.items() if key in KNOWN - _CHOOSES - (ELSEWHERE - {"architectures"})}
+    kept = known(config) - _CHOOSES - (ELSEWHERE - {"architectures"})
+    return {key: value for key, value in config.items() if key in kept}
 
 
 def load(folder: pathlib.Path, config: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- the library's are untyped
@@ -233,7 +240,7 @@ def load(folder: pathlib.Path, config: Mapping[str, Any]) -> Any:  # noqa: ANN40
     import transformers
 
     # An unknown key becomes an attribute, and some attributes make transformers fetch code.
-    heeded = {key: value for key, value in config.items() if key in KNOWN - COSMETIC - ELSEWHERE}
+    heeded = {key: value for key, value in config.items() if key in known(config) - COSMETIC - ELSEWHERE}
     what = f"{folder / 'config.json'}: transformers refuses it"
     with library_errors.reading(what, expected="what transformers writes there"):
         return transformers.AutoConfig.for_model(**heeded)
@@ -246,8 +253,17 @@ def _size(config: Mapping[str, Any], key: str) -> int:
     return value
 
 
-def _plain(config: Mapping[str, Any], key: str, default: object) -> object:
-    value = config.get(key)
+def _spelled(family: Family, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config with one spelling for each key; of a key that has others, its plain name means nothing."""
+    other = {one for spellings in family.spelled.values() for one in spellings} | {*family.spelled}
+    found = {key: value for key, value in config.items() if key not in other}
+    for key, spellings in family.spelled.items():
+        if there := [one for one in spellings if one in config]:
+            found[key] = config[there[0]]
+    return found
+
+
+def _plain(key: str, value: object, default: object) -> object:
     if value is None or value == {}:
         return default
     kind = type(default)
@@ -256,16 +272,33 @@ def _plain(config: Mapping[str, Any], key: str, default: object) -> object:
     return value
 
 
-def _windows(family: str, config: Mapping[str, Any], layers: int) -> object:
+def _ropes(family: Family, config: Mapping[str, Any]) -> object:
+    """The rotary embedding, or that of full and of local attention."""
+    if not family.local_rope:
+        return rope(config)
+    nested = config.get("rope_parameters") or {}
+    local = {"rope_theta": config.get("rope_local_base_freq"), "rope_parameters": nested.get("sliding_attention")}
+    return rope({**config, "rope_parameters": nested.get("full_attention")}), rope(local)
+
+
+def _own(key: str, default: object, config: Mapping[str, Any]) -> object:
+    """A key of one family; null is a value of its own but where the default is a truth or a list."""
+    absent = default(config) if callable(default) else default
+    value = config.get(key, absent)
+    if isinstance(absent, bool | list):
+        return _plain(key, value, absent)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not number:
+        raise ValueError(f"{key} is {errors.shown(value)}")
+    return value
+
+
+def _windows(family: Family, config: Mapping[str, Any], layers: int) -> object:
     """The attention window in tokens: of all layers, or runs of (number of layers, window); None without a window."""
-    window = config.get("sliding_window", _WINDOW if family in _FIRST else None)
-    first, kinds = _FIRST.get(family, layers), config.get("layer_types")
-    if family in _SWITCHED:
-        window = window if config.get("use_sliding_window") else None
-        first = config.get("max_window_layers", first)
-    sliding = [number >= first for number in range(layers)]
-    if kinds is not None:
-        sliding = [kind == "sliding_attention" for kind in kinds]
+    window, kinds = config.get("sliding_window"), config.get("layer_types")
+    if family.switched and not config.get("use_sliding_window"):
+        window = None
+    sliding = [kind == "sliding_attention" for kind in kinds] if kinds is not None else family.slides(config, layers)
     runs = [(len(list(run)), window if slides else None) for slides, run in itertools.groupby(sliding)]
     return runs[0][1] if len(runs) == 1 or window is None else tuple(runs)
 
@@ -276,7 +309,11 @@ def _positions(config: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _differing(ours: Mapping[str, object], theirs: Mapping[str, object], roles: tuple[str, str]) -> list[str]:
-    return [_difference(key, ours[key], theirs[key], *roles) for key in ours if ours[key] != theirs[key]]
+    return [
+        _difference(key, ours.get(key), theirs.get(key), *roles)
+        for key in {**ours, **theirs}
+        if ours.get(key) != theirs.get(key)
+    ]
 
 
 def _difference(key: str, ours: object, theirs: object, left_role: str, right_role: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from modelrefresh.contract.reasons import StageReason
-from modelrefresh_jobs.models import model_config
+from modelrefresh_jobs.models import families, model_config
 from modelrefresh_jobs.process import errors, guarded_files
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.storage import model_files
@@ -22,7 +22,6 @@ from modelrefresh_jobs.tensors.safetensors_reader import Reader, Tensor
 
 LOG = logging.getLogger("modelrefresh.jobs")
 
-ARCHITECTURES = frozenset(model_config.MODEL_TYPES)
 EMBEDDING = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"
 _DERIVED = "rotary_emb.inv_freq"
@@ -76,11 +75,12 @@ def accept(folder: pathlib.Path) -> Model:
         )
     architectures = config.get("architectures")
     name = architectures[0] if isinstance(architectures, list) and len(architectures) == 1 else None
-    if not isinstance(name, str) or name not in ARCHITECTURES:
-        message = f"{folder}: architecture {errors.shown(architectures)}; supported are {sorted(ARCHITECTURES)}"
+    if not families.named(name):
+        known = ", ".join(sorted(family.architecture for family in families.FAMILIES))
+        message = f"{folder}: architecture {errors.shown(architectures)}; known are {known}"
         raise StageError(StageReason.MODEL_UNREADABLE, message)
     model_config.check(folder, config)
-    tied = config.get("tie_word_embeddings", False) is True
+    tied = model_config.tied(config)
     found = model_files.weights(folder)
     model_files.refuse_other(folder, found, config)
     stored = {name: one for name, one in safetensors_reader.open_weights(found).items() if not name.endswith(_DERIVED)}
