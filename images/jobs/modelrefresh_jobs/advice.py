@@ -6,13 +6,20 @@ Warnings for the model owner, who may know better. Refuses to refuse anything.
 from collections.abc import Iterator
 
 from modelrefresh.contract.stages.prepare import PrepareInput
+from modelrefresh.contract.vocabulary import Method
+from modelrefresh_jobs.models.families import Family
 
 SMALL = 1_500_000_000
 """Weights up to which the authors of the method call its gain unreliable (arXiv 2410.10739, limitations)."""
 
 
-def given(wanted: PrepareInput, *, parameters: int) -> Iterator[str]:
+def given(wanted: PrepareInput, *, parameters: int, family: Family) -> Iterator[str]:
     """A sentence for each thing to think about; `parameters` is the number of weights of the start."""
+    if family.lora and wanted.train and wanted.train.method is Method.LORA:
+        yield (
+            f"{wanted.base} is a mixture of experts ({family.architecture}), of which LoRA trains only "
+            f"{', '.join(family.lora)}; method: Full trains the experts too"
+        )
     if parameters <= SMALL:
         yield (
             f"{wanted.base} has {parameters:,} weights; with at most {SMALL / 1e9:g} billion the "

@@ -40,6 +40,8 @@ class Family:
     """No layer has a window unless `use_sliding_window` is on."""
     local_rope: bool = False
     """Layers with a window have a rotary embedding of their own."""
+    lora: tuple[str, ...] = ()
+    """Names of the layers that LoRA adapts; none means all linear ones but the head."""
     note: str = ""
     """What users should know of it."""
 
@@ -113,7 +115,8 @@ _GEMMA = {
     "tie_word_embeddings": True,
 }
 _EXPERTS = {"decoder_sparse_step": 1, "norm_topk_prob": False, "mlp_only_layers": []}
-_MIXTURE = "Mixture of experts: LoRA trains what is no expert, `Full` all."
+_ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
+_MIXTURE = "Mixture of experts: LoRA trains its attention alone, `method: Full` the experts too."
 
 FAMILIES = (
     Family(
@@ -241,6 +244,7 @@ FAMILIES = (
         own={"num_local_experts": 8, "num_experts_per_tok": 2},
         spelled={"num_local_experts": ("num_local_experts", "num_experts")},
         slides=_all,
+        lora=_ATTENTION,
         note=_MIXTURE,
     ),
     Family(
@@ -265,6 +269,7 @@ FAMILIES = (
         },
         slides=_early_alternating,
         switched=True,
+        lora=_ATTENTION,
         note=_MIXTURE,
     ),
     Family(
@@ -282,6 +287,7 @@ FAMILIES = (
         spelled={"num_experts": ("num_experts", "num_local_experts")},
         slides=_all,
         switched=True,
+        lora=_ATTENTION,
         note=_MIXTURE,
     ),
 )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.models import families, model_config
+from modelrefresh_jobs.models.families import Family
 from modelrefresh_jobs.process import errors, guarded_files
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.storage import model_files
@@ -48,6 +49,11 @@ class Model:
     """config.json as it was read."""
     tensors: Mapping[str, Tensor]
     """By name, without derived ones and a copied head."""
+
+    @property
+    def family(self) -> Family:
+        """Its row in the table."""
+        return families.of(self.config)
 
     @property
     def parameters(self) -> int:

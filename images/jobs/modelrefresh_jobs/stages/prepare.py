@@ -131,7 +131,7 @@ def _warn(
     for uri, reading in zip((wanted.data, wanted.replay), readings, strict=True):
         if reading and reading.found.ignored:
             progress.warn(f"{uri}: {len(reading.found.ignored)} files are not read: {reading.found.examples()}")
-    for text in advice.given(wanted, parameters=ready.start.parameters):
+    for text in advice.given(wanted, parameters=ready.start.parameters, family=ready.start.family):
         progress.warn(text)
 
 

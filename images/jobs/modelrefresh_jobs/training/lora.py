@@ -1,4 +1,4 @@
-"""Attachment of LoRA adapters to a model: all linear layers but the head and, where asked, embeddings and head in full.
+"""Attachment of LoRA adapters to a model: the layers of its family and, where asked, embeddings and head in full.
 
 Tied models train the one shared matrix once and stay tied. Knows nothing of training.
 """
@@ -8,6 +8,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from modelrefresh.contract.stages.train import TrainInput
+from modelrefresh_jobs.models import families
 
 
 def attach(model: PreTrainedModel, wanted: TrainInput) -> PeftModel:
@@ -16,7 +17,7 @@ def attach(model: PreTrainedModel, wanted: TrainInput) -> PeftModel:
     config = peft.LoraConfig(
         r=wanted.lora_rank,
         lora_alpha=wanted.lora_alpha,
-        target_modules="all-linear",
+        target_modules=list(families.of({"model_type": model.config.model_type}).lora) or "all-linear",
         task_type="CAUSAL_LM",
         modules_to_save=_saved_in_full(model, tied=tied) if wanted.lora_embeddings else None,
         ensure_weight_tying=tied and wanted.lora_embeddings,
