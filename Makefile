@@ -38,6 +38,7 @@ crds: environment # write crds/*.yaml, the chart's copies and the generated page
 	PYTHONPATH=operator $(PYTHON) -m hack.rules_page docs/rules.md
 	PYTHONPATH=operator $(PYTHON) -m hack.fields_page docs/reference/fields.md
 	PYTHONPATH=operator:images/jobs $(PYTHON) -m hack.commands_page docs/reference/commands.md
+	PYTHONPATH=operator:images/jobs $(PYTHON) -m hack.families_page docs/reference/families.md
 	$(PYTHON) -m hack.attacks_table docs/security.md
 
 images: environment # build both images from the checkout and push them to the cluster's registry

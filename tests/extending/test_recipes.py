@@ -15,10 +15,20 @@ from modelrefresh_jobs.evaluation import metrics as scorers
 from modelrefresh_jobs.evaluation import scoring
 from modelrefresh_jobs.evaluation.generation import Reply
 from modelrefresh_jobs.evaluation.suites import Item
+from modelrefresh_jobs.models import families, model_folder
+from modelrefresh_jobs.models.families import Family
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.storage import schemes, sources
 from modelrefresh_jobs.storage.run_folders import RunFolders
+from tests.jobs import builders
 
+STABLE = Family(
+    title="StableLM 2",
+    architecture="StableLmForCausalLM",
+    model_type="stablelm",
+    absent={"vocab_size": 50304, "hidden_size": 2560, "intermediate_size": 6912},
+    own={"layer_norm_eps": 1e-5, "use_qkv_bias": False, "qk_layernorm": False, "use_parallel_residual": False},
+)
 HERE = pathlib.Path(__file__).parent
 GATED = {
     "suites": [{"name": "facts", "uri": "pvc://evals/facts.jsonl", "task": "question-answering"}],
@@ -74,3 +84,12 @@ def test_every_scheme_that_a_spec_may_name_has_a_file() -> None:
 def test_a_row_of_a_scheme_says_which_uris_have_its_form() -> None:
     toy = Scheme(name="toy", form=r"toy://[a-z]+", example="toy://NAME", says="is not toy://NAME")
     assert (toy.fits("toy://bear"), toy.fits("toy://Bear"), toy.fits("toy://")) == (True, False, False)
+
+
+def test_a_new_family_is_accepted_by_its_row(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(families, "FAMILIES", (*families.FAMILIES, STABLE))
+        folder = builders.tiny_model(tmp_path / "model", arch=STABLE.architecture)
+        assert model_folder.accept(folder).family is STABLE
+    with pytest.raises(StageError, match="StableLmForCausalLM"):
+        model_folder.accept(folder)

@@ -1,9 +1,11 @@
-"""The pages of fields and commands are what the code says."""
+"""The pages of fields, commands and families are what the code says."""
 
 import subprocess
 import sys
 
-from hack import commands_page, fields_page
+import pytest
+
+from hack import commands_page, families_page, fields_page
 from tests.policy import checkout
 
 REFERENCE = checkout.ROOT / "docs" / "reference"
@@ -15,6 +17,10 @@ def test_the_page_of_fields_is_current() -> None:
 
 def test_the_page_of_commands_is_current() -> None:
     assert (REFERENCE / "commands.md").read_text(encoding="utf-8") == commands_page.page(), "run: make crds"
+
+
+def test_the_page_of_families_is_current() -> None:
+    assert (REFERENCE / "families.md").read_text(encoding="utf-8") == families_page.page(), "run: make crds"
 
 
 def test_a_field_is_told_with_type_limits_default_and_meaning() -> None:
@@ -33,8 +39,9 @@ def test_a_part_that_stands_twice_is_told_once() -> None:
     assert "`stageDefaults.requests`" not in page
 
 
-def test_the_page_of_commands_is_made_without_torch() -> None:
-    code = "import sys; from hack import commands_page; commands_page.page(); sys.exit('torch' in sys.modules)"
+@pytest.mark.parametrize("name", ["commands_page", "families_page"])
+def test_a_page_about_stages_is_made_without_torch(name: str) -> None:
+    code = f"import sys; from hack import {name}; {name}.page(); sys.exit('torch' in sys.modules)"
     paths = ":".join(str(path) for path in (checkout.ROOT, *(root.parent for root in checkout.SOURCE_ROOTS)))
     done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": paths}, cwd=checkout.ROOT, check=False)
     assert done.returncode == 0

@@ -61,9 +61,30 @@ def test_pickles_are_refused_and_never_opened(model: pathlib.Path) -> None:
     assert "pytorch_model.bin are pickles, which can run code" in refused(model)
 
 
-def test_quantised_models_are_refused(model: pathlib.Path) -> None:
-    builders.edit_json(model / "config.json", quantization_config={"quant_method": "fp8"})
+@pytest.mark.parametrize("by_config", [True, False])
+@pytest.mark.parametrize(
+    ("card", "path", "said"),
+    [
+        ("---\nlicense: mit\nbase_model: Qwen/Qwen3-8B\n---\n# FP8", None, "use Qwen/Qwen3-8B, from which"),
+        ("---\nbase_model:\n- meta-llama/Llama-3.1-8B-Instruct\n---\n", "x/y", "use meta-llama/Llama-3.1-8B-Instruct,"),
+        ('---\nbase_model: ["org/one"]\n---\n', None, "use org/one,"),
+        ("base_model: not/front-matter", "org/original", "use org/original,"),
+        (None, "/home/me/model", "use its bf16 release"),
+        (None, None, "use its bf16 release"),
+    ],
+)
+def test_a_quantised_model_is_refused_with_the_one_it_was_made_from(
+    model: pathlib.Path, *, card: str | None, path: str | None, said: str, by_config: bool
+) -> None:
+    if card:
+        (model / "README.md").write_text(card)
+    builders.edit_json(model / "config.json", _name_or_path=path)
+    if by_config:
+        builders.edit_json(model / "config.json", quantization_config={"quant_method": "fp8"})
+    else:
+        builders.set_weights(model, **{"model.norm.weight": torch.zeros(32, dtype=torch.float8_e4m3fn)})
     assert "quantised" in refused(model)
+    assert said in refused(model)
 
 
 def test_weights_in_other_formats_are_refused_by_name(model: pathlib.Path) -> None:

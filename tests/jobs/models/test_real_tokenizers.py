@@ -96,7 +96,7 @@ RELEASES = {
 }
 
 
-@pytest.fixture(scope="module", params=RELEASES.values(), ids=RELEASES)
+@pytest.fixture(scope="module", params=RELEASES.values(), ids=list(RELEASES))
 def release(request: pytest.FixtureRequest) -> Release:
     found: Release = request.param
     return found

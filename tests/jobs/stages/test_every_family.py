@@ -1,7 +1,6 @@
 """Each known family goes through all stages: a tiny model in its real layout is cut, trained, merged, and answers."""
 
 import dataclasses
-import json
 import pathlib
 import shutil
 
@@ -17,6 +16,7 @@ from modelrefresh.contract.vocabulary import Method, Stage, Strategy
 from modelrefresh_jobs.attempt import stage_module
 from modelrefresh_jobs.models import families, model_folder
 from modelrefresh_jobs.storage import sealed
+from modelrefresh_jobs.training import lora
 from tests.jobs import builders, corpora
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
@@ -106,9 +106,9 @@ def test_what_was_trained_and_merged_loads_whole_and_answers(run: Run, method: M
     assert answer.shape == (1, 13)
 
 
-def test_lora_trains_all_matrices_of_the_layers_or_those_that_the_table_names(run: Run) -> None:
-    settings = json.loads((run.train(Method.LORA) / "adapter_config.json").read_text())
+def test_lora_adapts_all_matrices_of_the_layers_or_those_that_the_table_names(run: Run) -> None:
     base = model_folder.accept(run.pair.base)
-    modules = {name.removesuffix(".weight") for name, one in base.tensors.items() if len(one.shape) > 1}
-    wanted = base.family.lora or {name for name in modules if ".layers." in name}
-    assert {*settings["target_modules"]} == {*wanted}
+    built = transformers.AutoModelForCausalLM.from_pretrained(run.pair.base)
+    adapted = lora.attach(built, training(run.pair.base, Method.LORA)).peft_config["default"].target_modules
+    matrices = {name.removesuffix(".weight") for name, one in base.tensors.items() if len(one.shape) > 1}
+    assert {*adapted} == {*(base.family.lora or [name for name in matrices if ".layers." in name])}

@@ -1,4 +1,4 @@
-"""Card of a stored residual: README.md with the lineage and licence that the hub and its tools read.
+"""Cards: what a model's own README.md says of it, and that of a stored residual, as the hub and its tools read them.
 
 A licence is taken over as the models' own cards name it; where they do not, the card says so and guesses nothing.
 """
@@ -15,6 +15,10 @@ from modelrefresh_jobs.storage import model_files
 _LIMIT = 4 << 20
 _HEAD = re.compile(r"\A---\r?\n(.*?)\r?\n---\s*$", re.DOTALL | re.MULTILINE)
 _LICENCE = re.compile(r"^license:[ \t]*[\"']?([A-Za-z0-9][A-Za-z0-9.+-]{0,63})[\"']?[ \t]*\r?$", re.MULTILINE)
+_NAME = r"[A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,96}"
+_ORIGINAL = re.compile(
+    rf"^base_model:[ \t]*\[?(?:\r?\n[ \t]*-[ \t]*)?[\"']?({_NAME})[\"']?[ \t]*[\],\r]*$", re.MULTILINE
+)
 _UNKNOWN = "unknown"
 _WORDS = """\
 # Instruction residual
@@ -31,11 +35,25 @@ def licence_of(model: pathlib.Path) -> str:
     Raises:
         StageError: ModelUnreadable, when the card is no regular file or outside of what may be read.
     """
+    return _said(model, _LICENCE) or _UNKNOWN
+
+
+def original_of(model: pathlib.Path, config: Mapping[str, object]) -> str | None:
+    """ORG/NAME of the model that this one was made from, by its card or else its configuration.
+
+    Raises:
+        StageError: ModelUnreadable, as `licence_of` raises it.
+    """
+    path = config.get("_name_or_path")
+    return _said(model, _ORIGINAL) or (path if isinstance(path, str) and re.fullmatch(_NAME, path) else None)
+
+
+def _said(model: pathlib.Path, what: re.Pattern[str]) -> str | None:
     file = model / model_files.CARD
     text = guarded_files.read(file, limit=_LIMIT).decode(errors="replace") if file.is_file() else ""
     head = _HEAD.search(text)
-    found = _LICENCE.search(head[1]) if head else None
-    return found[1] if found else _UNKNOWN
+    found = what.search(head[1]) if head else None
+    return found[1] if found else None
 
 
 def of_residual(names: Mapping[str, str | None], licences: Mapping[str, str], facts: Mapping[str, object]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from modelrefresh.contract.reasons import StageReason
-from modelrefresh_jobs.models import families, model_config
+from modelrefresh_jobs.models import families, model_card, model_config
 from modelrefresh_jobs.models.families import Family
 from modelrefresh_jobs.process import errors, guarded_files
 from modelrefresh_jobs.process.errors import StageError
@@ -75,10 +75,7 @@ def accept(folder: pathlib.Path) -> Model:
     refuse_code(folder)
     config = read_json(folder / "config.json")
     if config.get("quantization_config"):
-        seen = errors.shown(config["quantization_config"])
-        raise StageError(
-            StageReason.MODEL_UNREADABLE, f"{folder}: quantised ({seen}); expected the bf16, fp16 or fp32 original"
-        )
+        raise _quantised(folder, config, errors.shown(config["quantization_config"]))
     architectures = config.get("architectures")
     name = architectures[0] if isinstance(architectures, list) and len(architectures) == 1 else None
     if not families.named(name):
@@ -92,10 +89,17 @@ def accept(folder: pathlib.Path) -> Model:
     stored = {name: one for name, one in safetensors_reader.open_weights(found).items() if not name.endswith(_DERIVED)}
     if odd := sorted(f"{one.name} ({one.dtype})" for one in stored.values() if one.dtype not in dtypes.FORMATS):
         seen = f"expected {sorted(dtypes.FORMATS)} weights, saw {errors.few(odd, separator=', ')}"
-        raise StageError(StageReason.MODEL_UNREADABLE, f"{folder}: {seen}")
+        raise _quantised(folder, config, seen)
     if tied and HEAD in stored:
         _drop_copied_head(folder, stored)
     return Model(folder=folder, architecture=str(name), tied=tied, config=config, tensors=stored)
+
+
+def _quantised(folder: pathlib.Path, config: Mapping[str, object], seen: str) -> StageError:
+    original = model_card.original_of(folder, config)
+    wanted = f"{original}, from which it was made" if original else "its bf16 release"
+    message = f"{folder}: quantised ({seen}): such weights cannot be added; use {wanted}"
+    return StageError(StageReason.MODEL_UNREADABLE, message)
 
 
 def refuse_code(folder: pathlib.Path) -> None:
