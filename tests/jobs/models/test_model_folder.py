@@ -69,7 +69,7 @@ def test_pickles_are_refused_and_never_opened(model: pathlib.Path) -> None:
         ("---\nbase_model:\n- meta-llama/Llama-3.1-8B-Instruct\n---\n", "x/y", "use meta-llama/Llama-3.1-8B-Instruct,"),
         ('---\nbase_model: ["org/one"]\n---\n', None, "use org/one,"),
         ("base_model: not/front-matter", "org/original", "use org/original,"),
-        (None, "/home/me/model", "use its bf16 release"),
+        (None, "/srv/models/one", "use its bf16 release"),
         (None, None, "use its bf16 release"),
     ],
 )
