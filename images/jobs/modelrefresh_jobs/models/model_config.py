@@ -167,11 +167,13 @@ def differences(
 ) -> list[str]:
     """Lines that say in which arithmetic two models differ, with `unknown` also in which keys of no table.
 
+    The size of the vocabulary is not among it: it is a number of rows, and where those must agree shapes are compared.
+
     Raises:
         ValueError: as `arithmetic` does.
     """
     roles = left_role, right_role
-    faults = _differing(arithmetic(left), arithmetic(right), roles)
+    faults = _differing(_computed(left), _computed(right), roles)
     if unknown:
         strange = unknown_differences(left, right)
         lines = _differing({key: left.get(key) for key in strange}, {key: right.get(key) for key in strange}, roles)
@@ -301,6 +303,10 @@ def _windows(family: Family, config: Mapping[str, Any], layers: int) -> object:
     sliding = [kind == "sliding_attention" for kind in kinds] if kinds is not None else family.slides(config, layers)
     runs = [(len(list(run)), window if slides else None) for slides, run in itertools.groupby(sliding)]
     return runs[0][1] if len(runs) == 1 or window is None else tuple(runs)
+
+
+def _computed(config: Mapping[str, Any]) -> dict[str, object]:
+    return {key: value for key, value in arithmetic(config).items() if key != "vocab_size"}
 
 
 def _positions(config: Mapping[str, Any]) -> dict[str, object]:

@@ -4,6 +4,7 @@ Safetensors of known architectures in a plain floating point format; nothing tha
 A fingerprint names the weights whatever their sharding. Does not compare models (`weights/compatibility.py`).
 """
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -61,6 +62,15 @@ class Model:
         return sum(tensor.count for tensor in self.tensors.values())
 
     @property
+    def rows(self) -> int:
+        """Rows of its embedding: tokens, and padding after them."""
+        return self.tensors[EMBEDDING].shape[0] if EMBEDDING in self.tensors else 0
+
+    def with_rows(self, rows: int) -> "Model":
+        """The same with this many rows of embedding and head, cut or filled up with zeros."""
+        return dataclasses.replace(self, tensors=with_rows(self.tensors, rows))
+
+    @property
     def formats(self) -> tuple[str, ...]:
         """Number formats of its tensors, sorted, as safetensors spells them."""
         return tuple(sorted({tensor.dtype for tensor in self.tensors.values()}))
@@ -100,6 +110,11 @@ def _quantised(folder: pathlib.Path, config: Mapping[str, object], seen: str) ->
     wanted = f"{original}, from which it was made" if original else "its bf16 release"
     message = f"{folder}: quantised ({seen}): such weights cannot be added; use {wanted}"
     return StageError(StageReason.MODEL_UNREADABLE, message)
+
+
+def with_rows(tensors: Mapping[str, Tensor], rows: int) -> dict[str, Tensor]:
+    """Tensors of which embedding and head have this many rows, cut or filled up with zeros."""
+    return {name: one.with_rows(rows) if name in (EMBEDDING, HEAD) else one for name, one in tensors.items()}
 
 
 def refuse_code(folder: pathlib.Path) -> None:
@@ -147,7 +162,7 @@ def fingerprint(folder: pathlib.Path) -> str:
         StageError: ModelUnreadable, as `accept` raises it.
     """
     model = accept(folder)
-    return combine({name: _hash(model, tensor) for name, tensor in model.tensors.items()}, model)
+    return combine({name: content(tensor) for name, tensor in model.tensors.items()}, model)
 
 
 def combine(hashes: Mapping[str, str], model: Model, formats: Mapping[str, Format] | None = None) -> str:
@@ -163,8 +178,9 @@ def combine(hashes: Mapping[str, str], model: Model, formats: Mapping[str, Forma
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _hash(model: Model, tensor: Tensor) -> str:
-    LOG.debug("hashing %s of %s", tensor.name, model.folder)
+def content(tensor: Tensor) -> str:
+    """The sha256 of its bytes, as hex digits."""
+    LOG.debug("hashing %s of %s", tensor.name, tensor.file)
     digest = hashlib.sha256()
     with Reader() as reader:
         for start, stop in safetensors_reader.slices(tensor):

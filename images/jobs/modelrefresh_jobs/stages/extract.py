@@ -93,15 +93,18 @@ def store(
     instruct_assets.copy(instruct.folder, made.path / instruct_assets.FOLDER)
     instruct_assets.write_configuration(made.path / instruct_assets.FOLDER, instruct.config)
     instruct_assets.copy(instruct.folder, made.path)
+    padded = base.with_rows(instruct.rows)
     forms = {name: Forms(start=one.form, other=instruct.tensors[name].form) for name, one in base.tensors.items()}
-    planned = [Planned(name=name, dtype=one.stored.name, shape=base.tensors[name].shape) for name, one in forms.items()]
+    planned = [
+        Planned(name=name, dtype=one.stored.name, shape=padded.tensors[name].shape) for name, one in forms.items()
+    ]
     layout = safetensors_writer.plan(planned, stem=_STEM)
     with (
         Reader() as reader,
         Collector(made.path) as collector,
         threadpoolctl.threadpool_limits(1, user_api="blas"),
     ):
-        work = _Pass(base=base, instruct=instruct, forms=forms, reader=reader, collector=collector, progress=progress)
+        work = _Pass(base=padded, instruct=instruct, forms=forms, reader=reader, collector=collector, progress=progress)
         for shard in layout:
             made.known[shard.file] = _write_shard(work, shard, made.path)
         made.known |= collector.write(made.path, metadata=_METADATA)
@@ -109,11 +112,15 @@ def store(
         _verify(work, made.path)
     lineage.check_residual(work.norms, base, instruct, alike=work.alike)
     lineage.check_kinship(work.cosines, base, instruct, progress)
+    hashes = work.base_hashes | {
+        name: model_folder.content(one) for name, one in base.tensors.items() if one is not padded.tensors[name]
+    }
     description = Description(
         architecture=base.architecture,
-        base_fingerprint=model_folder.combine(work.base_hashes, base),
+        base_fingerprint=model_folder.combine(hashes, base),
         instruct_fingerprint=model_folder.combine(work.instruct_hashes, instruct),
         encoding=Encoding.DIFFERENCE,
+        base_rows=base.rows if base.rows != instruct.rows else None,
         mixed=_mixed(forms),
     )
     (made.path / stored_residual.DESCRIPTION).write_text(
@@ -137,6 +144,7 @@ def _write_card(work: _Pass, planned: Sequence[Planned], description: Descriptio
         "architecture": description.architecture,
         "weights": work.base.parameters,
         "formats": ", ".join(sorted({one.dtype for one in planned})),
+        **({"rows of the base's embedding": description.base_rows} if description.base_rows else {}),
         "exceptions": work.collector.count,
         "relative norm": f"{work.norms.relative_residual:.6g}",
         "fingerprint of the base": description.base_fingerprint,

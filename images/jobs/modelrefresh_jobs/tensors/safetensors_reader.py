@@ -5,6 +5,7 @@ model of any size needs a few megabytes. Weights are counted in row-major order,
 half-open: `[first, last)`. Which files are read is `model_files`' rule. Knows no architecture.
 """
 
+import dataclasses
 import errno
 import io
 import json
@@ -45,6 +46,8 @@ class Tensor:
     file: pathlib.Path
     offset: int
     """Bytes from the start of the file to the first weight."""
+    held: int | None = None
+    """Weights that the file holds, where the shape has more rows: the others are zeros. None: all."""
 
     @property
     def count(self) -> int:
@@ -55,6 +58,13 @@ class Tensor:
     def row(self) -> int:
         """Weights per index of the first axis; 1 for scalars, vectors and an empty first axis."""
         return self.count // self.shape[0] if len(self.shape) > 1 and self.shape[0] else 1
+
+    def with_rows(self, rows: int) -> "Tensor":
+        """The same with this many indices of the first axis: cut, or filled up with zeros."""
+        if rows == self.shape[0]:
+            return self
+        held = min(self.count if self.held is None else self.held, rows * self.row)
+        return dataclasses.replace(self, shape=(rows, *self.shape[1:]), held=held)
 
     @property
     def form(self) -> Format:
@@ -195,11 +205,12 @@ class Reader:
         if file is None:
             file = self._files[tensor.file] = guarded_files.opened(tensor.file)
         size = tensor.pattern.itemsize
+        last = stop if tensor.held is None else max(start, min(stop, tensor.held))
         # Not a memory map: a file that shrinks under it would kill the process by SIGBUS, without a message.
-        data = os.pread(file.fileno(), (stop - start) * size, tensor.offset + start * size)
-        if len(data) != (stop - start) * size:
+        data = os.pread(file.fileno(), (last - start) * size, tensor.offset + start * size)
+        if len(data) != (last - start) * size:
             raise OSError(errno.EIO, f"{tensor.file} became shorter while {tensor.name} was read")
-        return data
+        return data + bytes((stop - last) * size) if last < stop else data
 
     def bits(self, tensor: Tensor, start: int, stop: int) -> Bits:
         """Weights `[start, stop)` as bit patterns `[stop - start]`, read-only.

@@ -71,7 +71,7 @@ def store(
     (made.path / artifacts.PROVENANCE).write_text(text + "\n")
     return MergeSummary(
         digest=sealed.seal(made, target=target).digest,
-        parameters=start.parameters,
+        parameters=parts.start.parameters,
         bytes=safetensors_writer.total(layout),
         drift=norms.relative_drift,
         residual_norm=norms.relative_residual,

@@ -4,15 +4,18 @@ Compares architecture, arithmetic, tensor names, shapes and tokenizers, and name
 difference at once with a few examples. Number formats may differ. Knows no weights' values.
 """
 
+import logging
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modelrefresh.contract.reasons import StageReason
-from modelrefresh_jobs.models import model_config, vocabularies
+from modelrefresh_jobs.models import model_config, model_folder, vocabularies
 from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process import errors
 from modelrefresh_jobs.process.errors import StageError
+
+LOG = logging.getLogger("modelrefresh.jobs")
 
 
 def check_pair(base: Model, instruct: Model) -> None:
@@ -24,7 +27,8 @@ def check_pair(base: Model, instruct: Model) -> None:
     """
     faults = _architectures(base, instruct, "base", "instruct")
     faults += model_config.differences(base.config, instruct.config, "base", "instruct", unknown=True)
-    faults += _tensors(base, instruct, "base", "instruct")
+    faults += [*_vocabulary(base, "base"), *_vocabulary(instruct, "instruct")]
+    faults += _tensors(base.with_rows(instruct.rows), instruct, "base", "instruct")
     faults += vocabularies.differences(base.folder, instruct.folder)
     hint = "base and instruct must be two releases of one model"
     if strange := model_config.unknown_differences(base.config, instruct.config):
@@ -32,6 +36,9 @@ def check_pair(base: Model, instruct: Model) -> None:
         hint += f"; if the weights do not need {named}, take it out of config.json in a copy of the folder"
     _refuse(faults, base.folder, instruct.folder, hint=hint)
     model_config.announce(base.config, instruct.config, instruct.folder)
+    if base.rows != instruct.rows:
+        seen = "%s: %d rows of embeddings, base %d; refreshed models have the instruct model's"
+        LOG.info(seen, instruct.folder, instruct.rows, base.rows)
 
 
 def check_trained(start: Model, trained: Model) -> None:
@@ -76,6 +83,12 @@ def _architectures(left: Model, right: Model, left_role: str, right_role: str) -
     if left.architecture == right.architecture:
         return []
     return [f"architecture: {left_role} {left.architecture}, {right_role} {right.architecture}"]
+
+
+def _vocabulary(model: Model, role: str) -> list[str]:
+    size = model_config.arithmetic(model.config)["vocab_size"]
+    found = [model.tensors[name] for name in (model_folder.EMBEDDING, model_folder.HEAD) if name in model.tensors]
+    return [f"vocab_size: {role} {size}, but {one.name} is {list(one.shape)}" for one in found if one.shape[0] != size]
 
 
 def _tensors(left: Model, right: Model, left_role: str, right_role: str) -> list[str]:

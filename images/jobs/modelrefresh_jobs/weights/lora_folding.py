@@ -5,6 +5,7 @@ rank-stabilised. Understands patterns of rank and alpha, and layers saved in ful
 every other setting by name rather than fold it wrongly. Writes nothing.
 """
 
+import dataclasses
 import math
 import pathlib
 import re
@@ -61,6 +62,13 @@ class Adapter:
     """Weights with a low-rank change."""
     replaced: Mapping[str, Tensor]
     """Weights that were trained in full."""
+
+    def with_rows(self, rows: int) -> "Adapter":
+        """The same with this many rows of embedding and head, cut or filled up with zeros."""
+        folded = dict(self.folded)
+        if head := folded.get(model_folder.HEAD):
+            folded[model_folder.HEAD] = dataclasses.replace(head, b=head.b.with_rows(rows))
+        return Adapter(folded=folded, replaced=model_folder.with_rows(self.replaced, rows))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

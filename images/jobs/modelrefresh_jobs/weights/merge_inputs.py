@@ -94,16 +94,21 @@ def gather(
         _require_numbers(description, sources.residual)
     else:
         compatibility.check_served(start, config, sources.residual)
+    residual, base_rows = stored_residual.open_shards(sources.residual, description.encoding), start.rows
+    if not direct:
+        _require_rows(start, description, residual)
+        # Rows that only the instruct model has count as zero in the others; rows that it lacks are left out.
+        start, trained = start.with_rows(residual.rows), trained.with_rows(residual.rows)
     parts = MergeInputs(
         start=start,
         trained=trained,
-        residual=stored_residual.open_shards(sources.residual, description.encoding),
+        residual=residual,
         scale=None if direct else sources.scale,
         scales=sources.scales,
         restores=not sources.transferred and not (direct and description.encoding == Encoding.DIFFERENCE),
         other=description.base_fingerprint if direct else description.instruct_fingerprint,
         formats=description.formats(start, direct=direct),
-        added=tuple(_added(one, start, progress) for one in sources.added),
+        added=tuple(_added(one, start, base_rows, progress) for one in sources.added),
         previous=_previous(sources.previous, start) if sources.previous else None,
         config=config,
     )
@@ -138,7 +143,7 @@ def check_added(sources: MergeSources, known: Collection[str]) -> None:
             )
 
 
-def _added(source: AddedSource, start: Model, progress: Progress) -> Added:
+def _added(source: AddedSource, start: Model, base_rows: int, progress: Progress) -> Added:
     description = stored_residual.read_description(source.residual)
     _require_numbers(description, source.residual)
     config = instruct_assets.read_configuration(source.residual)
@@ -147,10 +152,25 @@ def _added(source: AddedSource, start: Model, progress: Progress) -> Added:
     else:
         compatibility.check_served(start, config, source.residual)
     stored = stored_residual.open_shards(source.residual, description.encoding)
+    if description.base_rows is not None:
+        seen = f"{source.residual} changes the number of tokens, from {description.base_rows} to {stored.rows} rows"
+        message = f"{seen}; only the residual that makes the instruct model can: add one of equal vocabularies"
+        raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, message)
+    if stored.rows == base_rows:
+        stored = stored.with_rows(start.rows)
     _refuse_differences(
         {name: one.shape for name, one in start.tensors.items()}, _shapes(stored.tensors), start.folder, source.residual
     )
     return Added(stored=stored, scale=source.scale)
+
+
+def _require_rows(start: Model, description: Description, residual: Stored) -> None:
+    expected = description.base_rows or residual.rows
+    if start.rows != expected:
+        message = f"{residual.folder} was cut from a base of {expected} tokens, {start.folder} has {start.rows}"
+        raise StageError(
+            StageReason.RESIDUAL_INCOMPATIBLE, f"{message}; only a base with as many rows of embeddings fits"
+        )
 
 
 def _previous(source: PreviousSource, start: Model) -> Previous:

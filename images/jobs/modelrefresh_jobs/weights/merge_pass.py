@@ -148,6 +148,18 @@ def _slice(work: _ShardPass, given: _Tensor, span: tuple[int, int]) -> Slice:
 
 
 def _merged(work: _ShardPass, given: _Tensor, span: tuple[int, int], piece: Slice) -> Bits:
+    held, merged = given.start.held, _summed(work, given, span, piece)
+    if held is None or span[1] <= held:
+        return merged
+    # Rows that only the instruct model has are its own, whatever the factors.
+    own, forms = max(0, held - span[0]), work.parts.forms(given.start.name)
+    merged = merged.copy()
+    found = given.residual(*span, piece.start)
+    merged[own:] = found[own:] if work.parts.restores else dtypes.narrow(found[own:], forms.other)
+    return merged
+
+
+def _summed(work: _ShardPass, given: _Tensor, span: tuple[int, int], piece: Slice) -> Bits:
     parts, scale, name = work.parts, work.parts.scale_of(given.start.name), given.start.name
     if not parts.added and not parts.previous:
         if scale is None:

@@ -4,6 +4,7 @@
 that names the base it was cut from. Does not make residuals (the stage `extract` does).
 """
 
+import dataclasses
 import enum
 import json
 import pathlib
@@ -15,6 +16,7 @@ import numpy as np
 
 from modelrefresh.contract import codec
 from modelrefresh.contract.reasons import StageReason
+from modelrefresh_jobs.models import model_folder
 from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process.errors import StageError, shown
 from modelrefresh_jobs.storage import sealed
@@ -80,6 +82,15 @@ class Stored:
         tensor = self.tensors[name]
         return lambda first, last, _: dtypes.widen(reader.bits(tensor, first, last), tensor.form, scratch, buffer)
 
+    @property
+    def rows(self) -> int:
+        """Rows of the embedding, which are the instruct model's."""
+        return self.tensors[model_folder.EMBEDDING].shape[0] if model_folder.EMBEDDING in self.tensors else 0
+
+    def with_rows(self, rows: int) -> "Stored":
+        """The same with this many rows of embedding and head, cut or filled up with zeros."""
+        return dataclasses.replace(self, tensors=model_folder.with_rows(self.tensors, rows))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Formats:
@@ -99,6 +110,8 @@ class Description:
     instruct_fingerprint: str
     encoding: str = "xor"
     """How the shards encode it: `difference`, or `xor` up to the release before."""
+    base_rows: int | None = None
+    """Rows of the base's embedding, where the instruct model has another number; rows beyond are stored whole."""
     mixed: Mapping[str, Formats] | None = None
     """By name, the tensors whose formats differ; for all others the base's format is the instruct model's."""
 

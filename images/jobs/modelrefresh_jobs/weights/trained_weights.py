@@ -34,6 +34,9 @@ class Trained(Protocol):
     def tensor(self, name: str, reader: Reader, scratch: Scratch) -> Span:
         """A function that gives the values of spans of one tensor; a span holds whole rows."""
 
+    def with_rows(self, rows: int) -> "Trained":
+        """The same with this many rows of embedding and head, cut or filled up with zeros."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Full:
@@ -49,6 +52,10 @@ class Full:
     def tensor(self, name: str, reader: Reader, scratch: Scratch) -> Span:
         """Values read from the checkpoint."""
         return _reading(self.model.tensors[name], reader, scratch)
+
+    def with_rows(self, rows: int) -> "Full":
+        """As `Trained` says."""
+        return Full(model=self.model.with_rows(rows))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +82,10 @@ class Adapted:
             return lambda _first, _last, start: start
         change = lora_folding.load(self.adapter.folded[name], reader)
         return lambda first, last, start: change.added(first, last, start, scratch)
+
+    def with_rows(self, rows: int) -> "Adapted":
+        """As `Trained` says."""
+        return Adapted(start=self.start.with_rows(rows), adapter=self.adapter.with_rows(rows))
 
 
 def accept(folder: pathlib.Path, start: Model) -> Trained:
