@@ -10,7 +10,7 @@ import transformers
 from modelrefresh.contract.stages.merge import AddedResidual
 from modelrefresh.contract.stages.prepare import PrepareInput
 from modelrefresh.contract.stages.train import TrainInput
-from modelrefresh.contract.vocabulary import Method, Stage, Transfer
+from modelrefresh.contract.vocabulary import Method, Stage, Strategy, Transfer
 from modelrefresh_jobs.attempt import stage_module
 from modelrefresh_jobs.models import model_folder
 from modelrefresh_jobs.process.errors import StageError
@@ -153,6 +153,15 @@ def test_a_residual_of_the_base_is_added_beside_one_that_brings_tokens_and_not_t
     )
     with pytest.raises(StageError, match=rf"changes the number of tokens, from {builders.VOCABULARY} to {MORE}"):
         merges.merge(pair.base, plain, added=(AddedResidual(residual=grows, scale=1.0),))
+
+
+def test_with_direct_the_trained_instruct_model_keeps_its_rows(tmp_path: pathlib.Path, merges: Merges) -> None:
+    pair = pair_of(tmp_path, MORE)
+    trained = builders.disturbed(pair.instruct, tmp_path / "tuned", seed=8)
+    merges.train(trained)
+    residual = merges.extract(pair.base, pair.instruct)
+    version = merges.merge(pair.instruct, residual, strategy=Strategy.DIRECT)
+    assert builders.weights(version) == builders.weights(trained)
 
 
 def test_a_vocabulary_that_is_not_the_number_of_rows_is_refused(tmp_path: pathlib.Path, merges: Merges) -> None:
