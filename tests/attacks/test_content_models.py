@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs.models import first_load, instruct_assets, model_config, model_folder, prompts
+from modelrefresh_jobs.models import arithmetic, first_load, instruct_assets, model_config, model_folder, prompts
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.tensors import safetensors_reader
 from modelrefresh_jobs.training import checkpointing
@@ -102,7 +102,7 @@ def test_what_is_written_holds_known_keys_only(model: pathlib.Path) -> None:
     assert not hasattr(model_config.load(model, config), "evil_key")
     written = model_config.written(config)
     assert written["architectures"] == config["architectures"]
-    assert model_config.arithmetic(written) == model_config.arithmetic(config)
+    assert arithmetic.of(written) == arithmetic.of(config)
 
 
 @attack(

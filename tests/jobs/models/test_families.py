@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import transformers
 
-from modelrefresh_jobs.models import families, model_config
+from modelrefresh_jobs.models import arithmetic, families, model_config
 from modelrefresh_jobs.models.families import Family
 
 EACH = pytest.mark.parametrize("family", families.FAMILIES, ids=lambda family: family.model_type)
@@ -102,7 +102,7 @@ def test_what_a_config_leaves_out_is_what_transformers_takes_for_it(family: Fami
     document = drawn(family, seed)
     spelled = transformers.AutoConfig.for_model(**copy.deepcopy(document)).to_dict()
     known = model_config.ARITHMETIC | model_config.SERVING | family.keys
-    assert model_config.arithmetic(document) == model_config.arithmetic(
+    assert arithmetic.of(document) == arithmetic.of(
         {"attention_bias": document.get("attention_bias"), "mlp_bias": document.get("mlp_bias")}
         | {key: spelled[key] for key in spelled if key in known}
     )
@@ -111,4 +111,4 @@ def test_what_a_config_leaves_out_is_what_transformers_takes_for_it(family: Fami
 @EACH
 def test_an_empty_config_means_what_transformers_takes_for_it(family: Family) -> None:
     spelled = configuration(family)().to_dict()
-    assert model_config.arithmetic({"model_type": family.model_type}) == model_config.arithmetic(spelled)
+    assert arithmetic.of({"model_type": family.model_type}) == arithmetic.of(spelled)

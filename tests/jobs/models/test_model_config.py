@@ -1,6 +1,7 @@
 """Keys of config.json: each known one has one purpose, and each purpose is kept."""
 
 import collections
+import copy
 import logging
 import pathlib
 import random
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from modelrefresh.contract.vocabulary import Stage
-from modelrefresh_jobs.models import families, model_config, model_folder
+from modelrefresh_jobs.models import arithmetic, families, model_config, model_folder, prompts
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.stages import extract
 from modelrefresh_jobs.storage import sealed
@@ -94,7 +95,7 @@ def test_a_context_length_that_frequencies_follow_is_arithmetic(kind: str) -> No
     one, other = (
         {"rope_scaling": {"rope_type": kind, "factor": 2.0}, "max_position_embeddings": length} for length in (64, 128)
     )
-    assert model_config.rope(one) != model_config.rope(other)
+    assert arithmetic.rope(one) != arithmetic.rope(other)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -207,6 +208,18 @@ def test_a_config_that_says_nothing_sensible_is_refused_with_what_it_says(
     with pytest.raises(StageError, match=rf"config\.json: .*{said}") as caught:
         model_folder.accept(edited(made, tmp_path, changes, {}).base)
     assert caught.value.reason == "ModelUnreadable"
+
+
+def test_reading_a_configuration_leaves_it_as_it_was(made: builders.Pair) -> None:
+    scaled = {
+        "rope_scaling": {"type": "yarn", "factor": 4.0},
+        "rope_parameters": None,
+    }  # transformers fills it in place
+    stored = {**model_folder.accept(made.base).config, **scaled}
+    before = copy.deepcopy(stored)
+    model_config.load(made.base, stored)
+    prompts.effective(made.base, stored)
+    assert stored == before
 
 
 def test_a_value_that_transformers_refuses_is_the_users(made: builders.Pair) -> None:

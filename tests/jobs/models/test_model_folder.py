@@ -8,7 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from modelrefresh_jobs.models import families, model_config, model_folder
+from modelrefresh_jobs.models import arithmetic, families, model_folder
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.weights import compatibility
 from tests.jobs import builders
@@ -198,8 +198,8 @@ def test_a_pair_that_differs_in_everything_is_refused_with_the_whole_list(
 def test_both_spellings_of_the_rotary_embedding_are_one() -> None:
     scaled = {"rope_type": "llama3", "factor": 8.0}
     old = {"rope_theta": 500000.0, "rope_scaling": {**scaled, "type": "llama3"}}
-    assert model_config.rope(old) == model_config.rope({"rope_parameters": {**scaled, "rope_theta": 500000.0}})
-    assert model_config.rope({}) == model_config.rope({"rope_theta": 10000, "rope_scaling": None})
+    assert arithmetic.rope(old) == arithmetic.rope({"rope_parameters": {**scaled, "rope_theta": 500000.0}})
+    assert arithmetic.rope({}) == arithmetic.rope({"rope_theta": 10000, "rope_scaling": None})
 
 
 def test_a_pair_may_differ_in_added_tokens_and_templates(pristine: builders.Pair, model: pathlib.Path) -> None:

@@ -1,7 +1,7 @@
 """The model families that are known, one row each; no other module names one.
 
 A row says how transformers builds a family: the keys of config.json that are arithmetic for it alone, and what it
-takes for keys that are absent where that differs from `model_config`'s. `tests/jobs/models/test_families.py` takes
+takes for keys that are absent where that differs from `arithmetic`'s. `tests/jobs/models/test_families.py` takes
 each through all stages. Knows no weights.
 """
 
@@ -27,7 +27,7 @@ class Family:
     model_type: str
     """As in `model_type`, by which transformers builds."""
     absent: Config
-    """Common keys whose absence means something else here than `model_config` says."""
+    """Common keys whose absence means something else here than `arithmetic` says."""
     own: Config = field(default_factory=dict)
     """Arithmetic keys of this family alone, with what an absent one means; where that depends, a function."""
     read: frozenset[str] = frozenset()

@@ -5,36 +5,25 @@ Serving keys are what callers see; together with the cosmetic ones, which no sta
 are the instruct model's. An unknown key might be arithmetic. Knows no weights.
 """
 
-import itertools
+import copy
 import logging
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 from modelrefresh.contract.reasons import StageReason
-from modelrefresh_jobs.models import families, library_errors
-from modelrefresh_jobs.models.families import Family
+from modelrefresh_jobs.models import arithmetic, families, library_errors
 from modelrefresh_jobs.process import errors
 from modelrefresh_jobs.process.errors import StageError
 
 LOG = logging.getLogger("modelrefresh.jobs")
 
-_SHAPE = ("hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers", "vocab_size")
-_PLAIN = {
-    "attention_bias": False,
-    "hidden_act": "silu",
-    "is_encoder_decoder": False,
-    "mlp_bias": False,
-    "per_layer_config": None,
-    "pruned_heads": None,
-    "rms_norm_eps": 1e-6,
-    "tie_word_embeddings": False,
-}
-"""Arithmetic keys that mean what they say, with what an absent key means to transformers in most families."""
 _ATTENTION = ("layer_types", "max_window_layers", "sliding_window", "use_sliding_window")
 _ROPE = ("original_max_position_embeddings", "partial_rotary_factor", "rope_parameters", "rope_scaling", "rope_theta")
 _LONGEST = ("max_position_embeddings", "max_seq_length", "max_sequence_length", "model_max_length", "seq_length")
-ARITHMETIC = frozenset({*_SHAPE, *_PLAIN, *_ATTENTION, *_ROPE, "head_dim", "model_type", "num_key_value_heads"})
+ARITHMETIC = frozenset(
+    {*arithmetic.SHAPE, *arithmetic.PLAIN, *_ATTENTION, *_ROPE, "head_dim", "model_type", "num_key_value_heads"}
+)
 _POSITIONS = frozenset({*_ATTENTION, *_ROPE, *_LONGEST})
 """Keys that say how positions are encoded, how many there are, and how far a token sees."""
 SERVING = frozenset(
@@ -84,7 +73,6 @@ _CHOOSES = frozenset(
 """They tell a loader which kernels to take, or where the model once came from."""
 COMMON = ARITHMETIC | SERVING | FORMATS | COSMETIC | ELSEWHERE
 """Keys that mean the same in every family."""
-_ALL_ABSENT = {"hidden_size": 4096, "num_attention_heads": 32, "num_hidden_layers": 32, **_PLAIN}
 
 
 def known(config: Mapping[str, Any]) -> frozenset[str]:
@@ -104,62 +92,13 @@ def check(folder: pathlib.Path, config: Mapping[str, Any]) -> None:
     fault = None if config.get("model_type") == expected else f"model_type is {errors.shown(config.get('model_type'))}"
     if not fault:
         try:
-            arithmetic(config)
+            arithmetic.of(config)
         except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError) as error:
             fault, expected = str(error), "what transformers writes there"
     if fault:
         raise StageError(
             StageReason.MODEL_UNREADABLE, f"{folder / 'config.json'}: {fault}, expected {expected}; correct the file"
         )
-
-
-def tied(config: Mapping[str, Any]) -> bool:
-    """Whether the head is the embedding.
-
-    Raises:
-        ValueError: as `arithmetic` does.
-    """
-    return arithmetic(config)["tie_word_embeddings"] is True
-
-
-def arithmetic(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What the weights compute, in one spelling, with what transformers takes for absent keys.
-
-    Raises:
-        ValueError: when a size is no whole number above 0, or a value has another type than transformers writes.
-    """
-    family = families.of(config)
-    absent = {**_ALL_ABSENT, **family.absent}
-    filled = {**absent, **_spelled(family, config)}
-    found: dict[str, Any] = {key: _size(filled, key) for key in _SHAPE}
-    found |= {key: _plain(key, filled[key], absent[key]) for key in _PLAIN}
-    heads = found["num_attention_heads"]
-    found["head_dim"] = _size(filled, "head_dim") if filled.get("head_dim") else found["hidden_size"] // heads
-    shared = filled.get("num_key_value_heads") is not None
-    found["num_key_value_heads"] = _size(filled, "num_key_value_heads") if shared else heads
-    found["sliding_window"] = _windows(family, filled, found["num_hidden_layers"])
-    found |= {"model_type": family.model_type, "rope": _ropes(family, filled)}
-    return found | {key: _own(key, default, filled) for key, default in family.own.items()}
-
-
-def rope(config: Mapping[str, Any]) -> tuple[object, ...]:
-    """The rotary embedding as (theta, type, sorted rest); transformers 4 and 5 spell it differently."""
-    nested = config.get("rope_scaling") or config.get("rope_parameters") or {}
-    rest = dict(nested) if isinstance(nested, dict) else {}
-    theta = rest.pop("rope_theta", None) or config.get("rope_theta") or 10000.0
-    kind = rest.pop("rope_type", None) or rest.get("type") or "default"
-    kind = "longrope" if kind == "su" else kind  # its name before there was another
-    rest.pop("type", None)
-    share = rest.pop("partial_rotary_factor", None) or config.get("partial_rotary_factor")
-    if share not in (None, 1):
-        rest["partial_rotary_factor"] = share
-    longest = config.get("max_position_embeddings")
-    if kind in ("llama3", "yarn", "longrope"):
-        above = config.get("original_max_position_embeddings")
-        rest["original_max_position_embeddings"] = above or rest.get("original_max_position_embeddings") or longest
-    if kind in ("dynamic", "longrope") or (kind != "default" and "factor" not in rest):
-        rest["max_position_embeddings"] = longest  # such frequencies follow it, so here it is arithmetic
-    return (float(str(theta)), kind, tuple(sorted(rest.items())))
 
 
 def differences(
@@ -170,7 +109,7 @@ def differences(
     The size of the vocabulary is not among it: it is a number of rows, and where those must agree shapes are compared.
 
     Raises:
-        ValueError: as `arithmetic` does.
+        ValueError: as `arithmetic.of` does.
     """
     roles = left_role, right_role
     faults = _differing(_computed(left), _computed(right), roles)
@@ -245,72 +184,15 @@ def load(folder: pathlib.Path, config: Mapping[str, Any]) -> Any:  # noqa: ANN40
     heeded = {key: value for key, value in config.items() if key in known(config) - COSMETIC - ELSEWHERE}
     what = f"{folder / 'config.json'}: transformers refuses it"
     with library_errors.reading(what, expected="what transformers writes there"):
-        return transformers.AutoConfig.for_model(**heeded)
-
-
-def _size(config: Mapping[str, Any], key: str) -> int:
-    value = config.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{key} is {errors.shown(value)}" if key in config else f"{key} is missing")
-    return value
-
-
-def _spelled(family: Family, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config with one spelling for each key; of a key that has others, its plain name means nothing."""
-    other = {one for spellings in family.spelled.values() for one in spellings} | {*family.spelled}
-    found = {key: value for key, value in config.items() if key not in other}
-    for key, spellings in family.spelled.items():
-        if there := [one for one in spellings if one in config]:
-            found[key] = config[there[0]]
-    return found
-
-
-def _plain(key: str, value: object, default: object) -> object:
-    if value is None or value == {}:
-        return default
-    kind = type(default)
-    if default is not None and type(value) is not kind and not (kind is float and type(value) is int):
-        raise ValueError(f"{key} is {errors.shown(value)}")
-    return value
-
-
-def _ropes(family: Family, config: Mapping[str, Any]) -> object:
-    """The rotary embedding, or that of full and of local attention."""
-    if not family.local_rope:
-        return rope(config)
-    nested = config.get("rope_parameters") or {}
-    local = {"rope_theta": config.get("rope_local_base_freq"), "rope_parameters": nested.get("sliding_attention")}
-    return rope({**config, "rope_parameters": nested.get("full_attention")}), rope(local)
-
-
-def _own(key: str, default: object, config: Mapping[str, Any]) -> object:
-    """A key of one family; null is a value of its own but where the default is a truth or a list."""
-    absent = default(config) if callable(default) else default
-    value = config.get(key, absent)
-    if isinstance(absent, bool | list):
-        return _plain(key, value, absent)
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value is not None and not number:
-        raise ValueError(f"{key} is {errors.shown(value)}")
-    return value
-
-
-def _windows(family: Family, config: Mapping[str, Any], layers: int) -> object:
-    """The attention window in tokens: of all layers, or runs of (number of layers, window); None without a window."""
-    window, kinds = config.get("sliding_window"), config.get("layer_types")
-    if family.switched and not config.get("use_sliding_window"):
-        window = None
-    sliding = [kind == "sliding_attention" for kind in kinds] if kinds is not None else family.slides(config, layers)
-    runs = [(len(list(run)), window if slides else None) for slides, run in itertools.groupby(sliding)]
-    return runs[0][1] if len(runs) == 1 or window is None else tuple(runs)
+        return transformers.AutoConfig.for_model(**copy.deepcopy(heeded))  # it fills in what is nested
 
 
 def _computed(config: Mapping[str, Any]) -> dict[str, object]:
-    return {key: value for key, value in arithmetic(config).items() if key != "vocab_size"}
+    return {key: value for key, value in arithmetic.of(config).items() if key != "vocab_size"}
 
 
 def _positions(config: Mapping[str, Any]) -> dict[str, object]:
-    found = arithmetic(config)
+    found = arithmetic.of(config)
     return {key: found[key] for key in ("rope", "sliding_window")} | {key: config.get(key) for key in _LONGEST}
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from modelrefresh.contract.reasons import StageReason
-from modelrefresh_jobs.models import families, model_card, model_config
+from modelrefresh_jobs.models import arithmetic, families, model_card, model_config
 from modelrefresh_jobs.models.families import Family
 from modelrefresh_jobs.process import errors, guarded_files
 from modelrefresh_jobs.process.errors import StageError
@@ -93,7 +93,7 @@ def accept(folder: pathlib.Path) -> Model:
         message = f"{folder}: architecture {errors.shown(architectures)}; known are {known}"
         raise StageError(StageReason.MODEL_UNREADABLE, message)
     model_config.check(folder, config)
-    tied = model_config.tied(config)
+    tied = arithmetic.tied(config)
     found = model_files.weights(folder)
     model_files.refuse_other(folder, found, config)
     stored = {name: one for name, one in safetensors_reader.open_weights(found).items() if not name.endswith(_DERIVED)}

@@ -5,6 +5,7 @@ both. A question that does not fit is refused with numbers, never cut. Knows no 
 """
 
 import contextlib
+import copy
 import pathlib
 import signal
 import tempfile
@@ -168,7 +169,7 @@ def effective(folder: pathlib.Path, config: Mapping[str, object]) -> Any:  # noq
     import transformers
 
     with library_errors.reading(f"{folder}/config.json", expected="a configuration that transformers accepts"):
-        settings = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(dict(config))
+        settings = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(copy.deepcopy(dict(config)))
     for key in ("max_position_embeddings", "vocab_size"):
         value = getattr(settings, key, None)
         if not isinstance(value, int) or value < 1:

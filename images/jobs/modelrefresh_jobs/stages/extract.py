@@ -112,17 +112,7 @@ def store(
         _verify(work, made.path)
     lineage.check_residual(work.norms, base, instruct, alike=work.alike)
     lineage.check_kinship(work.cosines, base, instruct, progress)
-    hashes = work.base_hashes | {
-        name: model_folder.content(one) for name, one in base.tensors.items() if one is not padded.tensors[name]
-    }
-    description = Description(
-        architecture=base.architecture,
-        base_fingerprint=model_folder.combine(hashes, base),
-        instruct_fingerprint=model_folder.combine(work.instruct_hashes, instruct),
-        encoding=Encoding.DIFFERENCE,
-        base_rows=base.rows if base.rows != instruct.rows else None,
-        mixed=_mixed(forms),
-    )
+    description = _describe(work, base)
     (made.path / stored_residual.DESCRIPTION).write_text(
         json.dumps(codec.to_document(description), indent=1, sort_keys=True) + "\n"
     )
@@ -135,6 +125,20 @@ def store(
         parameters=base.parameters,
         bytes=safetensors_writer.total(layout) + work.collector.bytes,
         relative_norm=work.norms.relative_residual,
+    )
+
+
+def _describe(work: _Pass, base: Model) -> Description:
+    hashes = work.base_hashes | {
+        name: model_folder.content(one) for name, one in base.tensors.items() if one is not work.base.tensors[name]
+    }
+    return Description(
+        architecture=base.architecture,
+        base_fingerprint=model_folder.combine(hashes, base),
+        instruct_fingerprint=model_folder.combine(work.instruct_hashes, work.instruct),
+        encoding=Encoding.DIFFERENCE,
+        base_rows=base.rows if base.rows != work.instruct.rows else None,
+        mixed=_mixed(work.forms),
     )
 
 

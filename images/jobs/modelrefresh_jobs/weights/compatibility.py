@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modelrefresh.contract.reasons import StageReason
-from modelrefresh_jobs.models import model_config, model_folder, vocabularies
+from modelrefresh_jobs.models import arithmetic, model_config, model_folder, vocabularies
 from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process import errors
 from modelrefresh_jobs.process.errors import StageError
@@ -86,7 +86,7 @@ def _architectures(left: Model, right: Model, left_role: str, right_role: str) -
 
 
 def _vocabulary(model: Model, role: str) -> list[str]:
-    size = model_config.arithmetic(model.config)["vocab_size"]
+    size = arithmetic.of(model.config)["vocab_size"]
     found = [model.tensors[name] for name in (model_folder.EMBEDDING, model_folder.HEAD) if name in model.tensors]
     return [f"vocab_size: {role} {size}, but {one.name} is {list(one.shape)}" for one in found if one.shape[0] != size]
 
