@@ -26,7 +26,10 @@ def test_a_like_document_is_found_among_many_that_came_later(
         assert [near.like(number) for number in range(500, 1000)] == [True, False] * 250
 
 
-def test_what_is_remembered_of_a_document_takes_some_two_hundred_bytes(tmp_path: pathlib.Path) -> None:
+def test_what_is_remembered_of_a_document_takes_some_two_hundred_bytes(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deduplication, "_RECENT", 1 << 14)
     signatures = np.random.default_rng(3).integers(0, 2**32, (70_000, 128), dtype=np.uint32)
     with deduplication.NearDuplicates(tmp_path / "signatures") as near:
         near.add(signatures)
