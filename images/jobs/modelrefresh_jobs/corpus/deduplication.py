@@ -53,7 +53,7 @@ class NearDuplicates:
     """Keeps signatures in one file and finds, of those that it is told to remember, the ones that are similar."""
 
     def __init__(self, path: pathlib.Path) -> None:
-        self._file = path.open("w+b", buffering=0)
+        self._file = path.open("w+b")
         self._path, self._count = path, 0
         self._buckets = _Buckets()
         bands = _PERMUTATIONS // _ROWS
@@ -72,7 +72,8 @@ class NearDuplicates:
     def add(self, found: Array) -> int:
         """Store signatures, `[texts, permutations]`; returns the number of the first, the others follow."""
         first = self._count
-        os.pwrite(self._file.fileno(), np.ascontiguousarray(found, np.uint32).tobytes(), first * _BYTES)
+        self._file.write(np.ascontiguousarray(found, np.uint32).tobytes())
+        self._file.flush()
         self._count += len(found)
         return first
 

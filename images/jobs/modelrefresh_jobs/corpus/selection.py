@@ -3,7 +3,7 @@
 A document that exceeds what is left of the budget is passed over and the next ones are tried, until it is
 nearly full; only where none fits at all is the first one cut. Tokenises about as much as the budget holds, in
 rounds: each takes the next documents in order, as many as the characters per token seen so far promise to
-need. Memory holds half a KB per document of a round; tokens wait on disk. Knows nothing of blocks.
+need. Memory holds some 20 bytes per document of a round; tokens and signatures wait on disk. Knows nothing of blocks.
 """
 
 import array

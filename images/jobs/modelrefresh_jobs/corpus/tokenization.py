@@ -57,10 +57,10 @@ class Tokens:
         """Id of the end token."""
         begin = loaded.bos_token_id
         self._head = [] if begin is None or begin == self.end else [begin]
-        added = {number: str(token) for number, token in loaded.added_tokens_decoder.items()}
+        added = loaded.added_tokens_decoder
         self._is_control = np.zeros(1 + max(added, default=0), bool)
-        self._is_control[list(added)] = True
-        spelled = [text for token in added.values() for text in (token, f"a {token} b", f"a{token}b")]
+        self._is_control[[number for number, token in added.items() if token.special]] = True
+        spelled = [text for token in map(str, added.values()) for text in (token, f"a {token} b", f"a{token}b")]
         self._fast = self._proved([*difficult_texts.TEXTS, *spelled, *_few(sample)])
 
     @property

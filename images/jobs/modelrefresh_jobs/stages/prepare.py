@@ -124,7 +124,7 @@ def run(
         overlap=contamination.Overlap(
             {name: [item.text for item in suite.items] for name, suite in ready.suites.items()}
         ),
-        vocabulary=tokenization.Tokens(sources.resolve(wanted.base, folders), sample=_sample(wanted, fresh)),
+        vocabulary=tokenization.Tokens(sources.resolve(wanted.base, folders), sample=_sample(wanted, fresh, replay)),
     )
     return _pack(packing_pass, summary)
 
@@ -148,9 +148,9 @@ def _read(uri: str, wanted: PrepareInput, folders: RunFolders, today: dt.date) -
     return _Reading(found=found, seen=scan.of(records, today=today))
 
 
-def _sample(wanted: PrepareInput, fresh: _Reading) -> Iterator[str]:
+def _sample(wanted: PrepareInput, *readings: _Reading | None) -> Iterator[str]:
     """The first text of each file, of some files spread over all."""
-    files = fresh.found.files
+    files = [file for reading in readings if reading for file in reading.found.files]
     for file in files[:: max(1, len(files) // _SAMPLED)]:
         yield from (one.text for one in itertools.islice(documents.read([file], text_field=wanted.text_field), 1))
 
