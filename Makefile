@@ -44,7 +44,7 @@ crds: environment # write crds/*.yaml, the chart's copies and the generated page
 images: environment # build both images from the checkout and push them to the cluster's registry
 	$(PYTHON) -m hack.images build
 
-bench: environment # figures kept in docs/benchmarks.md; BENCH=merge, recipes, fuzz, fairness or operator takes one part
+bench: environment # figures kept in docs/benchmarks.md; BENCH=merge, data, recipes, fuzz, fairness or operator takes one part
 	PYTHONPATH=operator:images/jobs $(PYTHON) -m benchmarks $(BENCH) --write
 
 lock: environment # write requirements/*.txt anew from pyproject.toml

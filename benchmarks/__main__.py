@@ -9,13 +9,24 @@ import os
 import pathlib
 import tempfile
 
-from benchmarks import checkpoints, fairness, fuzzing, loads, merging, recipes, refreshing, residual_sizes, tables
+from benchmarks import (
+    checkpoints,
+    fairness,
+    fuzzing,
+    loads,
+    merging,
+    preparing,
+    recipes,
+    refreshing,
+    residual_sizes,
+    tables,
+)
 from benchmarks.checkpoints import Shape
 from benchmarks.refreshing import Load
 
 PARAMETERS, ROUNDS = 550_000_000, 3
 _PAIR = Shape(hidden=1024, inner=4096, vocabulary=8_000, layers=2)
-_PARTS = ("merge", "residual", "operator", "fairness", "recipes", "fuzz")
+_PARTS = ("merge", "residual", "data", "operator", "fairness", "recipes", "fuzz")
 LOADS = (
     Load(objects=100, namespaces=5, rate=50, brief=True),
     Load(objects=100, namespaces=5, rate=1000),
@@ -30,12 +41,13 @@ def main() -> None:
     parser.add_argument(
         "part",
         nargs="?",
-        choices=("merge", "residual", "operator", "fairness", "recipes", "fuzz"),
+        choices=_PARTS,
         help="only this part",
     )
     parser.add_argument("--write", action="store_true", help="keep the tables in docs/benchmarks.md")
     parser.add_argument("--parameters", type=int, default=PARAMETERS, help="weights of each checkpoint")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="runs of each program of the merge")
+    parser.add_argument("--tokens", type=int, nargs="+", default=preparing.MILLIONS, help="millions in the data")
     parser.add_argument("--objects", type=int, default=1000, help="leave out loads of more objects than this")
     chosen = parser.parse_args()
     # Taken once: later parts would find the load of the first.
@@ -47,6 +59,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="modelrefresh-residual-") as folder:
             found = residual_sizes.run(pathlib.Path(folder), _PAIR)
         _show("residual", residual_sizes.render(found), load=load, write=chosen.write)
+    if chosen.part in (None, "data"):
+        with tempfile.TemporaryDirectory(prefix="modelrefresh-data-") as folder:
+            figures_of_data = preparing.run(pathlib.Path(folder), millions=chosen.tokens)
+        _show("data", preparing.render(figures_of_data), load=load, write=chosen.write)
     if chosen.part in (None, "fuzz"):
         with tempfile.TemporaryDirectory(prefix="modelrefresh-fuzz-") as folder:
             _show("fuzz", fuzzing.render(fuzzing.run(pathlib.Path(folder))), load=load, write=chosen.write)

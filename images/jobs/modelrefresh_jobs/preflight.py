@@ -109,7 +109,7 @@ def _check_start(start: Model, wanted: PrepareInput) -> None:
 
 
 def _check_vocabulary(start: Model, size: int) -> None:
-    first_load.prove(start.folder, lambda: list(tokenization.Tokens(start.folder).encode(prompts.HARD_PROBES)))
+    first_load.prove(start.folder, lambda: tokenization.Tokens(start.folder).encode(prompts.HARD_PROBES))
     loaded = tokenizers.load(start.folder)
     special = {token for token, added in loaded.added_tokens_decoder.items() if added.special}
     used = (set(loaded.get_vocab().values()) - special) | {loaded.eos_token_id, loaded.bos_token_id} - {None}

@@ -1,10 +1,11 @@
 """Words, overlap with suites and near duplicates, in languages with and without spaces."""
 
+import pathlib
 import random
 
 import pytest
 
-from modelrefresh_jobs.corpus import deduplication, scan, words
+from modelrefresh_jobs.corpus import deduplication, scan, word_hashes, words
 from modelrefresh_jobs.corpus.contamination import Overlap
 
 ALPHABETS = {
@@ -65,6 +66,18 @@ def test_the_share_is_of_the_items_that_can_be_told() -> None:
     assert overlap.shares() == {"mixed": 0.5}
 
 
+@pytest.mark.parametrize("language", [*ALPHABETS, *SPACED])
+def test_texts_that_hold_no_item_are_told_apart_by_hashes_alone(language: str) -> None:
+    short, long = text(language, 9, seed=1), text(language, 20, seed=2)
+    space = "" if language in ALPHABETS else " "
+    around = [text(language, 50, seed=seed) for seed in range(3, 6)]
+    tail = words.split(long)[5:19]
+    texts = [around[0], space.join((around[1], short, around[2])), text(language, 3, seed=9), space.join(tail)]
+    overlap = Overlap({"facts": [short, long]})
+    assert overlap.suspects(word_hashes.of(texts)).tolist() == [1, 3]
+    assert [bool(overlap.found(words.split(one))) for one in texts] == [False, True, False, True]
+
+
 def test_marks_and_case_do_not_split_words_and_scripts_do() -> None:
     assert words.split("Hello, हिन्दी 你好world42 ไทย") == ["hello", "हिन्दी", "你", "好", "world42", "ไ", "ท", "ย"]
 
@@ -74,20 +87,17 @@ def test_a_letter_is_one_letter_however_it_is_composed() -> None:
 
 
 @pytest.mark.parametrize("language", [*ALPHABETS, *SPACED])
-def test_near_duplicates_are_found_in_any_script(language: str) -> None:
-    near = deduplication.NearDuplicates()
+def test_near_duplicates_are_found_in_any_script(tmp_path: pathlib.Path, language: str) -> None:
     first = text(language, 300, seed=1)
-    first_signature, like, unlike = (
-        near.signature(words.split(one))
-        for one in (first, first + text(language, 3, seed=2), text(language, 300, seed=3))
-    )
-    assert first_signature is not None
-    assert like is not None
-    assert unlike is not None
-    near.remember(first_signature)
-    assert (near.like(like), near.like(unlike)) == (True, False)
+    texts = [first, first + text(language, 3, seed=2), text(language, 300, seed=3)]
+    signatures, has = deduplication.signatures(word_hashes.of(texts))
+    assert has.all()
+    with deduplication.NearDuplicates(tmp_path / "signatures") as near:
+        assert near.add(signatures) == 0
+        near.remember(0)
+        assert (near.like(1), near.like(2)) == (True, False)
 
 
 @pytest.mark.parametrize("language", ALPHABETS)
 def test_a_sentence_of_thirteen_characters_is_a_document(language: str) -> None:
-    assert scan.ExactFilter().sort(text(language, 13, seed=1))[1] is None
+    assert scan.drop_reason(text(language, 13, seed=1)) is None

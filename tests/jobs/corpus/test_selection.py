@@ -2,7 +2,7 @@
 
 import datetime as dt
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from modelrefresh.contract.vocabulary import Sampling, Stage
-from modelrefresh_jobs.corpus import data_files, dates, deduplication, documents, packing, scan, selection
+from modelrefresh_jobs.corpus import (
+    candidates,
+    data_files,
+    dates,
+    deduplication,
+    documents,
+    packing,
+    scan,
+    selection,
+    tokenization,
+)
 from modelrefresh_jobs.corpus.contamination import Overlap
 from modelrefresh_jobs.process.errors import StageError
 from tests.jobs import builders, corpora
@@ -26,11 +36,12 @@ class Numbers:
     def __init__(self) -> None:
         self.encoded = 0
 
-    def encode(self, texts: Iterable[str]) -> Iterator[list[int]]:
+    def encode(self, texts: Sequence[str]) -> tokenization.Encoded:
         """Each text's numbers and the end."""
-        for text in texts:
-            self.encoded += 1
-            yield [*map(int, text.split()), END]
+        self.encoded += len(texts)
+        found = [[*map(int, text.split()), END] for text in texts]
+        sizes = np.array([len(one) for one in found])
+        return tokenization.Encoded(ids=np.array([number for one in found for number in one], np.int32), sizes=sizes)
 
 
 def text(number: int, tokens: int) -> str:
@@ -51,15 +62,16 @@ class Corpus:
         vocabulary: Any = self.vocabulary
         seen = scan.of(documents.read(self.files, text_field="text"), today=corpora.TODAY)
         order = scan.order(seen, sampling=sampling, seed=seed)
-        source = selection.Source(files=self.files, text_field="text", seen=seen, order=order)
-        chooser = selection.Selection(
-            path=self.root / "chosen.tokens",
-            vocabulary=vocabulary,
-            overlap=Overlap({}),
-            near=deduplication.NearDuplicates(),
-            progress=builders.quiet(Stage.PREPARE),
-        )
-        chosen = chooser.choose(source, budget=budget)
+        source = candidates.Source(files=self.files, text_field="text", seen=seen, order=order)
+        with deduplication.NearDuplicates(self.root / "chosen.signatures") as near:
+            chooser = selection.Selection(
+                path=self.root / "chosen.tokens",
+                vocabulary=vocabulary,
+                overlap=Overlap({}),
+                near=near,
+                progress=builders.quiet(Stage.PREPARE),
+            )
+            chosen = chooser.choose(source, budget=budget)
         self.seen = seen
         writer = packing.BlockWriter(
             self.root / f"blocks-{sampling}-{seed}-{budget}", sequence_length=8, padding_token=0
@@ -186,7 +198,7 @@ def test_data_that_changes_between_two_readings_is_a_fault(
     corpus = Corpus(tmp_path, [dated(number, 10, None) for number in range(5)])
     order = scan.order
 
-    def rewritten(*arguments: Any, **more: Any) -> list[bytes]:  # noqa: ANN401
+    def rewritten(*arguments: Any, **more: Any) -> scan.Array:  # noqa: ANN401
         corpora.write(corpus.path, [dated(number, 10, None) for number in range(3)])
         return order(*arguments, **more)
 

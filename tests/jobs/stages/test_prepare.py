@@ -14,7 +14,7 @@ from modelrefresh.contract import stage_request
 from modelrefresh.contract.stages.prepare import PrepareInput, PrepareSummary
 from modelrefresh.contract.vocabulary import Sampling, Stage
 from modelrefresh_jobs.attempt import stage_module
-from modelrefresh_jobs.corpus import packing
+from modelrefresh_jobs.corpus import candidates, packing
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.stages import prepare
 from modelrefresh_jobs.storage import run_folders, sealed
@@ -120,6 +120,20 @@ def test_equal_input_gives_equal_blocks(tmp_path: pathlib.Path, base: pathlib.Pa
         run(tmp_path / name, base, replay=f"file://{replay}", replay_percent=20)
         digests.append(sealed.read(run_folders.of(asked(tmp_path / name, base)).blocks).digest)
     assert digests[0] == digests[1]
+
+
+def test_the_number_of_threads_does_not_change_the_blocks(
+    tmp_path: pathlib.Path, base: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = corpora.sentences(400)
+    monkeypatch.setattr(candidates, "_BATCH_CHARACTERS", 500)
+    corpora.texts(tmp_path / "data" / "a.jsonl", [*texts, *(f"{' '.join(texts[i : i + 3])} x" for i in range(60))])
+    digests = set()
+    for threads in ("1", "3", "8"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        run(tmp_path / threads, base, data=f"file://{tmp_path / 'data'}")
+        digests.add(sealed.read(run_folders.of(asked(tmp_path / threads, base)).blocks).digest)
+    assert len(digests) == 1
 
 
 def test_data_in_another_order_is_reported_as_unchanged_and_not_packed(

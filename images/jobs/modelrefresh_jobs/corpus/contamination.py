@@ -6,11 +6,17 @@ An item counts as seen when one of its 13-word sequences occurs in a training do
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from modelrefresh_jobs.corpus import words
+import numpy as np
+
+from modelrefresh_jobs.corpus import word_hashes, words
 
 _LONG, _SHORT = 13, 8
 """Words of a sequence that is looked for, and of the shortest item that is."""
+_BITS = 20
+"""Size of the table that tells at once of most places in a text that no item begins there, as a power of two."""
+Array = np.ndarray[Any, Any]
 Item = tuple[str, int]
 """Name of the suite and index of the item in it, from 0."""
 
@@ -26,11 +32,22 @@ class Overlap:
                 for gram in _grams(words.split(item)):
                     self._owners.setdefault(gram, set()).add((name, index))
         self._lengths = sorted({len(gram) for gram in self._owners})
+        texts = [item for items in suites.values() for item in items]
+        self._beginnings = np.unique(word_hashes.windows(word_hashes.of(texts), _SHORT).values)
+        self._table = np.zeros(1 << _BITS, bool)
+        self._table[self._beginnings >> np.uint64(64 - _BITS)] = True
 
     @property
     def is_asked(self) -> bool:
         """Whether there is any item to look for."""
         return bool(self._owners)
+
+    def suspects(self, hashed: word_hashes.Hashed) -> Array:
+        """Indices, ascending, of the texts in which an item may occur; in others none does."""
+        windows = word_hashes.windows(hashed, _SHORT)
+        places = np.flatnonzero(self._table[windows.values >> np.uint64(64 - _BITS)])
+        places = places[np.isin(windows.values[places], self._beginnings)]
+        return np.unique(np.searchsorted(windows.offsets, places, side="right") - 1)
 
     def found(self, text_words: Sequence[str]) -> frozenset[Item]:
         """The items that occur in a document of these words."""

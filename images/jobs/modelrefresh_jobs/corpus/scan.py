@@ -6,96 +6,107 @@ shape the blocks. Decides which documents are worth keeping by length and exact 
 in which order they are worth learning; near duplicates are found later, among those.
 """
 
+import array
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from modelrefresh.contract.stages.prepare import PrepareInput
 from modelrefresh.contract.vocabulary import Sampling
 from modelrefresh_jobs.corpus import dates, deduplication, documents
 
+Array = np.ndarray[Any, Any]
 MIN_BYTES = 20
 """Bytes in UTF-8, without white space at the ends, below which a text is dropped as too short.
 
 Not characters: seven Chinese ones take 21 bytes and can be a sentence.
 """
+UNDATED = np.iinfo(np.int64).min
+"""Stands for the date of a document without a plausible one."""
+_DIGEST = "S16"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """What one source holds; digests are `deduplication.digest`."""
+    """What one source holds. Its distinct kept documents are rows in ascending order of their digests."""
 
     documents: int
     """Documents read."""
     dropped: dict[str, int]
     """Documents by reason: "empty", "too_short", "duplicate"."""
-    lengths: Mapping[bytes, int]
-    """Characters of each distinct kept document, by its digest."""
-    dates: Mapping[bytes, int]
-    """Newest plausible date of those documents that have one, in seconds since 1970 UTC, by digest."""
+    digests: Array
+    """`deduplication.digest` of each row, `[rows]`, bytes of length 16."""
+    lengths: Array
+    """Characters, `[rows]`, int32."""
+    dates: Array
+    """Newest plausible date in seconds since 1970 UTC, or `UNDATED`, `[rows]`, int64."""
     unusable_dates: int
     """Documents whose date cannot be read, or is not plausible on the day of the prepare stage."""
 
+    def rows(self, digests: list[bytes]) -> Array:
+        """The row of each of these digests, `[digests]`; -1 for one that was not kept."""
+        if not len(self.digests):
+            return np.full(len(digests), -1)
+        wanted = np.array(digests, _DIGEST)
+        places = np.minimum(np.searchsorted(self.digests, wanted), len(self.digests) - 1)
+        return np.where(self.digests[places] == wanted, places, -1)
 
-@dataclass(slots=True)
-class ExactFilter:
-    """Keeps each text once; counts the others by reason, as `Scan` has it."""
 
-    dropped: dict[str, int] = field(default_factory=dict)
-    lengths: dict[bytes, int] = field(default_factory=dict)
-
-    def sort(self, text: str) -> tuple[bytes | None, str | None]:
-        """The text's digest (None if too short) and the reason why it is dropped (None if kept)."""
-        length = len(text.strip().encode())
-        digest = deduplication.digest(text) if length >= MIN_BYTES else None
-        reason = None
-        if digest is None:
-            reason = "too_short" if length else "empty"
-        elif digest in self.lengths:
-            reason = "duplicate"
-        else:
-            self.lengths[digest] = len(text)
-        if reason:
-            self.dropped[reason] = self.dropped.get(reason, 0) + 1
-        return digest, reason
+def drop_reason(text: str) -> str | None:
+    """Why a text is dropped for itself alone; None where it is long enough."""
+    length = len(text.strip().encode())
+    return ("too_short" if length else "empty") if length < MIN_BYTES else None
 
 
 def of(source: Iterable[documents.Document], *, today: dt.date) -> Scan:
-    """Read a source to its end; dates after `today` are not plausible."""
-    exact, count, unusable = ExactFilter(), 0, 0
-    when: dict[bytes, int] = {}
+    """Read a source to its end; dates after `today` are not plausible. Takes some 30 bytes for each document."""
+    count, unusable = 0, 0
+    dropped: dict[str, int] = {}
+    digests, lengths, when = bytearray(), array.array("i"), array.array("q")
     for document in source:
         count += 1
-        digest, _ = exact.sort(document.text)
-        if document.date is None or not dates.is_plausible(document.date, today=today):
-            unusable += document.claims_date
-        elif digest:
-            # A text that comes twice is as new as its newest record, whatever the order of files.
-            when[digest] = max(dates.seconds(document.date), when.get(digest, dates.seconds(document.date)))
-    return Scan(documents=count, dropped=exact.dropped, lengths=exact.lengths, dates=when, unusable_dates=unusable)
+        plausible = document.date is not None and dates.is_plausible(document.date, today=today)
+        unusable += document.claims_date and not plausible
+        if reason := drop_reason(document.text):
+            dropped[reason] = dropped.get(reason, 0) + 1
+            continue
+        digests += deduplication.digest(document.text)
+        lengths.append(len(document.text))
+        when.append(dates.seconds(document.date) if document.date is not None and plausible else UNDATED)
+    found = np.frombuffer(bytes(digests), _DIGEST)
+    # Stable: of equal texts the first in reading order counts. It is as new as the newest of them.
+    order = np.argsort(found, kind="stable")
+    firsts = np.flatnonzero(np.concatenate([np.ones(min(1, len(found)), bool), found[order[1:]] != found[order[:-1]]]))
+    if again := len(found) - len(firsts):
+        dropped["duplicate"] = again
+    return Scan(
+        documents=count,
+        dropped=dropped,
+        digests=found[order[firsts]],
+        lengths=np.array(lengths, np.int32)[order[firsts]],
+        dates=np.maximum.reduceat(np.array(when, np.int64)[order], firsts) if len(firsts) else np.empty(0, np.int64),
+        unusable_dates=unusable,
+    )
 
 
-def distinct(source: Iterable[documents.Document]) -> Iterator[tuple[bytes, str]]:
-    """The texts that `of` keeps as (digest, text), in reading order."""
-    exact = ExactFilter()
-    for item in source:
-        digest, reason = exact.sort(item.text)
-        if digest and reason is None:
-            yield digest, item.text
-
-
-def order(source: Scan, *, sampling: Sampling, seed: int) -> list[bytes]:
-    """Digests of the kept documents, those to learn first at the front; independent of the order of files.
+def order(source: Scan, *, sampling: Sampling, seed: int) -> Array:
+    """Rows of the kept documents, those to learn first at the front; independent of the order of files.
 
     Shuffled by seed; with `Newest` then sorted by date, newest first, those without a date at the end.
     """
-    key = seed.to_bytes(8, "big")
-    drawn = sorted(source.lengths, key=lambda digest: hashlib.blake2b(digest, key=key, digest_size=8).digest())
+    key, content = seed.to_bytes(8, "big"), source.digests.tobytes()
+    drawn = bytearray()
+    for start in range(0, len(content), 16):
+        drawn += hashlib.blake2b(content[start : start + 16], key=key, digest_size=8).digest()
+    shuffled = np.frombuffer(bytes(drawn), ">u8")
     if sampling is Sampling.NEWEST:
-        drawn.sort(key=lambda digest: -source.dates[digest] if digest in source.dates else float("inf"))
-    return drawn
+        return np.lexsort((shuffled, np.where(source.dates == UNDATED, np.iinfo(np.int64).max, -source.dates)))
+    return np.argsort(shuffled, kind="stable")
 
 
 def fingerprint(request: PrepareInput, fresh: Scan, replay: Scan | None) -> str:
@@ -112,6 +123,6 @@ def fingerprint(request: PrepareInput, fresh: Scan, replay: Scan | None) -> str:
     content = hashlib.sha256(json.dumps(settings).encode())
     for scanned in (fresh, replay):
         content.update(b"|")
-        for digest in sorted(scanned.lengths if scanned else ()):
-            content.update(digest)
+        if scanned:
+            content.update(scanned.digests.tobytes())
     return content.hexdigest()

@@ -3,25 +3,25 @@
 A document that exceeds what is left of the budget is passed over and the next ones are tried, until it is
 nearly full; only where none fits at all is the first one cut. Tokenises about as much as the budget holds, in
 rounds: each takes the next documents in order, as many as the characters per token seen so far promise to
-need. Memory holds half a KB per document of a round; tokens wait on disk. Knows nothing of blocks.
+need. Memory holds some 20 bytes per document of a round; tokens and signatures wait on disk. Knows nothing of blocks.
 """
 
-import collections
-import dataclasses
+import array
 import pathlib
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from modelrefresh.contract import printable
 from modelrefresh.contract.reasons import StageReason
-from modelrefresh_jobs.corpus import deduplication, documents, packing, scan, tokenization, words
-from modelrefresh_jobs.corpus.contamination import Item, Overlap
-from modelrefresh_jobs.corpus.data_files import DataFile
+from modelrefresh_jobs.corpus import candidates, deduplication, packing, scan, tokenization
+from modelrefresh_jobs.corpus.candidates import Source, Table
+from modelrefresh_jobs.corpus.contamination import Overlap
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
 
+Array = np.ndarray[Any, Any]
 _RATIO = 4.0
 """Characters per token before any are counted."""
 _MARGIN = 1.2
@@ -34,36 +34,14 @@ _LEARNABLE = 2
 """A document of fewer tokens has nothing to predict."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Documents to choose from."""
-
-    files: Sequence[DataFile]
-    text_field: str
-    """Field of a record that holds the text."""
-    seen: scan.Scan
-    order: Sequence[bytes]
-    """Digests of `seen`, those to learn first at the front."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Candidate:
-    """One document that was tokenised."""
-
-    start: int
-    """First token in the file of tokens."""
-    length: int
-    """Tokens."""
-    signature: deduplication.Signature | None
-    items: frozenset[Item]
-
-
 @dataclass(slots=True, kw_only=True)
 class Chosen:
     """The chosen documents, and counts of the others."""
 
-    places: list[tuple[int, int]] = field(default_factory=list)
-    """First token and number of tokens of each document in the file of tokens."""
+    places: "array.array[int]" = field(default_factory=lambda: array.array("q"))
+    """First token of each document in the file of tokens."""
+    sizes: "array.array[int]" = field(default_factory=lambda: array.array("q"))
+    """Tokens of each."""
     tokens: int = 0
     """Tokens of all chosen documents."""
     newest: int | None = None
@@ -102,20 +80,20 @@ class Selection:
         while at < len(source.order) and chosen.tokens < _FULL * budget:
             ratio = self._characters / self._written if self._written else _RATIO
             wanted = max(least, (budget - chosen.tokens) * ratio * _MARGIN)
-            group = list(_next_round(source, at, characters=wanted))
-            candidates = self._tokenised(source, frozenset(group))
-            for digest in group:
-                one = candidates[digest]
-                if self._is_useless(one, chosen):
+            rows = _next_round(source, at, characters=wanted)
+            table = self._tokenised(source, rows)
+            for place, row in enumerate(rows.tolist()):
+                if self._is_useless(table, place, chosen):
                     continue
-                if one.length > budget - chosen.tokens:
-                    too_long = too_long or (digest, one)
+                if table.sizes[place] > budget - chosen.tokens:
+                    too_long = too_long or (table, place, row)
                 else:
-                    self._take(one, source.seen.dates.get(digest), chosen)
-            at, least = at + len(group), 2 * least
+                    self._take(table, place, int(source.seen.dates[row]), chosen)
+            at, least = at + len(rows), 2 * least
         if too_long and not chosen.places and budget >= _LEARNABLE:
-            digest, one = too_long
-            self._take(dataclasses.replace(one, length=budget), source.seen.dates.get(digest), chosen)
+            table, place, row = too_long
+            table.sizes[place] = budget
+            self._take(table, place, int(source.seen.dates[row]), chosen)
             chosen.cut = 1
         return chosen
 
@@ -123,65 +101,61 @@ class Selection:
         """The chosen documents as blocks, in the order of the file of tokens, which is removed."""
         if chosen.places:
             stored = np.memmap(self.path, np.int32, mode="r")
-            for start, length in sorted(chosen.places):
-                writer.add(stored[start : start + length])
+            starts, sizes = np.array(chosen.places), np.array(chosen.sizes)
+            for index in np.argsort(starts):
+                writer.add(stored[starts[index] : starts[index] + sizes[index]])
             del stored
         self.path.unlink()
         return writer.close()
 
-    def _is_useless(self, one: _Candidate, chosen: Chosen) -> bool:
-        similar = self.near is not None and one.signature is not None and self.near.like(one.signature)
-        reason = "too_short" if one.length < _LEARNABLE else "near_duplicate" if similar else None
+    def _is_useless(self, table: Table, place: int, chosen: Chosen) -> bool:
+        signature = int(table.signatures[place])
+        similar = self.near is not None and signature >= 0 and self.near.like(signature)
+        reason = "too_short" if table.sizes[place] < _LEARNABLE else "near_duplicate" if similar else None
         if reason:
             chosen.dropped[reason] += 1
         return reason is not None
 
-    def _take(self, one: _Candidate, date: int | None, chosen: Chosen) -> None:
-        if self.near is not None and one.signature is not None:
-            self.near.remember(one.signature)
-        self.overlap.note(one.items)
-        chosen.places.append((one.start, one.length))
-        chosen.tokens += one.length
-        if date is not None:
+    def _take(self, table: Table, place: int, date: int, chosen: Chosen) -> None:
+        if self.near is not None and table.signatures[place] >= 0:
+            self.near.remember(int(table.signatures[place]))
+        self.overlap.note(table.items.get(place, ()))
+        chosen.places.append(int(table.starts[place]))
+        chosen.sizes.append(int(table.sizes[place]))
+        chosen.tokens += int(table.sizes[place])
+        if date != scan.UNDATED:
             chosen.newest = max(date, chosen.newest if chosen.newest is not None else date)
 
-    def _tokenised(self, source: Source, wanted: frozenset[bytes]) -> dict[bytes, _Candidate]:
-        found: dict[bytes, _Candidate] = {}
-        waiting: collections.deque[tuple[bytes, str]] = collections.deque()
-
-        def texts() -> Iterator[str]:
-            for digest, text in scan.distinct(documents.read(source.files, text_field=source.text_field)):
-                if digest in wanted:
-                    waiting.append((digest, text))
-                    yield text
-
+    def _tokenised(self, source: Source, rows: Array) -> Table:
+        reader = candidates.Reader(vocabulary=self.vocabulary, overlap=self.overlap, near=self.near)
+        table, done = candidates.empty(len(rows)), 0
         with self.path.open("ab") as file:
-            for ids in self.vocabulary.encode(texts()):
-                digest, text = waiting.popleft()
-                signature, items = self._compared(text)
-                found[digest] = _Candidate(start=self._written, length=len(ids), signature=signature, items=items)
-                np.asarray(ids, np.int32).tofile(file)
-                self._written += len(ids)
-                self._characters += len(text)
-                self.progress.report(len(found), len(wanted), unit="documents", tokens=float(self._written))
-        if len(found) < len(wanted):
-            raise _changed(source, lost=len(wanted) - len(found))
-        return found
+            for batch in reader.read(source, rows):
+                self._written += self._store(table, batch, file)
+                self._characters += batch.characters
+                done += len(batch.places)
+                self.progress.report(done, len(rows), unit="documents", tokens=float(self._written))
+        if done < len(rows):
+            raise _changed(source, lost=len(rows) - done)
+        return table
 
-    def _compared(self, text: str) -> tuple[deduplication.Signature | None, frozenset[Item]]:
-        if self.near is None and not self.overlap.is_asked:
-            return None, frozenset()
-        split = words.split(text)
-        return self.near.signature(split) if self.near else None, self.overlap.found(split)
+    def _store(self, table: Table, batch: candidates.Batch, file: BinaryIO) -> int:
+        """Put the batch's tokens at the end of the file, and where they are into the table; returns their number."""
+        ends = self._written + np.cumsum(batch.encoded.sizes)
+        table.starts[batch.places] = ends - batch.encoded.sizes
+        table.sizes[batch.places] = batch.encoded.sizes
+        if self.near is not None and batch.signatures is not None:
+            numbers = self.near.add(batch.signatures) + np.arange(len(batch.places))
+            table.signatures[batch.places] = np.where(batch.has_signature, numbers, -1)
+        table.items.update(batch.items)
+        batch.encoded.ids.tofile(file)
+        return len(batch.encoded.ids)
 
 
-def _next_round(source: Source, start: int, *, characters: float) -> Iterator[bytes]:
-    """The next documents from `order[start]` on that together hold this many characters or more."""
-    for digest in source.order[start:]:
-        yield digest
-        characters -= source.seen.lengths[digest]
-        if characters <= 0:
-            return
+def _next_round(source: Source, start: int, *, characters: float) -> Array:
+    """The next rows of the order from `start` on that together hold this many characters or more."""
+    lengths = np.cumsum(source.seen.lengths[source.order[start:]], dtype=np.int64)
+    return source.order[start : start + int(np.searchsorted(lengths, characters)) + 1]
 
 
 def _changed(source: Source, *, lost: int) -> StageError:

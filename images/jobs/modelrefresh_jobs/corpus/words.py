@@ -9,17 +9,24 @@ import unicodedata
 
 import regex  # type: ignore[import-untyped]
 
-_UNSPACED = "".join(
+UNSPACED = "".join(
     rf"\p{{Script={script}}}"
     for script in (
         *("Han", "Hiragana", "Katakana", "Bopomofo", "Yi", "Nushu", "Tangut"),
         *("Thai", "Lao", "Khmer", "Myanmar", "Tai_Le", "New_Tai_Lue", "Tai_Tham", "Tai_Viet", "Balinese", "Javanese"),
     )
 )
-_WORD = regex.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+"""Letters of scripts without spaces, for a class of characters."""
+_WORD = regex.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
 
 
 def split(text: str) -> list[str]:
     """The words of a text in order."""
-    found: list[str] = _WORD.findall(unicodedata.normalize("NFC", text.lower()))
+    found: list[str] = _WORD.findall(folded(text))
     return found
+
+
+def folded(text: str) -> str:
+    """The text in lower case, each letter composed."""
+    low = text.lower()
+    return low if low.isascii() else unicodedata.normalize("NFC", low)

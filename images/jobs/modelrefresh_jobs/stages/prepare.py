@@ -8,16 +8,21 @@ Knows nothing of training.
 
 import collections
 import datetime as dt
+import itertools
 import logging
 import pathlib
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.stages.prepare import PrepareInput, PrepareSummary
 from modelrefresh.contract.vocabulary import Sampling
 from modelrefresh_jobs import advice, preflight
 from modelrefresh_jobs.corpus import (
+    candidates,
     contamination,
     data_files,
     dates,
@@ -35,6 +40,8 @@ from modelrefresh_jobs.storage import sealed, sources
 from modelrefresh_jobs.storage.run_folders import RunFolders
 
 LOG = logging.getLogger("modelrefresh.jobs")
+_SAMPLED = 64
+"""Files of which one text is tokenised twice, to see that both ways agree."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +69,9 @@ class _Packing:
         """Share of replay in the blocks, 0-1."""
         return self.wanted.replay_percent / 100 if self.replay else 0.0
 
-    def source(self, reading: _Reading, order: list[bytes]) -> selection.Source:
+    def source(self, reading: _Reading, order: scan.Array) -> candidates.Source:
         """A source's documents, to be chosen from in this order."""
-        return selection.Source(
+        return candidates.Source(
             files=reading.found.files, text_field=self.wanted.text_field, seen=reading.seen, order=order
         )
 
@@ -86,7 +93,7 @@ def run(
     ready = preflight.check(wanted, folders, progress)
     _check_base(wanted, folders)
     fresh = _read(wanted.data, wanted, folders, today)
-    if not fresh.seen.lengths:
+    if not len(fresh.seen.digests):
         raise _no_data(wanted, fresh)
     replay = _read(wanted.replay, wanted, folders, today) if wanted.replay else None
     fingerprint = scan.fingerprint(wanted, fresh.seen, replay.seen if replay else None)
@@ -94,7 +101,7 @@ def run(
         fingerprint=fingerprint,
         unchanged=fingerprint == wanted.unchanged_fingerprint,
         documents=fresh.seen.documents,
-        kept=len(fresh.seen.lengths),
+        kept=len(fresh.seen.digests),
         dropped=fresh.seen.dropped,
         tokens=0,
         replay_tokens=0,
@@ -117,7 +124,7 @@ def run(
         overlap=contamination.Overlap(
             {name: [item.text for item in suite.items] for name, suite in ready.suites.items()}
         ),
-        vocabulary=tokenization.Tokens(sources.resolve(wanted.base, folders)),
+        vocabulary=tokenization.Tokens(sources.resolve(wanted.base, folders), sample=_sample(wanted, fresh, replay)),
     )
     return _pack(packing_pass, summary)
 
@@ -139,6 +146,13 @@ def _read(uri: str, wanted: PrepareInput, folders: RunFolders, today: dt.date) -
     found = data_files.find(sources.resolve(uri, folders, reason=StageReason.DATA_UNREADABLE))
     records = documents.read(found.files, text_field=wanted.text_field)
     return _Reading(found=found, seen=scan.of(records, today=today))
+
+
+def _sample(wanted: PrepareInput, *readings: _Reading | None) -> Iterator[str]:
+    """The first text of each file, of some files spread over all."""
+    files = [file for reading in readings if reading for file in reading.found.files]
+    for file in files[:: max(1, len(files) // _SAMPLED)]:
+        yield from (one.text for one in itertools.islice(documents.read([file], text_field=wanted.text_field), 1))
 
 
 def _check_base(wanted: PrepareInput, folders: RunFolders) -> None:
@@ -198,9 +212,8 @@ def _fresh(packing_pass: _Packing, folder: pathlib.Path) -> tuple[selection.Chos
     """New text: in order of worth, none of it twice, up to its share of the budget."""
     budget = int(packing_pass.wanted.max_tokens * (1 - packing_pass.replay_share))
     order = scan.order(packing_pass.fresh.seen, sampling=packing_pass.wanted.sampling, seed=packing_pass.wanted.seed)
-    chosen, packed = _packed(
-        packing_pass, folder, packing_pass.source(packing_pass.fresh, order), budget, deduplication.NearDuplicates()
-    )
+    with deduplication.NearDuplicates(folder.with_suffix(".signatures")) as near:
+        chosen, packed = _packed(packing_pass, folder, packing_pass.source(packing_pass.fresh, order), budget, near)
     if not chosen.places:
         message = f"{packing_pass.wanted.data}: no document fits into {budget} tokens; raise spec.training.maxTokens"
         raise errors.StageError(StageReason.NO_DATA, message)
@@ -208,7 +221,7 @@ def _fresh(packing_pass: _Packing, folder: pathlib.Path) -> tuple[selection.Chos
     if left or chosen.cut:
         cut = ", and the only one that is learnt is cut" if chosen.cut else ""
         packing_pass.progress.warn(f"{left} of {len(order)} documents do not fit into {budget} tokens{cut}")
-        undated = len(order) - len(packing_pass.fresh.seen.dates)
+        undated = int((packing_pass.fresh.seen.dates == scan.UNDATED).sum())
         if undated and packing_pass.wanted.sampling is Sampling.NEWEST:
             packing_pass.progress.warn(
                 f"{undated} of {len(order)} documents have no usable date and are the last to be learnt; dates are "
@@ -221,8 +234,8 @@ def _replay(packing_pass: _Packing, folder: pathlib.Path, fresh_tokens: int) -> 
     """Replay: drawn by seed, as much as its share asks for beside the new text that was found."""
     if packing_pass.replay is None or not packing_pass.replay_share:
         return _writer(packing_pass, folder).close()
-    known = packing_pass.replay.seen.lengths.keys()
-    if again := len(known & packing_pass.fresh.seen.lengths.keys()):
+    known = packing_pass.replay.seen.digests
+    if again := int(np.isin(known, packing_pass.fresh.seen.digests, assume_unique=True).sum()):
         packing_pass.progress.warn(
             f"{packing_pass.wanted.replay}: {again} of {len(known)} documents of replay stand among the new; "
             "what is new keeps nothing that was known before"
@@ -239,7 +252,7 @@ def _replay(packing_pass: _Packing, folder: pathlib.Path, fresh_tokens: int) -> 
 def _packed(
     packing_pass: _Packing,
     folder: pathlib.Path,
-    source: selection.Source,
+    source: candidates.Source,
     budget: int,
     near: deduplication.NearDuplicates | None,
 ) -> tuple[selection.Chosen, packing.Blocks]:
