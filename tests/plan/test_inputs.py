@@ -28,6 +28,8 @@ DEFAULTS: Final = {
     "training.learningRate": None,
     "training.learningRateSchedule": "Linear",
     "training.warmupRatio": "0.05",
+    "training.minLearningRateRatio": None,
+    "training.decayRatio": None,
     "training.epochs": "1",
     "training.batchSize": 8,
     "training.gradientAccumulation": 1,

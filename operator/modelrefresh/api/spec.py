@@ -9,14 +9,17 @@ from typing import Annotated, Final
 
 import pydantic
 
+from modelrefresh.api import schedule_rules
 from modelrefresh.api.evaluation import Evaluation, Suite
 from modelrefresh.api.merging import ADDED, AddedResidual, Average, ResidualRef, ResidualSettings
 from modelrefresh.api.model import ApiModel, ListMap, ValidationRule, whole
 from modelrefresh.api.rollout import Rollout, Stock
 from modelrefresh.api.sources import Source
 from modelrefresh.api.spec_types import (
+    DecayRatio,
     Epochs,
     LearningRate,
+    MinLearningRateRatio,
     ObjectName,
     Schedule,
     TimeZone,
@@ -74,9 +77,13 @@ class Training(ApiModel):
     learning_rate: LearningRate | None = None
     """Peak learning rate, a decimal in quotes; more than 0, at most 1. If absent 2e-4 for LoRA, 2e-5 for Full."""
     learning_rate_schedule: LearningRateSchedule = defaults.LEARNING_RATE_SCHEDULE
-    """How the rate goes on after the warm-up: Linear or Cosine to zero, or Constant."""
+    """How the rate goes on after the warm-up: Linear to zero, Cosine, Constant, or WarmupStableDecay."""
     warmup_ratio: WarmupRatio = str(limits.WARMUP_RATIO.default)
     """Share of the steps over which the rate rises from zero, a decimal in quotes from 0 to 1."""
+    min_learning_rate_ratio: MinLearningRateRatio | None = None
+    """Where Cosine ends, as a share of the peak, a decimal in quotes from 0 to 1; 0 if absent."""
+    decay_ratio: DecayRatio | None = None
+    """Share of the steps over which WarmupStableDecay falls to zero, a decimal in quotes; 0.2 if absent."""
     epochs: Epochs = str(limits.EPOCHS.default)
     """Passes over the blocks, a decimal in quotes; more than 0, at most 100. Never more, to fill a step."""
     batch_size: int = whole(limits.BATCH_SIZE)
@@ -180,6 +187,7 @@ class RefreshSpec(ApiModel):
             message="maxTokens is less than sequenceLength, so that not one block fits; raise maxTokens",
             path=".training.maxTokens",
         ),
+        *schedule_rules.RULES,
     )
     profile: ObjectName = "default"
     """RefreshProfile that says where and with what the stages run."""

@@ -140,6 +140,7 @@ def test_lora_leaves_the_embeddings_alone_unless_asked(tmp_path: pathlib.Path) -
         (LearningRateSchedule.LINEAR, 0.5, 0.0),
         (LearningRateSchedule.COSINE, 0.5, 0.0),
         (LearningRateSchedule.CONSTANT, 1.0, 1.0),
+        (LearningRateSchedule.WARMUP_STABLE_DECAY, 1.0, 0.2),
     ],
 )
 def test_the_rate_rises_over_the_warm_up_and_then_goes_by_the_schedule(

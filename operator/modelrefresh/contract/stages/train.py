@@ -33,7 +33,11 @@ class TrainInput:
     warmup_ratio: Annotated[float, limits.WARMUP_RATIO] = limits.WARMUP_RATIO.decimal
     """Share of the steps over which the learning rate rises from zero, 0-1."""
     learning_rate_schedule: LearningRateSchedule = defaults.LEARNING_RATE_SCHEDULE
-    """How the rate goes on after the warm-up: Linear or Cosine to zero, or Constant."""
+    """How the rate goes on after the warm-up."""
+    min_learning_rate_ratio: Annotated[float, limits.MIN_LEARNING_RATE_RATIO] | None = None
+    """Where Cosine ends, as a share of the peak; 0 if absent, and of no other schedule."""
+    decay_ratio: Annotated[float, limits.DECAY_RATIO] | None = None
+    """Share of the steps over which WarmupStableDecay falls; 0.2 if absent, and of no other schedule."""
     lora_rank: Annotated[int, limits.LORA_RANK] = limits.LORA_RANK.whole
     """Rank of the adapters."""
     lora_alpha: Annotated[int, limits.LORA_ALPHA] = limits.LORA_ALPHA.whole

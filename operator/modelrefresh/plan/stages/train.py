@@ -28,6 +28,8 @@ def ask(ready: ReadyRefresh, _: Run) -> TrainInput:
         gradient_accumulation=training.gradient_accumulation,
         warmup_ratio=float(training.warmup_ratio),
         learning_rate_schedule=training.learning_rate_schedule,
+        min_learning_rate_ratio=_decimal(training.min_learning_rate_ratio),
+        decay_ratio=_decimal(training.decay_ratio),
         lora_rank=training.lora.rank,
         lora_alpha=training.lora.alpha,
         lora_embeddings=training.lora.embeddings,
@@ -37,6 +39,10 @@ def ask(ready: ReadyRefresh, _: Run) -> TrainInput:
         checkpoint_seconds=training.checkpoint_seconds,
         seed=training.seed,
     )
+
+
+def _decimal(text: str | None) -> float | None:
+    return None if text is None else float(text)
 
 
 def _found(_: StageRecord, summary: TrainSummary, __: Evaluation) -> dict[str, Any]:

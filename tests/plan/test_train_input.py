@@ -1,0 +1,33 @@
+"""What training is asked: the spec's words, taken over one by one."""
+
+import pytest
+
+from modelrefresh.contract.stages.train import TrainInput
+from modelrefresh.contract.vocabulary import LearningRateSchedule
+from modelrefresh.plan import prerequisites
+from modelrefresh.plan.stages import train
+from tests.plan import sights
+
+
+def asked(training: dict[str, object]) -> TrainInput:
+    """What the stage is asked of a spec whose training is this."""
+    found = train.STAGE.ask(prerequisites.ready(sights.a_sight({"spec.training": training})), sights.a_run())
+    assert isinstance(found, TrainInput)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("training", "floor", "decay"),
+    [
+        ({}, None, None),
+        ({"learningRateSchedule": "Cosine", "minLearningRateRatio": "0.1"}, 0.1, None),
+        ({"learningRateSchedule": "Cosine", "minLearningRateRatio": "0"}, 0.0, None),
+        ({"learningRateSchedule": "WarmupStableDecay", "decayRatio": "0.25"}, None, 0.25),
+    ],
+)
+def test_the_schedule_is_passed_on_with_what_belongs_to_it(
+    training: dict[str, object], floor: float | None, decay: float | None
+) -> None:
+    wanted = asked(training)
+    assert wanted.learning_rate_schedule == LearningRateSchedule(training.get("learningRateSchedule", "Linear"))
+    assert (wanted.min_learning_rate_ratio, wanted.decay_ratio) == (floor, decay)
