@@ -40,6 +40,7 @@ DEFAULTS: Final = {
     "training.lora.alpha": 128,
     "training.lora.embeddings": False,
     "training.checkpointSeconds": 600,
+    "training.stallSeconds": 600,
     "training.seed": 0,
     "residualRef.transfer": None,
     "residual.scale": "1.0",

@@ -31,3 +31,7 @@ def test_the_schedule_is_passed_on_with_what_belongs_to_it(
     wanted = asked(training)
     assert wanted.learning_rate_schedule == LearningRateSchedule(training.get("learningRateSchedule", "Linear"))
     assert (wanted.min_learning_rate_ratio, wanted.decay_ratio) == (floor, decay)
+
+
+def test_what_a_step_may_take_is_passed_on() -> None:
+    assert (asked({}).stall_seconds, asked({"stallSeconds": 30}).stall_seconds) == (600, 30)

@@ -100,6 +100,8 @@ class Training(ApiModel):
     """Adapters; only read where method is LoRA."""
     checkpoint_seconds: int = whole(limits.CHECKPOINT_SECONDS)
     """Time between checkpoints, which is the most that a lost node costs."""
+    stall_seconds: int = whole(limits.STALL_SECONDS)
+    """A step that takes longer than this and than ten median steps hangs: the attempt ends and is tried again."""
     seed: int = whole(limits.SEED)
     """Seed of shuffling and of training."""
 

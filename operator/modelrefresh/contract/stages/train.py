@@ -52,6 +52,8 @@ class TrainInput:
     """Training processes of each node, one per GPU."""
     checkpoint_seconds: Annotated[int, limits.CHECKPOINT_SECONDS] = limits.CHECKPOINT_SECONDS.whole
     """Time between checkpoints, which is the most that a lost node costs."""
+    stall_seconds: Annotated[int, limits.STALL_SECONDS] = limits.STALL_SECONDS.whole
+    """A step that takes longer than this and than ten median steps hangs: the attempt ends and is tried again."""
     seed: Annotated[int, limits.SEED] = limits.SEED.whole
     """Seed of shuffling and of training."""
 
@@ -71,6 +73,8 @@ class TrainSummary:
     """Step of the checkpoint this attempt went on from; 0 from the start."""
     lost_steps: int = 0
     """Steps of the attempt before that had to be done again."""
+    skipped_steps: int = 0
+    """Steps that were not applied, because their loss or gradient was a spike."""
     start_fingerprint: Digest
     """Content fingerprint of the model that was trained on."""
     passes: float | None = None

@@ -37,6 +37,7 @@ def ask(ready: ReadyRefresh, _: Run) -> TrainInput:
         nodes=training.nodes,
         processes_per_node=max(1, training.gpus_per_node),
         checkpoint_seconds=training.checkpoint_seconds,
+        stall_seconds=training.stall_seconds,
         seed=training.seed,
     )
 
