@@ -10,6 +10,7 @@ import os
 import pathlib
 import shutil
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import safetensors
 import torch
@@ -28,6 +29,7 @@ from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.storage import sealed, sources
 from modelrefresh_jobs.storage.run_folders import RunFolders
 from modelrefresh_jobs.training import (
+    attention,
     callback,
     checkpointing,
     dataset,
@@ -76,8 +78,9 @@ def train(wanted: TrainInput, folders: RunFolders, progress: Progress, *, stop: 
     arguments = _arguments(wanted, folders, course, start)
     watch = watchdog.Watchdog(floor=wanted.stall_seconds, leave=abrupt_end.leave)
     _connect(arguments)
-    model = start_model.load(wanted, start, length=examples.sequence_length)
-    trainer = _trainer(arguments, model, examples, observer, watch)
+    gpu, kernel = torch.cuda.is_available(), attention.kernel()
+    model = start_model.load(wanted, start, length=examples.sequence_length, gpu=gpu, kernel=kernel)
+    trainer = _trainer(arguments, model, examples, (observer, watch), attention.collator(kernel))
     resumed, lost = _resume_point(trainer, folders, parents, progress)
     # Up to here there is nothing to save, and a signal interrupts at once.
     with signals.deferred():
@@ -156,16 +159,16 @@ def _trainer(
     arguments: transformers.TrainingArguments,
     model: PreTrainedModel | PeftModel,
     examples: dataset.Blocks,
-    observer: callback.CheckpointCallback,
-    watch: watchdog.Watchdog,
+    callbacks: tuple[callback.CheckpointCallback, watchdog.Watchdog],
+    collator: Callable[..., dict[str, Any]],
 ) -> Trainer:
     trainer = SteadyTrainer(
-        guard=observer.guard,
+        guard=callbacks[0].guard,
         model=model,
         args=arguments,
         train_dataset=examples,
-        data_collator=dataset.collate,
-        callbacks=[observer, watch],
+        data_collator=collator,
+        callbacks=list(callbacks),
     )
     trainer.remove_callback(transformers.PrinterCallback)
     return trainer
