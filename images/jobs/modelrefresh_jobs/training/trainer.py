@@ -91,12 +91,11 @@ def train(wanted: TrainInput, folders: RunFolders, progress: Progress, *, stop: 
             raise _preempted(trainer.state, folders)
         began = wanted.start_fingerprint or model_folder.fingerprint(start)
         _seal_model(trainer, folders, {**parents, sealed.START: began})
-    resumed_step = checkpointing.step(resumed) if resumed else 0
     return _summary(
         trainer.state,
         observer,
         passes=examples.passes(trainer.state.global_step * course.per_step),
-        resumed=(resumed_step, lost),
+        resumed=(checkpointing.step(resumed) if resumed else 0, lost),
         start=began,
     )
 
