@@ -20,6 +20,8 @@ DEFAULTS: Final = {
     "data.textField": "text",
     "data.sampling": "Newest",
     "data.replay": None,
+    "data.replay.uri": None,
+    "data.replay.generate": False,
     "data.replay.percent": 5,
     "training.strategy": "Residual",
     "training.method": "LoRA",

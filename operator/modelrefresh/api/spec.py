@@ -14,7 +14,7 @@ from modelrefresh.api.evaluation import Evaluation, Suite
 from modelrefresh.api.merging import ADDED, AddedResidual, Average, ResidualRef, ResidualSettings
 from modelrefresh.api.model import ApiModel, ListMap, ValidationRule, whole
 from modelrefresh.api.rollout import Rollout, Stock
-from modelrefresh.api.sources import Source
+from modelrefresh.api.sources import Source, Uri
 from modelrefresh.api.spec_types import (
     DecayRatio,
     Epochs,
@@ -32,9 +32,21 @@ _DEVICE_TOKENS: Final = 4_194_304
 """Tokens per device and step beyond which no accelerator holds the activations."""
 
 
-class Replay(Source):
-    """General text mixed in against forgetting."""
+class Replay(ApiModel):
+    """General text mixed in against forgetting: a corpus, or what the model writes itself."""
 
+    rules = (
+        ValidationRule(
+            cel="has(self.uri) != self.generate",
+            holds=lambda replay: (replay.uri is not None) != replay.generate,
+            message="replay wants either a uri or generate: true",
+            path=".uri",
+        ),
+    )
+    uri: Uri | None = None
+    """Corpus: pvc://CLAIM/PATH in this namespace, or hf://ORG/NAME@REVISION with a full commit hash."""
+    generate: bool = False
+    """Where there is no corpus: the model that training starts from writes the text, sampled from its own beginning."""
     percent: int = whole(limits.REPLAY_PERCENT)
     """Share of replay tokens in the packed blocks, in percent."""
 
@@ -221,7 +233,8 @@ class RefreshSpec(ApiModel):
     @property
     def sources(self) -> tuple[Source, ...]:
         """All that the stages of a run read, but for the models of the residuals."""
-        replay = (self.data.replay,) if self.data.replay else ()
+        corpus = self.data.replay.uri if self.data.replay else None
+        replay = (Source(uri=corpus),) if corpus else ()
         return (self.base, self.data, *replay, *self.evaluation.suites, *self.dev_suites)
 
     @property

@@ -4,7 +4,7 @@ from typing import Any
 
 from modelrefresh.api.evaluation import Evaluation
 from modelrefresh.api.run_status import Run, StageRecord
-from modelrefresh.api.spec import Training
+from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.api.stage_facts import TrainFacts
 from modelrefresh.contract import defaults
 from modelrefresh.contract.stages.train import TrainInput, TrainSummary
@@ -50,8 +50,8 @@ def _found(_: StageRecord, summary: TrainSummary, __: Evaluation) -> dict[str, A
     return {"train": TrainFacts.of(summary)}
 
 
-def _size(training: Training) -> Size:
-    return Size(gpus=training.gpus_per_node, nodes=training.nodes)
+def _size(spec: RefreshSpec) -> Size:
+    return Size(gpus=spec.training.gpus_per_node, nodes=spec.training.nodes)
 
 
 STAGE = RunStage(name=Stage.TRAIN, ask=ask, found=_found, size=_size)
