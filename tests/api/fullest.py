@@ -41,7 +41,10 @@ def _stage(stage: Stage) -> StageRecord:
         newest="2026-11-22T00:00:00Z", unusable_dates=10**9, ignored_files=10**6, ignored_examples=LONG,
         overlap=(OverlapFacts(suite=_NAME, share=0.1),) * 4,
     )  # fmt: skip
-    train = TrainFacts(steps=10**6, tokens=10**11, passes=99.5, seconds=1e6, last_loss=1.5)
+    train = TrainFacts(
+        steps=10**6, tokens=10**11, passes=99.5, seconds=1e6, last_loss=1.5, resumed_step=10**6, lost_steps=10**6,
+        skipped_steps=10**6,
+    )  # fmt: skip
     merge = MergeFacts(digest=DIGEST, drift=0.1, residual_norm=0.1, alignment=-0.1)
     search = SearchFacts(scale=0.8, scores=(ScaleFacts(scale=0.8, score=0.5, items=10**6),) * 8)
     return StageRecord(

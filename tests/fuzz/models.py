@@ -229,7 +229,7 @@ def _left(root: pathlib.Path) -> list[Target]:
 
     def resume(_name: str) -> None:
         progress_file.read(places.position)
-        checkpointing.newest(places.checkpoints, parents=_MADE_FROM)
+        checkpointing.newest(places.checkpoints, parents=_MADE_FROM, warn=lambda _: None)
         record.earlier(request)
         json.dumps(request.attempt)
 

@@ -17,6 +17,8 @@ from modelrefresh.contract.stages.import_ import ImportInput
 from modelrefresh.contract.stages.merge import MergeInput
 from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method, Stage, Strategy
+from modelrefresh_jobs.corpus import packing
+from modelrefresh_jobs.training import attention, dataset, start_model
 from tests.jobs import builders, corpora
 
 pytestmark = [
@@ -72,6 +74,32 @@ def test_lora_on_a_gpu_learns(place: Place, zero_stage: int) -> None:
     ended = place.train(method=Method.LORA, zero_stage=zero_stage, lora_rank=8)
     assert ended.summary is not None, ended.message
     assert ended.summary.last_loss < ended.summary.first_loss
+
+
+def test_adapters_leave_the_base_in_bf16_on_a_gpu(place: Place) -> None:
+    wanted = TrainInput(start=builders.uri(place.pair.base), method=Method.LORA, lora_rank=8, zero_stage=0)
+    model = start_model.load(wanted, place.pair.base, length=32, gpu=True).cuda()
+    tokens = torch.arange(2, 34, device="cuda").unsqueeze(0)
+    with torch.autocast("cuda", dtype=torch.bfloat16):
+        model(input_ids=tokens, labels=tokens).loss.backward()
+    frozen = {weight.dtype for weight in model.parameters() if not weight.requires_grad}
+    gradients = [weight.grad for weight in model.parameters() if weight.requires_grad]
+    assert frozen == {torch.bfloat16}
+    assert all(one is not None and one.dtype == torch.float32 and torch.isfinite(one).all() for one in gradients)
+
+
+@pytest.mark.skipif(attention.kernel() is None, reason="needs flash-attn, and it is not installed for this GPU")
+def test_both_ways_to_keep_documents_apart_give_one_loss(place: Place) -> None:
+    tokens, marks = packing.load(place.root / "runs" / "chat" / "r1" / "prepare" / "blocks")
+    examples = [dataset.example(tokens[row], marks[row]) for row in range(4)]
+    wanted = TrainInput(start=builders.uri(place.pair.base), method=Method.FULL, zero_stage=0)
+    losses = []
+    for kernel, batch in ((None, dataset.collate(examples)), (attention.kernel(), dataset.flatten(examples))):
+        model = start_model.load(wanted, place.pair.base, length=32, gpu=True, kernel=kernel).cuda()
+        moved = {name: one.cuda() if isinstance(one, torch.Tensor) else one for name, one in batch.items()}
+        with torch.autocast("cuda", dtype=torch.bfloat16):
+            losses.append(float(model(**moved).loss.detach()))
+    assert losses[1] == pytest.approx(losses[0], abs=0.02)
 
 
 @pytest.mark.parametrize("zero_stage", [0, 2])

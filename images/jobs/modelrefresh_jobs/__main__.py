@@ -15,7 +15,8 @@ from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs.attempt import record, stage_module
 from modelrefresh_jobs.by_hand import cli
-from modelrefresh_jobs.process import classification, guarded_files, log_lines, progress, signals
+from modelrefresh_jobs.process import abrupt_end, classification, guarded_files, log_lines, progress, signals
+from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.storage import sealed
 
@@ -59,19 +60,20 @@ def _misunderstood(stage: Stage, message: str, nonce: str | None) -> result.Resu
 def attempt(request: stage_request.StageRequest, *, nonce: str | None = None) -> result.Result:
     """One attempt of one stage in a pod, from request to recorded result; never raises."""
     with guarded_files.guarding(pathlib.Path(request.workspace)):
-        ended = _attempted(request)
+        ended = _attempted(request, nonce)
     record.announce(ended, nonce=nonce)
     return ended
 
 
-def _attempted(request: stage_request.StageRequest) -> result.Result:
+def _attempted(request: stage_request.StageRequest, nonce: str | None) -> result.Result:
     position = Progress(stage=request.stage.value)
     try:
         ended = _finished(request)
         if ended is None:
             record.begin(request)
             progress.serve(position, port=stage_request.PROGRESS_PORT)
-            ended = record.succeeded(request, stage_module.run(request, position), position)
+            with abrupt_end.telling(lambda error: _tell(request, error, position, nonce)):
+                ended = record.succeeded(request, stage_module.run(request, position), position)
             record.write(request, ended)
     except BaseException as error:  # noqa: BLE001 -- the boundary; log() keeps the traceback of our own faults
         failure = classification.classify(error)
@@ -92,6 +94,13 @@ def _finished(request: stage_request.StageRequest) -> result.Result | None:
         return None
     LOG.info("%s finished before with this very request; its result stands", request.stage)
     return found
+
+
+def _tell(request: stage_request.StageRequest, error: StageError, position: Progress, nonce: str | None) -> None:
+    # The workspace may be what hangs, so what lies on the node comes first.
+    ended = record.failed(request, classification.classify(error), position)
+    record.announce(ended, nonce=nonce)
+    _try_to_record(request, ended)
 
 
 def _try_to_record(request: stage_request.StageRequest, ended: result.Result) -> None:

@@ -25,7 +25,7 @@ def given(wanted: PrepareInput, *, parameters: int, family: Family) -> Iterator[
             f"{wanted.base} has {parameters:,} weights; with at most {SMALL / 1e9:g} billion the "
             "method is unreliable: trust the gates, and give them a suite of retained knowledge"
         )
-    if wanted.replay is None:
+    if wanted.replay is None and not wanted.replay_generated:
         yield (
             "no data.replay: without some general text among the new the model forgets more of what it knew; "
             "5 to 10 percent is usual"

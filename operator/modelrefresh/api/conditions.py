@@ -124,6 +124,7 @@ class Reason(enum.StrEnum):
     """The residual was cut from another base than the one trained on, or the trained weights hold it already."""
     EVALUATION_UNREADABLE = StageReason.EVALUATION_UNREADABLE
     TRAINING_DIVERGED = StageReason.TRAINING_DIVERGED
+    TRAINING_STALLED = StageReason.TRAINING_STALLED
     OUT_OF_MEMORY = StageReason.OUT_OF_MEMORY
     INSUFFICIENT_STORAGE = StageReason.INSUFFICIENT_STORAGE
     PREEMPTED = StageReason.PREEMPTED

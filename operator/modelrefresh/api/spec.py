@@ -9,14 +9,17 @@ from typing import Annotated, Final
 
 import pydantic
 
+from modelrefresh.api import schedule_rules
 from modelrefresh.api.evaluation import Evaluation, Suite
 from modelrefresh.api.merging import ADDED, AddedResidual, Average, ResidualRef, ResidualSettings
 from modelrefresh.api.model import ApiModel, ListMap, ValidationRule, whole
 from modelrefresh.api.rollout import Rollout, Stock
-from modelrefresh.api.sources import Source
+from modelrefresh.api.sources import Source, Uri
 from modelrefresh.api.spec_types import (
+    DecayRatio,
     Epochs,
     LearningRate,
+    MinLearningRateRatio,
     ObjectName,
     Schedule,
     TimeZone,
@@ -29,9 +32,21 @@ _DEVICE_TOKENS: Final = 4_194_304
 """Tokens per device and step beyond which no accelerator holds the activations."""
 
 
-class Replay(Source):
-    """General text mixed in against forgetting."""
+class Replay(ApiModel):
+    """General text mixed in against forgetting: a corpus, or what the model writes itself."""
 
+    rules = (
+        ValidationRule(
+            cel="has(self.uri) != self.generate",
+            holds=lambda replay: (replay.uri is not None) != replay.generate,
+            message="replay wants either a uri or generate: true",
+            path=".uri",
+        ),
+    )
+    uri: Uri | None = None
+    """Corpus: pvc://CLAIM/PATH in this namespace, or hf://ORG/NAME@REVISION with a full commit hash."""
+    generate: bool = False
+    """Where there is no corpus: the model that training starts from writes the text, sampled from its own beginning."""
     percent: int = whole(limits.REPLAY_PERCENT)
     """Share of replay tokens in the packed blocks, in percent."""
 
@@ -74,9 +89,13 @@ class Training(ApiModel):
     learning_rate: LearningRate | None = None
     """Peak learning rate, a decimal in quotes; more than 0, at most 1. If absent 2e-4 for LoRA, 2e-5 for Full."""
     learning_rate_schedule: LearningRateSchedule = defaults.LEARNING_RATE_SCHEDULE
-    """How the rate goes on after the warm-up: Linear or Cosine to zero, or Constant."""
+    """How the rate goes on after the warm-up: Linear to zero, Cosine, Constant, or WarmupStableDecay."""
     warmup_ratio: WarmupRatio = str(limits.WARMUP_RATIO.default)
     """Share of the steps over which the rate rises from zero, a decimal in quotes from 0 to 1."""
+    min_learning_rate_ratio: MinLearningRateRatio | None = None
+    """Where Cosine ends, as a share of the peak, a decimal in quotes from 0 to 1; 0 if absent."""
+    decay_ratio: DecayRatio | None = None
+    """Share of the steps over which WarmupStableDecay falls to zero, a decimal in quotes; 0.2 if absent."""
     epochs: Epochs = str(limits.EPOCHS.default)
     """Passes over the blocks, a decimal in quotes; more than 0, at most 100. Never more, to fill a step."""
     batch_size: int = whole(limits.BATCH_SIZE)
@@ -93,6 +112,8 @@ class Training(ApiModel):
     """Adapters; only read where method is LoRA."""
     checkpoint_seconds: int = whole(limits.CHECKPOINT_SECONDS)
     """Time between checkpoints, which is the most that a lost node costs."""
+    stall_seconds: int = whole(limits.STALL_SECONDS)
+    """A step that takes longer than this and than ten median steps hangs: the attempt ends and is tried again."""
     seed: int = whole(limits.SEED)
     """Seed of shuffling and of training."""
 
@@ -180,6 +201,7 @@ class RefreshSpec(ApiModel):
             message="maxTokens is less than sequenceLength, so that not one block fits; raise maxTokens",
             path=".training.maxTokens",
         ),
+        *schedule_rules.RULES,
     )
     profile: ObjectName = "default"
     """RefreshProfile that says where and with what the stages run."""
@@ -211,7 +233,8 @@ class RefreshSpec(ApiModel):
     @property
     def sources(self) -> tuple[Source, ...]:
         """All that the stages of a run read, but for the models of the residuals."""
-        replay = (self.data.replay,) if self.data.replay else ()
+        corpus = self.data.replay.uri if self.data.replay else None
+        replay = (Source(uri=corpus),) if corpus else ()
         return (self.base, self.data, *replay, *self.evaluation.suites, *self.dev_suites)
 
     @property

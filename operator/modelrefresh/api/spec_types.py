@@ -21,6 +21,8 @@ ObjectName = Annotated[str, pydantic.Field(min_length=1, max_length=253, pattern
 _Number = Annotated[str, pydantic.Field(min_length=1, max_length=16)]
 LearningRate = Annotated[_Number, between(limits.LEARNING_RATE)]
 WarmupRatio = Annotated[_Number, between(limits.WARMUP_RATIO)]
+MinLearningRateRatio = Annotated[_Number, between(limits.MIN_LEARNING_RATE_RATIO)]
+DecayRatio = Annotated[_Number, between(limits.DECAY_RATIO)]
 Epochs = Annotated[_Number, between(limits.EPOCHS)]
 Scale = Annotated[_Number, between(limits.SCALE)]
 PreviousShare = Annotated[_Number, between(limits.PREVIOUS_SHARE)]

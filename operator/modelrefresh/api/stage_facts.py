@@ -71,6 +71,8 @@ class TrainFacts(Record):
     """Step of the checkpoint that the last attempt went on from."""
     lost_steps: Count = 0
     """Steps done twice because an attempt ended between checkpoints."""
+    skipped_steps: Count = 0
+    """Steps that were not applied, because their loss or gradient was a spike."""
 
 
 class ScaleFacts(Record):

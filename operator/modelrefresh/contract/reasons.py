@@ -28,6 +28,8 @@ class StageReason(enum.StrEnum):
     """A suite cannot be used, or a model cannot be asked it."""
     TRAINING_DIVERGED = "TrainingDiverged"
     """A loss or weight is not finite."""
+    TRAINING_STALLED = "TrainingStalled"
+    """A training step did not end."""
     OUT_OF_MEMORY = "OutOfMemory"
     """Memory of the host or the accelerator did not suffice."""
     INSUFFICIENT_STORAGE = "InsufficientStorage"

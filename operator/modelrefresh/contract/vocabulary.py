@@ -47,9 +47,11 @@ class LearningRateSchedule(enum.StrEnum):
     LINEAR = "Linear"
     """Down to zero in a straight line."""
     COSINE = "Cosine"
-    """Down to zero along half a cosine: longer high, then faster."""
+    """Down along half a cosine, to zero or a floor: longer high, then faster."""
     CONSTANT = "Constant"
     """Stays; what is averaged with other versions later loses least."""
+    WARMUP_STABLE_DECAY = "WarmupStableDecay"
+    """Stays, and falls to zero over the last share of the steps, first fast, then slowly (arXiv 2405.18392)."""
 
 
 class Sampling(enum.StrEnum):

@@ -102,6 +102,7 @@ def test_a_merge_by_hand_gives_the_instruct_model_back_and_says_where_it_is(shel
     [
         ("train --base b --epochs -1", "InputInvalid", "--epochs: '-1'; expected a number more than 0 and at most 100"),
         ("prepare --base b --data d --replay-percent 5", "InputInvalid", "Give --replay too"),
+        ("prepare --base b --data d --replay r --replay-generated", "InputInvalid", "give one of them"),
         ("prepare --base b --data d --suites s=question-answering=f s=question-answering=g", "InputInvalid", "differ"),
         ("train", "InputInvalid", "--start"),
         ("nonsense", "InputInvalid", "nonsense"),

@@ -1,15 +1,13 @@
 """Train in one process: it learns, it resumes exactly, and it gives up cleanly."""
 
 import dataclasses
+import errno
 import hashlib
 import json
 import math
 import pathlib
 import shutil
-from collections.abc import Callable
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import transformers
@@ -17,14 +15,15 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh.contract.stages.train import TrainInput, TrainSummary
-from modelrefresh.contract.vocabulary import LearningRateSchedule, Method, Stage
+from modelrefresh.contract.stages.train import TrainInput
+from modelrefresh.contract.vocabulary import LearningRateSchedule, Method
 from modelrefresh_jobs.corpus import packing
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.storage import run_folders, sealed
-from modelrefresh_jobs.training import progress_file, step_plan, trainer, trainer_arguments
+from modelrefresh_jobs.training import checkpointing, progress_file, step_plan, trainer_arguments
 from tests.jobs import builders, corpora
+from tests.jobs.runs import Run, same
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 
@@ -46,57 +45,6 @@ class _Noted(Progress):
     def report(self, done: int, total: int, *, unit: str = "items", **gauges: float) -> None:
         self.rates.append(gauges["learning_rate"])
         super().report(done, total, unit=unit, **gauges)
-
-
-class Run:
-    """One training run in its own workspace."""
-
-    def __init__(self, root: pathlib.Path, *, arch: str = builders.LLAMA, **changes: Any) -> None:  # noqa: ANN401
-        self.base = builders.tiny_model(root / "base", arch=arch)
-        corpora.prepared(root, self.base)
-        settings = {
-            "method": Method.FULL,
-            "learning_rate": 5e-3,
-            "batch_size": 4,
-            "epochs": 0.5,
-            "lora_rank": 4,
-        }
-        wanted = TrainInput(start=builders.uri(self.base), sequence_length=32, **(settings | changes))
-        self.request = builders.request(root, Stage.TRAIN, section=wanted)
-        self.layout = run_folders.of(self.request)
-        self.progress = builders.quiet(Stage.TRAIN)
-
-    def train(self, *, stop: Callable[[], bool] = lambda: False) -> TrainSummary:
-        """One attempt."""
-        return trainer.train(self.request.section, run_folders.of(self.request), self.progress, stop=stop)
-
-    def train_until(self, step: int) -> StageError:
-        """One attempt that is asked to leave at this step."""
-        with pytest.raises(StageError) as caught:
-            self.train(stop=lambda: self.progress.done + 1 >= step)
-        return caught.value
-
-    def pack(self, *documents: tuple[int, ...]) -> None:
-        """Replace the blocks by these documents, without the care that the prepare stage takes."""
-        target = run_folders.of(self.request).blocks
-        shutil.rmtree(target)
-        with sealed.draft(target.parent, kind="blocks", label="blocks") as made:
-            writer = packing.BlockWriter(made.path / "raw", sequence_length=32, padding_token=0)
-            for document in documents:
-                writer.add(document)
-            for name, part in zip((packing.TOKENS, packing.MARKS), writer.close(), strict=True):
-                np.save(made.path / name, np.asarray(part))
-            shutil.rmtree(made.path / "raw")
-            sealed.seal(made, target=target)
-
-    def weights(self) -> dict[str, torch.Tensor]:
-        """What came out."""
-        file = next(self.layout.trained.glob("*model.safetensors"))
-        return load_file(file)
-
-
-def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
 
 @pytest.mark.parametrize("arch", [builders.LLAMA, builders.QWEN2])
@@ -140,6 +88,7 @@ def test_lora_leaves_the_embeddings_alone_unless_asked(tmp_path: pathlib.Path) -
         (LearningRateSchedule.LINEAR, 0.5, 0.0),
         (LearningRateSchedule.COSINE, 0.5, 0.0),
         (LearningRateSchedule.CONSTANT, 1.0, 1.0),
+        (LearningRateSchedule.WARMUP_STABLE_DECAY, 1.0, 0.2),
     ],
 )
 def test_the_rate_rises_over_the_warm_up_and_then_goes_by_the_schedule(
@@ -182,9 +131,7 @@ def test_checkpoints_are_made_by_the_clock_and_two_are_kept(tmp_path: pathlib.Pa
     assert all(sealed.is_sealed(path) for path in run.layout.checkpoints.iterdir())
 
 
-def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(
-    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(tmp_path: pathlib.Path) -> None:
     whole, run = Run(tmp_path / "whole"), Run(tmp_path / "run", checkpoint_seconds=0)
     whole.train()
     run.train_until(5)
@@ -194,9 +141,28 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(
     weights.write_bytes(damaged)
     summary = run.train()
     assert (summary.resumed_step, summary.lost_steps) == (4, 1)
-    assert "checkpoint at step 5 cannot be used" in caplog.text
-    assert "model.safetensors has changed since it was sealed" in caplog.text
+    [told] = run.progress.warnings
+    assert told.startswith("checkpoint at step 5 cannot be used, trying the one before")
+    assert "model.safetensors has changed since it was sealed" in told
     assert same(whole.weights(), run.weights())
+
+
+def test_a_checkpoint_that_was_not_finished_gives_way_without_a_word(tmp_path: pathlib.Path) -> None:
+    run = Run(tmp_path, checkpoint_seconds=0)
+    run.train_until(5)
+    (run.layout.checkpoints / "checkpoint-5" / "manifest.json").unlink()
+    ended = run.train()
+    assert (ended.resumed_step, run.progress.warnings) == (4, [])
+
+
+def test_a_seal_that_fails_ends_the_run(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run = Run(tmp_path, checkpoint_seconds=0)
+    monkeypatch.setattr(checkpointing, "seal", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        run.train()
 
 
 def test_a_checkpoint_of_other_blocks_is_not_gone_on_from(tmp_path: pathlib.Path) -> None:

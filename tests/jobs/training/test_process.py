@@ -1,12 +1,15 @@
 """Train as its own processes: torchrun, DeepSpeed ZeRO on two CPU processes, and SIGTERM."""
 
+import contextlib
 import os
 import pathlib
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -21,6 +24,7 @@ from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.storage import run_folders, sealed
 from modelrefresh_jobs.training import launcher, trainer
 from tests.jobs import builders, corpora
+from tests.jobs.runs import Run
 
 PATIENCE = 240
 """Seconds for processes that import torch on a busy machine."""
@@ -76,12 +80,31 @@ def ended(rank, reason, code):
 
 
 def wait_for_step(request: stage_request.StageRequest, process: "subprocess.Popen[bytes]") -> None:
-    position = run_folders.of(request).position
+    wait_for(run_folders.of(request).position.exists, process)
+
+
+def wait_for(seen: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + PATIENCE
-    while not position.exists():
-        assert process.poll() is None, "the stage ended before its first step"
-        assert time.monotonic() < deadline, "the stage did not come to its first step"
+    while not seen():
+        assert process.poll() is None, "the stage ended too early"
+        assert time.monotonic() < deadline, "the stage did not come so far"
         time.sleep(0.05)
+
+
+def checkpoints(request: stage_request.StageRequest) -> list[int]:
+    """Steps of the sealed checkpoints."""
+    sealed_ones = run_folders.of(request).checkpoints.glob(f"checkpoint-*/{artifacts.MANIFEST}")
+    return [int(file.parent.name.removeprefix("checkpoint-")) for file in sealed_ones]
+
+
+def process_of(request: stage_request.StageRequest, *, rank: int) -> int:
+    """The id of one training process; what others own cannot be looked into and is passed over."""
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            variables = (folder / "environ").read_bytes().split(b"\0")
+            if f"RANK={rank}".encode() in variables and request.workspace.encode() in b"".join(variables):
+                return int(folder.name)
+    raise LookupError(f"no process of rank {rank}")
 
 
 def recorded(request: stage_request.StageRequest) -> result.Result:
@@ -121,6 +144,36 @@ def test_zero_2_on_two_processes_saves_on_sigterm_and_ends_like_a_plain_run(tmp_
     assert ended.last_loss == pytest.approx(expected.last_loss, abs=0.02)
     for name, tensor in weights(plain).items():
         torch.testing.assert_close(weights(request)[name], tensor, atol=2e-3, rtol=0.05)
+
+
+@pytest.mark.parametrize("zero_stage", [2, 3])
+def test_a_spike_is_left_out_by_all_processes_alike(tmp_path: pathlib.Path, zero_stage: int) -> None:
+    run = Run(tmp_path, batch_size=1, epochs=1.0, zero_stage=zero_stage, processes_per_node=2)
+    documents = [(5, 6, 7, 8) * 8] * 160
+    documents[int(np.random.default_rng((0, 0)).permutation(160)[150])] = tuple(range(100, 132))
+    run.pack(*documents)
+    process = start(run.request, log=tmp_path / "log")
+    assert process.wait(timeout=PATIENCE) == ExitCode.OK, (tmp_path / "log").read_text()
+    ended = recorded(run.request)
+    assert ended.summary is not None
+    assert (ended.summary.steps, ended.summary.skipped_steps) == (80, 1)
+    assert ended.warnings[-1].startswith("1 of 80 steps were spikes")
+
+
+def test_a_hung_collective_ends_the_attempt_and_the_next_goes_on_from_the_checkpoint(tmp_path: pathlib.Path) -> None:
+    request = asked(tmp_path, processes_per_node=2, epochs=2.0, checkpoint_seconds=1, stall_seconds=5)
+    process = start(request, log=tmp_path / "first.log")
+    wait_for(lambda: max(checkpoints(request), default=0) >= 6, process)
+    os.kill(process_of(request, rank=1), signal.SIGSTOP)
+    assert process.wait(timeout=PATIENCE) == ExitCode.TRANSIENT, (tmp_path / "first.log").read_text()
+    left = recorded(request)
+    assert left.reason == "TrainingStalled"
+    assert "has not ended after" in left.message
+    process = start(request, log=tmp_path / "second.log")
+    assert process.wait(timeout=PATIENCE) == ExitCode.OK, (tmp_path / "second.log").read_text()
+    ended = recorded(request).summary
+    assert ended is not None
+    assert ended.resumed_step >= 6
 
 
 @pytest.mark.parametrize(

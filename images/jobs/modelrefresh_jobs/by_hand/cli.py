@@ -99,7 +99,9 @@ def request(given: argparse.Namespace) -> stage_request.StageRequest:
     kind = sections.input_of(stage)
     values = flags.read(kind, given)
     if stage is Stage.PREPARE:
-        values["replay_percent"] = _replay_percent(values["replay"], values["replay_percent"])
+        values["replay_percent"] = _replay_percent(
+            values["replay"], values["replay_percent"], generated=values["replay_generated"]
+        )
     if values.get("previous") and not values.get("previous_share"):
         raise StageError(StageReason.INPUT_INVALID, "--previous: with which share? Give --previous-share too")
     names = [suite.name for suite in values.get("suites", ())]
@@ -126,10 +128,12 @@ def _run(asked: stage_request.StageRequest, given: argparse.Namespace) -> tuple[
     return ExitCode.OK, document | ({"folder": str(folder)} if folder else {})
 
 
-def _replay_percent(replay: str | None, percent: int | None) -> int:
-    if replay is None and percent is not None:
+def _replay_percent(replay: str | None, percent: int | None, *, generated: bool) -> int:
+    if replay and generated:
+        raise StageError(StageReason.INPUT_INVALID, "--replay-generated: there is a --replay already; give one of them")
+    if replay is None and not generated and percent is not None:
         raise StageError(StageReason.INPUT_INVALID, f"--replay-percent: {percent} percent of what? Give --replay too")
-    return 0 if replay is None else int(percent or limits.REPLAY_PERCENT.default or 0)
+    return 0 if replay is None and not generated else int(percent or limits.REPLAY_PERCENT.default or 0)
 
 
 def _work(

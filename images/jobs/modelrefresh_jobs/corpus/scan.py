@@ -120,6 +120,8 @@ def fingerprint(request: PrepareInput, fresh: Scan, replay: Scan | None) -> str:
     ]
     if request.sampling is not Sampling.NEWEST:
         settings.append(request.sampling)
+    if request.replay_generated:
+        settings += ["generated", request.replay_percent]
     content = hashlib.sha256(json.dumps(settings).encode())
     for scanned in (fresh, replay):
         content.update(b"|")

@@ -28,6 +28,7 @@ from modelrefresh_jobs.corpus import (
     dates,
     deduplication,
     documents,
+    generated_replay,
     packing,
     scan,
     selection,
@@ -67,7 +68,7 @@ class _Packing:
     @property
     def replay_share(self) -> float:
         """Share of replay in the blocks, 0-1."""
-        return self.wanted.replay_percent / 100 if self.replay else 0.0
+        return self.wanted.replay_percent / 100 if self.replay or self.wanted.replay_generated else 0.0
 
     def source(self, reading: _Reading, order: scan.Array) -> candidates.Source:
         """A source's documents, to be chosen from in this order."""
@@ -202,6 +203,7 @@ def _pack(packing_pass: _Packing, summary: PrepareSummary) -> PrepareSummary:
         dropped=dict(dropped),
         tokens=_tokens(fresh) + replay_tokens,
         replay_tokens=replay_tokens,
+        generated=int((replay[1] == packing.START).sum()) if packing_pass.wanted.replay_generated else 0,
         blocks=count,
         newest=None if chosen.newest is None else dates.text(chosen.newest),
         overlap=packing_pass.overlap.shares(),
@@ -232,6 +234,10 @@ def _fresh(packing_pass: _Packing, folder: pathlib.Path) -> tuple[selection.Chos
 
 def _replay(packing_pass: _Packing, folder: pathlib.Path, fresh_tokens: int) -> packing.Blocks:
     """Replay: drawn by seed, as much as its share asks for beside the new text that was found."""
+    wanted = round(fresh_tokens * packing_pass.replay_share / (1 - packing_pass.replay_share))
+    budget = min(wanted, packing_pass.wanted.max_tokens - fresh_tokens)
+    if packing_pass.wanted.replay_generated:
+        return _written(packing_pass, folder, budget)
     if packing_pass.replay is None or not packing_pass.replay_share:
         return _writer(packing_pass, folder).close()
     known = packing_pass.replay.seen.digests
@@ -240,13 +246,26 @@ def _replay(packing_pass: _Packing, folder: pathlib.Path, fresh_tokens: int) -> 
             f"{packing_pass.wanted.replay}: {again} of {len(known)} documents of replay stand among the new; "
             "what is new keeps nothing that was known before"
         )
-    wanted = round(fresh_tokens * packing_pass.replay_share / (1 - packing_pass.replay_share))
-    budget = min(wanted, packing_pass.wanted.max_tokens - fresh_tokens)
     order = scan.order(packing_pass.replay.seen, sampling=Sampling.UNIFORM, seed=packing_pass.wanted.seed)
     chosen, packed = _packed(packing_pass, folder, packing_pass.source(packing_pass.replay, order), budget, None)
     if len(chosen.places) == len(order) and chosen.tokens < budget:
         packing_pass.progress.warn(f"{packing_pass.wanted.replay}: {chosen.tokens} tokens of replay, wanted {budget}")
     return packed
+
+
+def _written(packing_pass: _Packing, folder: pathlib.Path, budget: int) -> packing.Blocks:
+    """Replay that the model writes itself."""
+    total = min(budget, generated_replay.MOST)
+    if total < budget:
+        packing_pass.progress.warn(f"replay: the model writes {total} tokens, wanted {budget}; give a corpus for more")
+    writer = _writer(packing_pass, folder)
+    base = sources.resolve(packing_pass.wanted.base, packing_pass.folders)
+    length, seed = packing_pass.wanted.sequence_length, packing_pass.wanted.seed
+    written = generated_replay.documents(base, length=length, seed=seed)
+    while writer.tokens < total:
+        writer.add(next(written)[: total - writer.tokens])
+        packing_pass.progress.report(writer.tokens, total, unit="tokens")
+    return writer.close()
 
 
 def _packed(

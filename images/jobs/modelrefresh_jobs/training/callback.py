@@ -1,10 +1,11 @@
 """Callback at every training step: loss, signals, checkpoints.
 
-Stops on a loss or gradient that is not finite, before such weights could be saved; saves when it
-is time or when the pod is asked to leave, and all processes agree on either. Records the step
-for the next attempt. Knows nothing of models and data.
+Stops on a loss or gradient that is not finite, before such weights could be saved, and on too many spikes
+in a row; saves when it is time or when the pod is asked to leave, and all processes agree on either.
+Records the step for the next attempt. Knows nothing of models and data.
 """
 
+import logging
 import math
 import pathlib
 import time
@@ -22,8 +23,9 @@ from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.process import errors
 from modelrefresh_jobs.process.progress import Progress
-from modelrefresh_jobs.training import checkpointing, progress_file
+from modelrefresh_jobs.training import checkpointing, progress_file, spikes
 
+LOG = logging.getLogger("modelrefresh.jobs")
 _RECORD_SECONDS = 1.0
 """Least time between two records of the position."""
 
@@ -51,6 +53,9 @@ class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self, terms: CallbackSettings, progress: Progress) -> None:
         self.terms, self._progress = terms, progress
+        self._sealer = checkpointing.Sealer(terms.checkpoints, parents=terms.parents)
+        self.guard = spikes.SpikeGuard()
+        """Which steps are left out."""
         self.preempted = False
         """Whether training stopped early because a process was asked to leave."""
         self.seconds = 0.0
@@ -59,7 +64,8 @@ class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
         self._known = 0
 
     def on_train_begin(self, _arguments: Arguments, state: State, _control: Control, **_: object) -> None:
-        """Start the clocks."""
+        """Start the clocks, and take in what the attempts before have logged."""
+        self.guard.follow(state.log_history)
         self._started = self._saved = time.monotonic()
         self._known = self.terms.tokens(state.global_step)
 
@@ -79,11 +85,12 @@ class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
         """Check and report the step's loss, gradient norm, learning rate and tokens per second.
 
         Raises:
-            StageError: TrainingDiverged, when loss or gradient norm is not finite.
+            StageError: TrainingDiverged, when loss or gradient norm is not finite, or after too many spikes in a row.
         """
         if "loss" not in logs:
             return
         self._check(state.global_step, logs)
+        self._look_for_spikes(state.global_step, logs)
         self.seconds = time.monotonic() - self._started
         speed = (self.terms.tokens(state.global_step) - self._known) / max(self.seconds, 1e-9)
         self._progress.report(
@@ -100,13 +107,38 @@ class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
             progress_file.write(self.terms.position, self._progress, parents=self.terms.parents)
 
     def on_save(self, _arguments: Arguments, state: State, _control: Control, **_: object) -> None:
-        """Seal what the Trainer wrote, once every process has written its part."""
+        """Have what the Trainer wrote sealed, once every process has written its part."""
         if distributed.is_initialized():
             distributed.barrier()
         if state.is_world_process_zero:
-            checkpointing.seal(self.terms.checkpoints, at=state.global_step, parents=self.terms.parents)
+            self._sealer.begin(at=state.global_step)
             progress_file.write(self.terms.position, self._progress, parents=self.terms.parents)
         self._saved = time.monotonic()
+
+    def on_train_end(self, _arguments: Arguments, state: State, _control: Control, **_: object) -> None:
+        """Tell the model owner of steps that were left out."""
+        if self.guard.skipped:
+            self._progress.warn(
+                f"{self.guard.skipped} of {state.global_step} steps were spikes and not applied; more than a few point "
+                "at damaged text or at a learning rate that is too high"
+            )
+
+    def finish(self) -> None:
+        """Wait until the last checkpoint is sealed; raises what went wrong with it."""
+        self._sealer.finish()
+
+    def _look_for_spikes(self, step: int, logs: dict[str, float]) -> None:
+        self.guard.follow([logs])
+        if self.guard.in_a_row:
+            LOG.info("train: step %d is a spike and was not applied (loss %.4g)", step, logs["loss"])
+        if self.guard.in_a_row >= spikes.MOST_IN_A_ROW:
+            raise errors.StageError(
+                StageReason.TRAINING_DIVERGED,
+                f"step {step}: loss or gradient norm of {self.guard.in_a_row} steps in a row lay more than "
+                f"{spikes.DEVIATIONS:g} standard deviations over those before (loss {logs['loss']:.4g}); none of these "
+                "steps was applied. Nothing is kept of this run; lower spec.training.learningRate or look at the data.",
+                exit_code=ExitCode.DIVERGED,
+            )
 
     @staticmethod
     def _check(step: int, logs: dict[str, float]) -> None:

@@ -1,8 +1,8 @@
 """Sealing of a training run's checkpoints, and the choice of the one to resume from.
 
-The Trainer writes `checkpoint-STEP` folders; sealing hashes every file and writes the
-manifest last, in place. A folder whose seal is missing or broken is passed over, with a log
-line, for the one before. Two are kept. Knows nothing of what a checkpoint contains.
+The Trainer writes `checkpoint-STEP` folders; sealing hashes and flushes every file and writes the manifest last,
+in place and in a thread, while training goes on. Every byte is compared before a checkpoint is used; one that is
+unfinished or damaged is passed over for the one before. Two are kept. Knows nothing of what a checkpoint contains.
 """
 
 import contextlib
@@ -11,8 +11,10 @@ import os
 import pathlib
 import pickle
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent import futures
 
+from modelrefresh.contract import artifacts
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.process.errors import StageError
@@ -61,13 +63,16 @@ def resuming(found: pathlib.Path | None) -> Iterator[None]:
         raise StageError(StageReason.MODEL_UNREADABLE, f"{message}; {hint}", exit_code=ExitCode.TRANSIENT) from error
 
 
-def newest(folder: pathlib.Path, *, parents: Mapping[str, str]) -> pathlib.Path | None:
-    """The newest whole checkpoint made from `parents`, or None; others that are newer are named in the log."""
+def newest(folder: pathlib.Path, *, parents: Mapping[str, str], warn: Callable[[str], None]) -> pathlib.Path | None:
+    """The newest whole checkpoint made from `parents`, or None; `warn` is told of newer ones that are damaged."""
     for path in reversed(_all(folder)):
+        if not (path / artifacts.MANIFEST).exists():
+            LOG.info("train: checkpoint at step %d was not finished and is passed over", step(path))
+            continue
         try:
             manifest = sealed.verify(path, deep=True)
         except sealed.BrokenSealError as error:
-            LOG.warning("train: checkpoint at step %d cannot be used, trying the one before: %s", step(path), error)
+            warn(f"checkpoint at step {step(path)} cannot be used, trying the one before: {error}")
             continue
         if progress_file.fits(manifest.parents, parents):
             return path
@@ -82,6 +87,29 @@ def seal(folder: pathlib.Path, *, at: int, parents: Mapping[str, str]) -> None:
     sealed.seal(sealed.Draft(path=path, kind="checkpoint", parents=parents), target=path)
     for old in _all(folder)[:-_KEPT]:
         shutil.rmtree(old)
+
+
+class Sealer:
+    """Seals one checkpoint at a time behind the back of training, which loses no time to hashes and flushes.
+
+    A process that dies meanwhile leaves the checkpoint unfinished and the one before in place.
+    """
+
+    def __init__(self, folder: pathlib.Path, *, parents: Mapping[str, str]) -> None:
+        self._folder, self._parents = folder, parents
+        self._pool = futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="seal")
+        self._pending: futures.Future[None] | None = None
+
+    def begin(self, *, at: int) -> None:
+        """Seal the checkpoint of step `at`, once the one before is sealed."""
+        self.finish()
+        self._pending = self._pool.submit(seal, self._folder, at=at, parents=self._parents)
+
+    def finish(self) -> None:
+        """Wait for the seal that is being made, and raise what went wrong with it."""
+        pending, self._pending = self._pending, None
+        if pending:
+            pending.result()
 
 
 def discard_after(folder: pathlib.Path, *, at: int) -> None:

@@ -3,8 +3,8 @@
 Example `i` of a run is block `permutation(seed, pass)[i mod blocks]`, so a resumed run meets the blocks it would
 have met, and a run may end within a pass. Empty examples, which fill the last step of several processes, have no
 labels. Positions restart at each document; transformers reads document boundaries from them and masks attention
-across (for every attention implementation, as long as no attention mask is given). Array suffixes: b blocks,
-l tokens of a block.
+across, as long as no attention mask is given; flash attention wants a flat batch. Array suffixes: b blocks,
+l tokens of a block, d documents of a batch.
 """
 
 from typing import Any
@@ -83,3 +83,16 @@ def example(tokens_l: packing.Array, marks_l: packing.Array) -> dict[str, torch.
 def collate(examples: list[dict[str, torch.Tensor]]) -> dict[str, Any]:
     """A batch of examples of one length: each tensor `[batch, length]`, int64."""
     return {name: torch.stack([one[name] for one in examples]) for name in examples[0]}
+
+
+def flatten(examples: list[dict[str, torch.Tensor]]) -> dict[str, Any]:
+    """The same batch as one row, `[1, batch * length]`, with what kernels of varying length want to know.
+
+    `cu_seq_lens_q` and `_k` are the bounds of the documents, `[documents + 1]`, int32; padding counts as one.
+    """
+    row = {name: torch.cat([one[name] for one in examples]).unsqueeze(0) for name in examples[0]}
+    starts_d = torch.nonzero(row["position_ids"][0] == 0).flatten()
+    bounds_d = torch.cat([starts_d, torch.tensor([row["position_ids"].shape[1]])]).to(torch.int32)
+    longest = int(bounds_d.diff().max())
+    bounds = {"cu_seq_lens_q": bounds_d, "cu_seq_lens_k": bounds_d}
+    return {**row, **bounds, "max_length_q": longest, "max_length_k": longest}

@@ -12,7 +12,8 @@ import sys
 
 from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh_jobs.process import classification
+from modelrefresh.contract.reasons import StageReason
+from modelrefresh_jobs.process import abrupt_end, classification
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.storage import run_folders
 from modelrefresh_jobs.training import launcher, trainer
@@ -32,16 +33,22 @@ def main() -> int:
     stop = exchange / launcher.STOP
     ended = result.Result(stage=request.stage, run=request.run, attempt=request.attempt, exit_code=ExitCode.OK)
     position = Progress(stage=request.stage.value)
+    answer = exchange / f"{rank:05d}.json"
     try:
-        summary = trainer.train(request.section, run_folders.of(request), position, stop=stop.exists)
+        with abrupt_end.telling(lambda error: answer.write_text(result.render(_failed(ended, error)))):
+            summary = trainer.train(request.section, run_folders.of(request), position, stop=stop.exists)
         ended = dataclasses.replace(ended, summary=summary, warnings=tuple(position.warnings))
     except BaseException as error:
-        failure = classification.classify(error)
-        if not failure.expected:
-            LOG.exception("train: process %d: %s", rank, failure.message)
-        ended = dataclasses.replace(ended, exit_code=failure.exit_code, reason=failure.reason, message=failure.message)
-    (exchange / f"{rank:05d}.json").write_text(result.render(ended))
+        ended = _failed(ended, error)
+        if ended.reason == StageReason.INTERNAL_ERROR:
+            LOG.exception("train: process %d: %s", rank, ended.message)
+    answer.write_text(result.render(ended))
     return ended.exit_code
+
+
+def _failed(ended: result.Result, error: BaseException) -> result.Result:
+    failure = classification.classify(error)
+    return dataclasses.replace(ended, exit_code=failure.exit_code, reason=failure.reason, message=failure.message)
 
 
 if __name__ == "__main__":

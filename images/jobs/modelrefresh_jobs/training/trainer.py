@@ -10,10 +10,12 @@ import os
 import pathlib
 import shutil
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import safetensors
 import torch
 import transformers
+from peft import PeftModel
 from transformers import PreTrainedModel, Trainer, TrainerState
 
 from modelrefresh.contract.exit_codes import ExitCode
@@ -21,20 +23,23 @@ from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.stages.train import TrainInput, TrainSummary
 from modelrefresh.contract.vocabulary import Method
 from modelrefresh_jobs.corpus import packing
-from modelrefresh_jobs.models import model_config, model_folder
-from modelrefresh_jobs.process import errors, signals
+from modelrefresh_jobs.models import model_folder
+from modelrefresh_jobs.process import abrupt_end, errors, signals
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.storage import sealed, sources
 from modelrefresh_jobs.storage.run_folders import RunFolders
 from modelrefresh_jobs.training import (
+    attention,
     callback,
     checkpointing,
     dataset,
-    lora,
     progress_file,
+    start_model,
     step_plan,
     trainer_arguments,
+    watchdog,
 )
+from modelrefresh_jobs.training.steady_trainer import SteadyTrainer
 
 LOG = logging.getLogger("modelrefresh.jobs")
 _CHECKPOINT_BYTES = 12
@@ -71,22 +76,26 @@ def train(wanted: TrainInput, folders: RunFolders, progress: Progress, *, stop: 
     observer = callback.CheckpointCallback(terms, progress)
     # DeepSpeed reads these arguments while the model is loaded: under ZeRO-3 no process ever holds all of it.
     arguments = _arguments(wanted, folders, course, start)
-    trainer = _trainer(wanted, start, arguments, examples, observer)
-    resumed, lost = _resume_point(trainer, folders, parents)
+    watch = watchdog.Watchdog(floor=wanted.stall_seconds, leave=abrupt_end.leave)
+    _connect(arguments)
+    gpu, kernel = torch.cuda.is_available(), attention.kernel()
+    model = start_model.load(wanted, start, length=examples.sequence_length, gpu=gpu, kernel=kernel)
+    trainer = _trainer(arguments, model, examples, (observer, watch), attention.collator(kernel))
+    resumed, lost = _resume_point(trainer, folders, parents, progress)
     # Up to here there is nothing to save, and a signal interrupts at once.
     with signals.deferred():
-        with checkpointing.resuming(resumed):
+        with watch, checkpointing.resuming(resumed):
             trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+        observer.finish()
         if observer.preempted:
             raise _preempted(trainer.state, folders)
         began = wanted.start_fingerprint or model_folder.fingerprint(start)
         _seal_model(trainer, folders, {**parents, sealed.START: began})
-    resumed_step = checkpointing.step(resumed) if resumed else 0
     return _summary(
         trainer.state,
         observer,
         passes=examples.passes(trainer.state.global_step * course.per_step),
-        resumed=(resumed_step, lost),
+        resumed=(checkpointing.step(resumed) if resumed else 0, lost),
         start=began,
     )
 
@@ -136,26 +145,29 @@ def _arguments(
     )
 
 
-def _trainer(
-    wanted: TrainInput,
-    start: pathlib.Path,
-    arguments: transformers.TrainingArguments,
-    examples: dataset.Blocks,
-    observer: callback.CheckpointCallback,
-) -> Trainer:
+def _connect(arguments: transformers.TrainingArguments) -> None:
     if arguments.deepspeed:
         import deepspeed
 
         # The Trainer's processes are connected by now; on CPUs DeepSpeed does not notice by itself before ZeRO-3 loads.
         checkpointing.allow_states_of_deepspeed()
         deepspeed.init_distributed(dist_backend=torch.distributed.get_backend(), verbose=False)
-    model = _model(start, wanted, examples.sequence_length)
-    trainer = Trainer(
-        model=lora.attach(model, wanted) if wanted.method is Method.LORA else model,
+
+
+def _trainer(
+    arguments: transformers.TrainingArguments,
+    model: PreTrainedModel | PeftModel,
+    examples: dataset.Blocks,
+    callbacks: tuple[callback.CheckpointCallback, watchdog.Watchdog],
+    collator: Callable[..., dict[str, Any]],
+) -> Trainer:
+    trainer = SteadyTrainer(
+        guard=callbacks[0].guard,
+        model=model,
         args=arguments,
         train_dataset=examples,
-        data_collator=dataset.collate,
-        callbacks=[observer],
+        data_collator=collator,
+        callbacks=list(callbacks),
     )
     trainer.remove_callback(transformers.PrinterCallback)
     return trainer
@@ -170,30 +182,12 @@ def _packed(folders: RunFolders) -> sealed.Manifest:
         ) from error
 
 
-def _model(start: pathlib.Path, wanted: TrainInput, length: int) -> PreTrainedModel:
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        start,
-        config=model_config.load(start, model_folder.accept(start).config),
-        dtype=torch.float32,
-        local_files_only=True,
-        trust_remote_code=False,
-        use_safetensors=True,
-    )
-    longest = getattr(model.config.get_text_config(), "max_position_embeddings", length)
-    if longest < length:
-        raise errors.StageError(
-            StageReason.INVALID_SPEC,
-            f"spec.training.sequenceLength is {length}, but {wanted.start} knows {longest} positions; "
-            f"expected at most {longest}.",
-        )
-    model.config.use_cache = False
-    return model
-
-
-def _resume_point(trainer: Trainer, folders: RunFolders, parents: Mapping[str, str]) -> tuple[pathlib.Path | None, int]:
+def _resume_point(
+    trainer: Trainer, folders: RunFolders, parents: Mapping[str, str], progress: Progress
+) -> tuple[pathlib.Path | None, int]:
     before = progress_file.read(folders.position)
     reached = before.done if before and progress_file.fits(before.made_from, parents) else 0
-    found = checkpointing.newest(folders.checkpoints, parents=parents)
+    found = checkpointing.newest(folders.checkpoints, parents=parents, warn=progress.warn)
     at = checkpointing.step(found) if found else 0
     # All processes have read before the first one cleans up.
     trainer.accelerator.wait_for_everyone()
@@ -261,4 +255,5 @@ def _summary(
         lost_steps=lost,
         start_fingerprint=start,
         passes=round(passes, 4),
+        skipped_steps=observer.guard.skipped,
     )

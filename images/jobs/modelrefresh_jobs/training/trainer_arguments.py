@@ -13,16 +13,11 @@ from transformers import TrainingArguments
 
 from modelrefresh.contract import defaults
 from modelrefresh.contract.stages.train import TrainInput
-from modelrefresh.contract.vocabulary import LearningRateSchedule
+from modelrefresh_jobs.training import schedules
 from modelrefresh_jobs.training.step_plan import Course
 
 _LARGE = 1_000_000_000
 """Parameters from which activations are recomputed on GPUs rather than kept."""
-_SCHEDULES = {
-    LearningRateSchedule.LINEAR: "linear",
-    LearningRateSchedule.COSINE: "cosine",
-    LearningRateSchedule.CONSTANT: "constant_with_warmup",
-}
 
 
 def uses_deepspeed(wanted: TrainInput, *, gpu: bool) -> bool:
@@ -32,16 +27,17 @@ def uses_deepspeed(wanted: TrainInput, *, gpu: bool) -> bool:
 
 def build(wanted: TrainInput, *, output: pathlib.Path, course: Course, parameters: int, gpu: bool) -> TrainingArguments:
     """The Trainer's arguments; `parameters` is the model's number of weights."""
-    total = course.steps
+    schedule = schedules.of(wanted, steps=course.steps)
     recompute = gpu and parameters >= _LARGE
     return TrainingArguments(
         output_dir=str(output),
-        max_steps=total,
+        max_steps=course.steps,
         per_device_train_batch_size=course.batch_size,
         gradient_accumulation_steps=course.accumulation,
         learning_rate=wanted.learning_rate or defaults.LEARNING_RATES[wanted.method],
-        lr_scheduler_type=_SCHEDULES[wanted.learning_rate_schedule],
-        warmup_steps=round(wanted.warmup_ratio * total),
+        lr_scheduler_type=schedule.kind,
+        lr_scheduler_kwargs=schedule.settings,
+        warmup_steps=schedule.warmup_steps,
         adam_beta1=0.9,
         adam_beta2=0.95,
         weight_decay=0.01,

@@ -30,6 +30,8 @@ class PrepareInput:
     """Which documents are learnt when the budget does not hold all."""
     replay: Uri | None = None
     """General text mixed in against forgetting; none if absent."""
+    replay_generated: bool = False
+    """Have `base` write the replay itself, where there is no corpus."""
     replay_percent: Annotated[int, limits.REPLAY_PERCENT] = 0
     """Share of replay tokens in the packed blocks, in percent; 0 without replay."""
     sequence_length: Annotated[int, limits.SEQUENCE_LENGTH]
@@ -70,6 +72,8 @@ class PrepareSummary:
     tokens: int
     """Tokens in the blocks, replay included, padding not."""
     replay_tokens: int
+    generated: int = 0
+    """Documents of replay that the model wrote itself."""
     blocks: int
     newest: Annotated[str, DATE] | None = None
     """Date of the newest document in the blocks as ISO text, where the records carry one."""

@@ -33,7 +33,11 @@ class TrainInput:
     warmup_ratio: Annotated[float, limits.WARMUP_RATIO] = limits.WARMUP_RATIO.decimal
     """Share of the steps over which the learning rate rises from zero, 0-1."""
     learning_rate_schedule: LearningRateSchedule = defaults.LEARNING_RATE_SCHEDULE
-    """How the rate goes on after the warm-up: Linear or Cosine to zero, or Constant."""
+    """How the rate goes on after the warm-up."""
+    min_learning_rate_ratio: Annotated[float, limits.MIN_LEARNING_RATE_RATIO] | None = None
+    """Where Cosine ends, as a share of the peak; 0 if absent, and of no other schedule."""
+    decay_ratio: Annotated[float, limits.DECAY_RATIO] | None = None
+    """Share of the steps over which WarmupStableDecay falls; 0.2 if absent, and of no other schedule."""
     lora_rank: Annotated[int, limits.LORA_RANK] = limits.LORA_RANK.whole
     """Rank of the adapters."""
     lora_alpha: Annotated[int, limits.LORA_ALPHA] = limits.LORA_ALPHA.whole
@@ -48,6 +52,8 @@ class TrainInput:
     """Training processes of each node, one per GPU."""
     checkpoint_seconds: Annotated[int, limits.CHECKPOINT_SECONDS] = limits.CHECKPOINT_SECONDS.whole
     """Time between checkpoints, which is the most that a lost node costs."""
+    stall_seconds: Annotated[int, limits.STALL_SECONDS] = limits.STALL_SECONDS.whole
+    """A step that takes longer than this and than ten median steps hangs: the attempt ends and is tried again."""
     seed: Annotated[int, limits.SEED] = limits.SEED.whole
     """Seed of shuffling and of training."""
 
@@ -67,6 +73,8 @@ class TrainSummary:
     """Step of the checkpoint this attempt went on from; 0 from the start."""
     lost_steps: int = 0
     """Steps of the attempt before that had to be done again."""
+    skipped_steps: int = 0
+    """Steps that were not applied, because their loss or gradient was a spike."""
     start_fingerprint: Digest
     """Content fingerprint of the model that was trained on."""
     passes: float | None = None

@@ -107,7 +107,7 @@ def _step(ready: ReadyRefresh) -> Step[RefreshStatus] | None:
 
 def start_action(ready: ReadyRefresh, run: Run, stage: StageRecord) -> StartStage:
     """What starts the next attempt of a stage."""
-    this, training = order.of(stage.name), ready.spec.training
+    this = order.of(stage.name)
     request = StageRequest(
         stage=stage.name,
         owner=ready.meta.name,
@@ -116,5 +116,5 @@ def start_action(ready: ReadyRefresh, run: Run, stage: StageRecord) -> StartStag
         allowed=ready.profile.allowed_sources,
         section=this.ask(ready, run),
     )
-    size = this.size(training)
+    size = this.size(ready.spec)
     return StartStage(request=request, profile=ready.profile_hash, gpus=size.gpus, nodes=size.nodes)

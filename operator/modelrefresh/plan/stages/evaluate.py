@@ -5,7 +5,7 @@ from typing import Any
 
 from modelrefresh.api.evaluation import Evaluation
 from modelrefresh.api.run_status import Run, StageRecord
-from modelrefresh.api.spec import Training
+from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.api.stage_facts import EvaluateFacts
 from modelrefresh.contract.stages.evaluate import EvaluateInput, EvaluateSummary
 from modelrefresh.contract.vocabulary import Stage
@@ -35,8 +35,8 @@ def _found(record: StageRecord, summary: EvaluateSummary, evaluation: Evaluation
     return {"digest": summary.candidate, "evaluate": EvaluateFacts.of(summary, verdicts=verdicts)}
 
 
-def _size(training: Training) -> Size:
-    return Size(gpus=min(training.gpus_per_node, 1))
+def _size(spec: RefreshSpec) -> Size:
+    return Size(gpus=min(spec.training.gpus_per_node, 1))
 
 
 STAGE = RunStage(name=Stage.EVALUATE, ask=_ask, found=_found, size=_size)

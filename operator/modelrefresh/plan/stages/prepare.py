@@ -5,12 +5,13 @@ from typing import Any
 
 from modelrefresh.api.evaluation import Evaluation
 from modelrefresh.api.run_status import Run, StageRecord
+from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.api.stage_facts import PrepareFacts
 from modelrefresh.contract.stages.prepare import PrepareInput, PrepareSummary
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.observed import ReadyRefresh
 from modelrefresh.plan.stages import merge, shared_inputs, train
-from modelrefresh.plan.stages.run_stage import RunStage, UnusableSummaryError
+from modelrefresh.plan.stages.run_stage import RunStage, Size, UnusableSummaryError
 
 
 def _ask(ready: ReadyRefresh, run: Run) -> PrepareInput:
@@ -24,6 +25,7 @@ def _ask(ready: ReadyRefresh, run: Run) -> PrepareInput:
         text_field=spec.data.text_field,
         sampling=spec.data.sampling,
         replay=replay.uri if replay else None,
+        replay_generated=replay.generate if replay else False,
         replay_percent=replay.percent if replay else 0,
         sequence_length=training.sequence_length,
         max_tokens=training.max_tokens,
@@ -54,4 +56,10 @@ def _is_date(text: str) -> bool:
     return True
 
 
-STAGE = RunStage(name=Stage.PREPARE, ask=_ask, found=_found, is_cheap=True)
+def _size(spec: RefreshSpec) -> Size:
+    """One GPU, if training has any, for the model that writes its own replay."""
+    generates = spec.data.replay is not None and spec.data.replay.generate
+    return Size(gpus=min(1, spec.training.gpus_per_node) if generates else 0)
+
+
+STAGE = RunStage(name=Stage.PREPARE, ask=_ask, found=_found, size=_size, is_cheap=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from modelrefresh.api.evaluation import Evaluation
 from modelrefresh.api.run_status import Run, StageRecord
-from modelrefresh.api.spec import RefreshSpec, Training
+from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.observed import ReadyRefresh
 
@@ -33,8 +33,8 @@ class RunStage:
     """What an attempt that begins now is asked: the stage's input."""
     found: Callable[[StageRecord, Any, Evaluation], dict[str, Any]]
     """Fields of the stage's record that its summary fills; UnusableSummaryError where it cannot be used."""
-    size: Callable[[Training], Size] = lambda _: Size()
+    size: Callable[[RefreshSpec], Size] = lambda _: Size()
     wanted: Callable[[RefreshSpec], bool] = lambda _: True
     """Whether a run of this spec has the stage."""
     is_cheap: bool = False
-    """Without a GPU: if it fails the operator tries again by itself, slowly; a mended file is not an event."""
+    """Of little cost: if it fails the operator tries again by itself, slowly; a mended file is not an event."""

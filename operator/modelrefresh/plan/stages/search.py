@@ -5,7 +5,7 @@ from typing import Any
 
 from modelrefresh.api.evaluation import Evaluation
 from modelrefresh.api.run_status import Run, StageRecord
-from modelrefresh.api.spec import RefreshSpec, Training
+from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.api.stage_facts import SearchFacts
 from modelrefresh.contract.stages.search import SearchInput, SearchSummary
 from modelrefresh.contract.vocabulary import Stage
@@ -34,8 +34,8 @@ def _found(_: StageRecord, summary: SearchSummary, __: Evaluation) -> dict[str, 
     return {"search": SearchFacts.of(summary)}
 
 
-def _size(training: Training) -> Size:
-    return Size(gpus=min(training.gpus_per_node, 1))
+def _size(spec: RefreshSpec) -> Size:
+    return Size(gpus=min(spec.training.gpus_per_node, 1))
 
 
 def _wanted(spec: RefreshSpec) -> bool:

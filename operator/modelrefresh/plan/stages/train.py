@@ -4,7 +4,7 @@ from typing import Any
 
 from modelrefresh.api.evaluation import Evaluation
 from modelrefresh.api.run_status import Run, StageRecord
-from modelrefresh.api.spec import Training
+from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.api.stage_facts import TrainFacts
 from modelrefresh.contract import defaults
 from modelrefresh.contract.stages.train import TrainInput, TrainSummary
@@ -28,6 +28,8 @@ def ask(ready: ReadyRefresh, _: Run) -> TrainInput:
         gradient_accumulation=training.gradient_accumulation,
         warmup_ratio=float(training.warmup_ratio),
         learning_rate_schedule=training.learning_rate_schedule,
+        min_learning_rate_ratio=_decimal(training.min_learning_rate_ratio),
+        decay_ratio=_decimal(training.decay_ratio),
         lora_rank=training.lora.rank,
         lora_alpha=training.lora.alpha,
         lora_embeddings=training.lora.embeddings,
@@ -35,16 +37,21 @@ def ask(ready: ReadyRefresh, _: Run) -> TrainInput:
         nodes=training.nodes,
         processes_per_node=max(1, training.gpus_per_node),
         checkpoint_seconds=training.checkpoint_seconds,
+        stall_seconds=training.stall_seconds,
         seed=training.seed,
     )
+
+
+def _decimal(text: str | None) -> float | None:
+    return None if text is None else float(text)
 
 
 def _found(_: StageRecord, summary: TrainSummary, __: Evaluation) -> dict[str, Any]:
     return {"train": TrainFacts.of(summary)}
 
 
-def _size(training: Training) -> Size:
-    return Size(gpus=training.gpus_per_node, nodes=training.nodes)
+def _size(spec: RefreshSpec) -> Size:
+    return Size(gpus=spec.training.gpus_per_node, nodes=spec.training.nodes)
 
 
 STAGE = RunStage(name=Stage.TRAIN, ask=ask, found=_found, size=_size)
