@@ -13,7 +13,7 @@ STAGE_ROWS = {
     "operator/modelrefresh/contract/vocabulary.py": {'    TRAIN = "train"\n': '    TOY = "toy"\n    TRAIN = "train"\n'},
     "operator/modelrefresh/plan/stages/order.py": {
         "train.STAGE,": "toy.STAGE, train.STAGE,",
-        "prepare, train\n": "prepare, toy, train\n",
+        "search, train\n": "search, toy, train\n",
     },
 }
 TARGET = {"target/toy.py": "operator/modelrefresh/targets/toy.py"}
@@ -38,7 +38,7 @@ TARGET_ROWS = {
         "(deployment,)": "(deployment, toy)",
         "import deployment\n": "import deployment, toy\n",
     },
-    "operator/modelrefresh/api/spec.py": {
+    "operator/modelrefresh/api/rollout.py": {
         "class Rollout(ApiModel):\n": TOY_FIELD,
         "    deployment: DeploymentTarget\n": TWO_FIELDS,
         "    def target(self) -> DeploymentTarget:\n": "    def target(self) -> DeploymentTarget | ToyTarget | None:\n",

@@ -52,7 +52,7 @@ def check(wanted: PrepareInput, folders: RunFolders, progress: Progress) -> Read
     start = model_folder.accept(sources.resolve(wanted.base, folders))
     _check_start(start, wanted)
     if found := _merge_sources(wanted, folders):
-        check_answers(_candidate(found, start, progress), items, max_new_tokens=wanted.max_new_tokens)
+        check_answers(_candidate(wanted, found, start, progress), items, max_new_tokens=wanted.max_new_tokens)
     if wanted.incumbent:
         folder = versions.find(wanted.incumbent, folders)
         prompts.prove(folder)
@@ -149,16 +149,16 @@ def _merge_sources(wanted: PrepareInput, folders: RunFolders) -> MergeSources | 
         return merge_sources.of(wanted.merge, folders)
     if not wanted.residual:
         return None
-    found = merge_sources.of(MergeInput(start=wanted.base, residual=wanted.residual), folders)
-    direct = wanted.base_fingerprint == stored_residual.read_description(found.residual).instruct_fingerprint
-    return dataclasses.replace(found, strategy=Strategy.DIRECT) if direct else found
+    return merge_sources.of(MergeInput(start=wanted.base, residual=wanted.residual), folders)
 
 
-def _candidate(found: MergeSources, start: Model, progress: Progress) -> prompts.PromptFormat:
+def _candidate(wanted: PrepareInput, found: MergeSources, start: Model, progress: Progress) -> prompts.PromptFormat:
     """How the model that merge will write is going to be asked."""
     for residual in found.residuals:
         stored_residual.verify(residual, below=(f"{instruct_assets.FOLDER}/", stored_residual.DESCRIPTION))
     description = stored_residual.read_description(found.residual)
+    if wanted.merge is None and wanted.base_fingerprint == description.instruct_fingerprint:
+        found = dataclasses.replace(found, strategy=Strategy.DIRECT)  # asked by an older operator
     trained = trained_weights.Full(model=start)
     config = merge_inputs.gather(found, start, trained, description, progress).config
     prompts.prove(found.residual / instruct_assets.FOLDER, config)

@@ -94,7 +94,7 @@ def test_a_number_is_accepted_where_the_api_accepts_it(stage: str, field: str, l
 
 
 def test_nearly_every_number_is_one_of_the_api() -> None:
-    assert {field for _, field, _, _ in NUMBERS} - set(API) <= {"processes_per_node", "warmup_ratio"}
+    assert {field for _, field, _, _ in NUMBERS} - set(API) <= {"processes_per_node", "warmup_ratio", "previous_share"}
 
 
 @pytest.mark.parametrize(("stage", "field", "limit", "whole"), NUMBERS)

@@ -63,7 +63,7 @@ def store(
     parts = merge_inputs.gather(given, start, trained, description, progress)
     merge_inputs.prove(parts)
     norms, layout = merge_pass.write(parts, made, progress=progress)
-    if given.trained != given.start:
+    if not given.untrained:
         lineage.check_drift(norms, given.trained, scale=parts.scale, proven=proven, progress=progress)
     _write_assets(given, parts, layout, made.path)
     provenance = _provenance(given, parts, made, known=known, layout=layout)

@@ -34,6 +34,8 @@ class MergeSources:
     start: pathlib.Path
     trained: pathlib.Path
     residual: pathlib.Path
+    untrained: bool = False
+    """Nothing was trained, and that is meant: `trained` is the start."""
     strategy: Strategy = Strategy.RESIDUAL
     scale: float = 1.0
     scales: tuple[TensorScale, ...] = ()
@@ -62,6 +64,7 @@ def of(
     return MergeSources(
         start=start,
         trained=trained or start,
+        untrained=trained is None,
         residual=_residual(wanted.residual, folders),
         strategy=wanted.strategy,
         scale=wanted.scale,
