@@ -262,6 +262,8 @@ _PROFILE: Final = (
     _rprof("sources of http", {"spec.allowedSources": ["http://"]}, server="should match", at="spec.allowedSources[0]"),
     _rprof("root", {"spec.runAsUser": 0}, server="greater than or equal to 1"),
     _rprof("gpu resource without domain", {"spec.gpuResource": "gpu"}, server="should match"),
+    _rprof("gpu memory in words", {"spec.gpuMemory": "a lot"}, server="should match"),
+    _rprof("gpu memory without unit", {"spec.gpuMemory": "80"}, server="should match"),
     _rprof("toleration of all by equality", {"spec.stageDefaults.tolerations": [{"operator": "Equal"}]},
            "a toleration without key", at="spec.stageDefaults.tolerations[0].key"),
     _rprof("toleration of nothing", {"spec.stageDefaults.tolerations": [{"effect": "NoSchedule"}]},

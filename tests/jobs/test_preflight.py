@@ -267,3 +267,30 @@ def test_a_tokenizer_that_knows_more_tokens_than_the_base_is_refused(place: Plac
 def test_lora_settings_that_cannot_be_attached_are_refused_before_the_training(place: Place) -> None:
     error = place.refused(train=dataclasses.replace(TRAIN, lora_rank=0))
     assert error.reason in ("InvalidSpec", "ModelUnreadable")
+
+
+def test_a_training_that_no_gpu_of_the_request_can_hold_is_refused_with_its_parts_and_a_way_that_fits(
+    place: Place,
+) -> None:
+    train = dataclasses.replace(TRAIN, method=Method.FULL, batch_size=4096, processes_per_node=2, gpu_memory="4.7G")
+    error = place.refused(sequence_length=CONTEXT, train=train)
+    assert error.reason == "InvalidSpec"
+    assert "does not fit into its 2 GPUs with zeroStage 2, batchSize 4096, activations recomputed" in str(error)
+    assert "of 4.7 GB per GPU (buffers 4.1, logits 2.0" in str(error)
+    assert "it fits with zeroStage 1, batchSize" in str(error)
+
+
+@pytest.mark.parametrize(("memory", "warned"), [("4.4G", True), ("80Gi", False)])
+def test_a_training_that_may_just_fit_is_begun_and_warned_of(place: Place, memory: str, *, warned: bool) -> None:
+    progress = builders.quiet(Stage.PREPARE)
+    train = dataclasses.replace(TRAIN, gpu_memory=memory)
+    assert stage_module.run(place.asked(train=train), progress).blocks
+    assert any("may run out of GPU memory" in text for text in progress.warnings) == warned
+
+
+def test_where_the_memory_of_gpus_is_not_known_nothing_is_said_but_in_the_log(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        assert place.run().blocks
+    assert [text for text in caplog.messages if "no gpuMemory in the profile" in text]

@@ -15,6 +15,7 @@ from typing import Any
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.stages.merge import MergeInput
 from modelrefresh.contract.stages.prepare import PrepareInput
+from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method, Strategy
 from modelrefresh_jobs.corpus import tokenization
 from modelrefresh_jobs.evaluation import suites
@@ -50,7 +51,7 @@ def check(wanted: PrepareInput, folders: RunFolders, progress: Progress) -> Read
     loaded = suites.load_all(wanted.suites, folders)
     items = suites.choose(loaded, wanted.max_items)
     start = model_folder.accept(sources.resolve(wanted.base, folders))
-    _check_start(start, wanted)
+    _check_start(start, wanted, progress)
     if found := _merge_sources(wanted, folders):
         check_answers(_candidate(wanted, found, start, progress), items, max_new_tokens=wanted.max_new_tokens)
     if wanted.incumbent:
@@ -88,7 +89,7 @@ def check_answers(
         prompt_format.require_fit(f"suite {name}", questions, max_new_tokens=max_new_tokens or 0)
 
 
-def _check_start(start: Model, wanted: PrepareInput) -> None:
+def _check_start(start: Model, wanted: PrepareInput, progress: Progress) -> None:
     settings = prompts.effective(start.folder, start.config)
     longest = settings.max_position_embeddings
     if longest < wanted.sequence_length:
@@ -105,7 +106,17 @@ def _check_start(start: Model, wanted: PrepareInput) -> None:
         if wanted.train and wanted.train.method is Method.LORA:
             from modelrefresh_jobs.training import lora
 
-            lora.attach(built, wanted.train)
+            built = lora.attach(built, wanted.train)
+    if wanted.train:
+        _check_memory(built, wanted.train, progress, length=wanted.sequence_length)
+
+
+def _check_memory(built: Any, wanted: TrainInput, progress: Progress, *, length: int) -> None:  # noqa: ANN401 -- as above
+    from modelrefresh_jobs.training import memory_check
+
+    fit = memory_check.prove(built, wanted, length=length)
+    if fit and (doubt := memory_check.doubts(fit)):
+        progress.warn(doubt)
 
 
 def _check_vocabulary(start: Model, size: int) -> None:

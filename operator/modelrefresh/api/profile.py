@@ -14,7 +14,7 @@ import pydantic
 
 from modelrefresh.api.model import ApiModel, ValidationRule
 from modelrefresh.api.spec_types import Name, ObjectName, Quantity
-from modelrefresh.contract import uris
+from modelrefresh.contract import quantities, uris
 from modelrefresh.contract.vocabulary import Stage
 
 _STAGES = [stage.value for stage in Stage]
@@ -50,6 +50,7 @@ SourcePrefix = Annotated[str, pydantic.Field(min_length=5, max_length=512, patte
 NamespaceName = Annotated[
     str, pydantic.Field(min_length=1, max_length=63, pattern=r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$")
 ]
+GpuMemory = Annotated[str, pydantic.Field(min_length=2, max_length=16, pattern=f"^{quantities.MEMORY.pattern}$")]
 UserId = Annotated[int, pydantic.Field(ge=1, le=2_147_483_647)]
 
 
@@ -167,6 +168,8 @@ class ProfileSpec(ApiModel):
         default="nvidia.com/gpu", min_length=1, max_length=253, pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$"
     )
     """Resource name under which nodes offer GPUs."""
+    gpu_memory: GpuMemory | None = None
+    """Memory of each GPU, such as 80Gi; a training that cannot fit ends in prepare. Not looked at if absent."""
     hub_token_secret: ObjectName | None = None
     """Secret (key `token`) mounted as a file for hf:// sources; none is mounted if absent."""
     namespaces: Annotated[tuple[NamespaceName, ...], pydantic.Field(max_length=256)] = ()

@@ -106,9 +106,7 @@ def test_the_rate_rises_over_the_warm_up_and_then_goes_by_the_schedule(
 @pytest.mark.parametrize("method", list(Method))
 def test_where_no_rate_is_asked_for_it_is_that_of_the_method(tmp_path: pathlib.Path, method: Method) -> None:
     wanted = TrainInput(start="file:///x", method=method, sequence_length=32)
-    built = trainer_arguments.build(
-        wanted, output=tmp_path, course=step_plan.plan(wanted, blocks=9), parameters=9, gpu=False
-    )
+    built = trainer_arguments.build(wanted, output=tmp_path, course=step_plan.plan(wanted, blocks=9), fitted=None)
     assert built.learning_rate == {Method.LORA: 2e-4, Method.FULL: 2e-5}[method]
 
 

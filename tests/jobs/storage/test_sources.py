@@ -89,6 +89,23 @@ def test_a_finished_download_needs_no_network_again(tmp_path: pathlib.Path, monk
     assert found.is_relative_to(tmp_path / "workspace" / "cache" / "huggingface")
 
 
+def test_where_no_weights_are_needed_only_the_configuration_is_fetched_and_the_rest_later(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[bool, bool]] = []
+
+    def snapshot_download(
+        _repo: str, *, local_files_only: bool, cache_dir: pathlib.Path, allow_patterns: list[str], **_: object
+    ) -> str:
+        asked.append((local_files_only, allow_patterns == ["config.json"]))
+        return str(cache_dir / "snapshot")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    for weights in (False, True):
+        sources.resolve(f"hf://org/name@{COMMIT}", run_folders.of(request(tmp_path)), weights=weights)
+    assert asked == [(False, True), (False, False)]
+
+
 def test_an_unreachable_hub_is_worth_another_try(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def snapshot_download(*_: object, **__: object) -> str:
         raise ConnectionError("no route to host")

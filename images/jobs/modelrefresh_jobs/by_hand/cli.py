@@ -19,7 +19,7 @@ from modelrefresh.contract.forms import Uri
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs.attempt import record, stage_module
-from modelrefresh_jobs.by_hand import console, flags
+from modelrefresh_jobs.by_hand import console, flags, memory_plan
 from modelrefresh_jobs.process import classification, progress, release
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.storage import run_folders, sources
@@ -71,18 +71,17 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(words: Sequence[str]) -> int:
-    """Run one stage from flags; the return value is the process's exit code."""
+    """Run one command from flags; the return value is the process's exit code."""
+    document: Mapping[str, Any] | str
     try:
         given = parser().parse_args(words)
-        asked = request(given)
+        asked = None if given.stage == memory_plan.COMMAND else request(given)
     except StageError as error:
-        failure = classification.classify(error)
-        classification.log(failure, error)
-        document = {"exit_code": int(failure.exit_code), "reason": failure.reason, "message": failure.message}
-        out, code = console.take(), failure.exit_code
+        out = console.take()
+        code, document = _failed(error)
     else:
         out = console.take()
-        code, document = _run(asked, given)
+        code, document = _run(asked, given) if asked else _plan(given)
     as_json = "--json" in words
     if as_json or code is ExitCode.OK:
         console.write(out, document, as_json=as_json)
@@ -110,6 +109,21 @@ def request(given: argparse.Namespace) -> stage_request.StageRequest:
     return stage_request.StageRequest(
         stage=stage, owner=given.owner, run=given.run, workspace=str(given.workspace), section=kind(**values)
     )
+
+
+def _plan(given: argparse.Namespace) -> tuple[ExitCode, Mapping[str, Any] | str]:
+    try:
+        document, text = memory_plan.run(given)
+    except BaseException as error:  # noqa: BLE001 -- the boundary; log() keeps the traceback of our own faults
+        return _failed(error)
+    return ExitCode.OK, document if given.json else text
+
+
+def _failed(error: BaseException) -> tuple[ExitCode, Mapping[str, Any]]:
+    failure = classification.classify(error)
+    classification.log(failure, error)
+    said = {"exit_code": int(failure.exit_code), "reason": failure.reason, "message": failure.message}
+    return failure.exit_code, said
 
 
 def _run(asked: stage_request.StageRequest, given: argparse.Namespace) -> tuple[ExitCode, dict[str, Any]]:
@@ -178,18 +192,21 @@ def parser() -> argparse.ArgumentParser:
         if publishes:
             one.add_argument("--out", type=flags.folder, required=True, metavar="FOLDER", help="must not exist")
         _common(one, works_in_workspace=not publishes)
+    _add_plan(commands)
     return whole
+
+
+def _add_plan(commands: Any) -> None:  # noqa: ANN401 -- argparse's own, which has no public name
+    text = memory_plan.TEXT
+    one = commands.add_parser(memory_plan.COMMAND, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    flags.add(one, memory_plan.PlanInput)
+    _workspace(one, "downloads of hf:// places")
+    one.add_argument("--json", action="store_true", help="write the result as JSON, also that of a failure")
 
 
 def _common(parser: argparse.ArgumentParser, *, works_in_workspace: bool) -> None:
     use = "scratch of the stages, and downloads of hf:// places" if works_in_workspace else "downloads of hf:// places"
-    parser.add_argument(
-        "--workspace",
-        type=flags.folder,
-        default="workspace",
-        metavar="FOLDER",
-        help=f"{use} (default workspace)",
-    )
+    _workspace(parser, use)
     parser.set_defaults(owner="by-hand", run="by-hand")
     if works_in_workspace:
         parser.add_argument(
@@ -205,3 +222,8 @@ def _common(parser: argparse.ArgumentParser, *, works_in_workspace: bool) -> Non
     parser.add_argument(
         "--port", type=flags.whole(_PORTS), metavar="N", help="tell the progress on this port of 127.0.0.1"
     )
+
+
+def _workspace(parser: argparse.ArgumentParser, use: str) -> None:
+    help_text = f"{use} (default workspace)"
+    parser.add_argument("--workspace", type=flags.folder, default="workspace", metavar="FOLDER", help=help_text)

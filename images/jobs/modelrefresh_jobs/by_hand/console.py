@@ -19,9 +19,10 @@ def take() -> TextIO:
     return real
 
 
-def write(stream: TextIO, document: Mapping[str, Any], *, as_json: bool) -> None:
-    """Write one document, as JSON or as lines `key: value`."""
-    text = json.dumps(document, indent=1, sort_keys=True) if as_json else "\n".join(_lines(document))
+def write(stream: TextIO, document: Mapping[str, Any] | str, *, as_json: bool) -> None:
+    """Write one document, as JSON or as lines `key: value`; a text as it is."""
+    lines = [document] if isinstance(document, str) else _lines(document)
+    text = json.dumps(document, indent=1, sort_keys=True) if as_json else "\n".join(lines)
     stream.write(text + "\n")
     stream.flush()
 

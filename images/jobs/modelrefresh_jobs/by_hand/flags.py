@@ -19,8 +19,9 @@ import typing
 from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any
 
-from modelrefresh.contract import limits
+from modelrefresh.contract import codec, limits
 from modelrefresh.contract.forms import DIGEST, URI
+from modelrefresh.contract.quantities import MEMORY
 from modelrefresh.contract.stages.evaluate import SuiteInput
 from modelrefresh.contract.stages.merge import AddedResidual, TensorScale
 from modelrefresh.contract.vocabulary import Task, Transfer
@@ -152,7 +153,9 @@ def _metavar(known: Hint) -> str:
         return "N" if known.plain is int else "X"
     if DIGEST in known.notes:
         return "DIGEST|PLACE"
-    return "PLACE" if URI in known.notes else "WORD"
+    if URI in known.notes:
+        return "PLACE"
+    return "AMOUNT" if MEMORY in known.notes else "WORD"
 
 
 def _reader(known: Hint) -> Callable[[str], object]:
@@ -162,6 +165,8 @@ def _reader(known: Hint) -> Callable[[str], object]:
         return _stored
     if URI in known.notes:
         return place
+    if form := next((note for note in known.notes if isinstance(note, codec.Form)), None):
+        return lambda text: _formed(text, form)
     if limit := known.limit:
         words = "a whole number" if known.plain is int else "a number"
         return lambda text: _number(text, limit, known.plain, words)
@@ -184,6 +189,12 @@ def _number(text: str, limit: limits.Range, kind: type, words: str) -> Any:  # n
     if value is None or not limit.holds(value):
         raise argparse.ArgumentTypeError(f"{text!r}; expected {words} {limit.accepted}")
     return value
+
+
+def _formed(text: str, form: codec.Form) -> str:
+    if not re.fullmatch(form.pattern, text):
+        raise argparse.ArgumentTypeError(f"{text!r}; expected {form.says}")
+    return text
 
 
 def _word(text: str, words: type[enum.Enum]) -> object:

@@ -22,8 +22,10 @@ class SchemeModule(Protocol):
         """The local path behind a URI; a StageError with `reason` where nothing usable is there."""
 
 
-def resolve(uri: str, folders: RunFolders, *, reason: StageReason = StageReason.MODEL_UNREADABLE) -> pathlib.Path:
-    """The local path behind a URI; that of a model is a folder.
+def resolve(
+    uri: str, folders: RunFolders, *, reason: StageReason = StageReason.MODEL_UNREADABLE, weights: bool = True
+) -> pathlib.Path:
+    """The local path behind a URI; that of a model is a folder, of which without `weights` config.json is enough.
 
     Raises:
         StageError: with `reason` when nothing usable is there; the message lists what is.
@@ -40,7 +42,8 @@ def resolve(uri: str, folders: RunFolders, *, reason: StageReason = StageReason.
         )
         raise StageError(reason, f"{uri}: {scheme}:// sources are not supported; {hint}")
     module = cast("SchemeModule", importlib.import_module(f"{schemes.__name__}.{scheme}"))
-    found = module.find(uri, folders, reason)
+    find = module.find if weights else getattr(module, "find_config", module.find)
+    found = cast("pathlib.Path", find(uri, folders, reason))
     if existing.is_folder(reason) and found.is_file():
         raise StageError(reason, f"{uri}: {found} is a file; expected the folder that holds it")
     return found

@@ -20,7 +20,7 @@ from modelrefresh_jobs.process.progress import Progress
 FIGURES = ("loss", "learning_rate", "tokens_per_second")
 """Numbers of a step: loss and learning rate as the Trainer logs them, tokens/s of the attempt."""
 
-WITHOUT_EFFECT = frozenset({"checkpoint_seconds", "sequence_length", "stall_seconds"})
+WITHOUT_EFFECT = frozenset({"checkpoint_seconds", "gpu_memory", "sequence_length", "stall_seconds"})
 """Settings that change no weight, or that follow from the blocks."""
 UNSAID = {
     "method": Method.LORA,

@@ -33,6 +33,8 @@ from modelrefresh_jobs.training import (
     callback,
     checkpointing,
     dataset,
+    device_fit,
+    memory_fit,
     progress_file,
     start_model,
     step_plan,
@@ -75,7 +77,8 @@ def train(wanted: TrainInput, folders: RunFolders, progress: Progress, *, stop: 
     )
     observer = callback.CheckpointCallback(terms, progress)
     # DeepSpeed reads these arguments while the model is loaded: under ZeRO-3 no process ever holds all of it.
-    arguments = _arguments(wanted, folders, course, start)
+    fit = device_fit.of(wanted, start, course, length=examples.sequence_length)
+    arguments = _arguments(wanted, folders, course, fit)
     watch = watchdog.Watchdog(floor=wanted.stall_seconds, leave=abrupt_end.leave)
     _connect(arguments)
     gpu, kernel = torch.cuda.is_available(), attention.kernel()
@@ -134,14 +137,10 @@ def _examples(wanted: TrainInput, folders: RunFolders) -> tuple[dataset.Blocks, 
 
 
 def _arguments(
-    wanted: TrainInput, folders: RunFolders, course: step_plan.Course, start: pathlib.Path
+    wanted: TrainInput, folders: RunFolders, course: step_plan.Course, fit: memory_fit.Fit | None
 ) -> transformers.TrainingArguments:
     return trainer_arguments.build(
-        wanted,
-        output=folders.checkpoints,
-        course=course,
-        parameters=model_folder.accept(start).parameters,
-        gpu=torch.cuda.is_available(),
+        wanted, output=folders.checkpoints, course=course, fitted=fit.setting if fit else None
     )
 
 

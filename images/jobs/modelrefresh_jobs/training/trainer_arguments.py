@@ -14,10 +14,8 @@ from transformers import TrainingArguments
 from modelrefresh.contract import defaults
 from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh_jobs.training import schedules
+from modelrefresh_jobs.training.memory import Setting
 from modelrefresh_jobs.training.step_plan import Course
-
-_LARGE = 1_000_000_000
-"""Parameters from which activations are recomputed on GPUs rather than kept."""
 
 
 def uses_deepspeed(wanted: TrainInput, *, gpu: bool) -> bool:
@@ -25,10 +23,10 @@ def uses_deepspeed(wanted: TrainInput, *, gpu: bool) -> bool:
     return wanted.zero_stage > 0 and (gpu or wanted.nodes * wanted.processes_per_node > 1)
 
 
-def build(wanted: TrainInput, *, output: pathlib.Path, course: Course, parameters: int, gpu: bool) -> TrainingArguments:
-    """The Trainer's arguments; `parameters` is the model's number of weights."""
+def build(wanted: TrainInput, *, output: pathlib.Path, course: Course, fitted: Setting | None) -> TrainingArguments:
+    """The Trainer's arguments; `fitted` says how the model fits on the GPUs, None that there is none."""
     schedule = schedules.of(wanted, steps=course.steps)
-    recompute = gpu and parameters >= _LARGE
+    gpu, recompute = fitted is not None, fitted is not None and fitted.recompute
     return TrainingArguments(
         output_dir=str(output),
         max_steps=course.steps,
@@ -48,7 +46,7 @@ def build(wanted: TrainInput, *, output: pathlib.Path, course: Course, parameter
         ddp_backend="gloo" if "WORLD_SIZE" in os.environ and not gpu else None,
         activation_checkpointing=recompute,
         activation_checkpointing_kwargs={"use_reentrant": False} if recompute else None,
-        deepspeed=deepspeed(wanted, gpu=gpu) if uses_deepspeed(wanted, gpu=gpu) else None,
+        deepspeed=deepspeed(wanted, fitted) if uses_deepspeed(wanted, gpu=gpu) else None,
         train_sampling_strategy="sequential",
         remove_unused_columns=False,
         logging_steps=1,
@@ -62,8 +60,9 @@ def build(wanted: TrainInput, *, output: pathlib.Path, course: Course, parameter
     )
 
 
-def deepspeed(wanted: TrainInput, *, gpu: bool) -> dict[str, Any]:
+def deepspeed(wanted: TrainInput, fitted: Setting | None) -> dict[str, Any]:
     """DeepSpeed's configuration; `auto` follows the Trainer's arguments."""
+    gpu = fitted is not None
     if not gpu:
         from deepspeed import ops
 
@@ -75,7 +74,10 @@ def deepspeed(wanted: TrainInput, *, gpu: bool) -> dict[str, Any]:
             "overlap_comm": gpu,
             "contiguous_gradients": True,
             "stage3_gather_16bit_weights_on_model_save": True,
+            "offload_optimizer": {"device": "cpu" if fitted and fitted.offload else "none", "pin_memory": gpu},
         },
+        # Offloaded, torch's own Adam steps on the host; DeepSpeed's would be compiled at first use.
+        "zero_force_ds_cpu_optimizer": False,
         "bf16": {"enabled": gpu},
         "gradient_clipping": "auto",
         "train_batch_size": "auto",

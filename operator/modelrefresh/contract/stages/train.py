@@ -5,6 +5,7 @@ from typing import Annotated
 
 from modelrefresh.contract import defaults, limits
 from modelrefresh.contract.forms import Digest, Uri
+from modelrefresh.contract.quantities import Memory
 from modelrefresh.contract.vocabulary import LearningRateSchedule, Method
 
 PUBLISHES: tuple[str, ...] = ()
@@ -50,6 +51,8 @@ class TrainInput:
     """Pods that train together; more than 1 only in an Indexed Job."""
     processes_per_node: Annotated[int, limits.PROCESSES_PER_NODE] = limits.PROCESSES_PER_NODE.whole
     """Training processes of each node, one per GPU."""
+    gpu_memory: Memory | None = None
+    """Memory of each GPU, such as 80Gi, into which the training must fit; what the device has if absent."""
     checkpoint_seconds: Annotated[int, limits.CHECKPOINT_SECONDS] = limits.CHECKPOINT_SECONDS.whole
     """Time between checkpoints, which is the most that a lost node costs."""
     stall_seconds: Annotated[int, limits.STALL_SECONDS] = limits.STALL_SECONDS.whole

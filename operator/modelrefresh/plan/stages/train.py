@@ -36,6 +36,7 @@ def ask(ready: ReadyRefresh, _: Run) -> TrainInput:
         zero_stage=training.zero_stage,
         nodes=training.nodes,
         processes_per_node=max(1, training.gpus_per_node),
+        gpu_memory=ready.profile.gpu_memory if training.gpus_per_node else None,
         checkpoint_seconds=training.checkpoint_seconds,
         stall_seconds=training.stall_seconds,
         seed=training.seed,

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+from collections.abc import Sequence
 
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.reasons import StageReason
@@ -29,6 +30,24 @@ def find(uri: str, folders: RunFolders, reason: StageReason) -> pathlib.Path:
     Raises:
         StageError: with `reason`, when the hub does not show it; SourceUnavailable, when it cannot be reached.
     """
+    repo, revision = _parsed(uri, reason)
+    home = _home(folders)
+    complete = home / "complete" / f"{repo.replace('/', '--')}@{revision}"
+    snapshot = _snapshot(uri, home=home, reason=reason, wanted=WANTED, local=complete.exists())
+    # Without the marker a snapshot may be half a download; with it the network is not needed again.
+    complete.parent.mkdir(parents=True, exist_ok=True)
+    complete.touch()
+    return snapshot
+
+
+def find_config(uri: str, folders: RunFolders, reason: StageReason) -> pathlib.Path:
+    """The same folder with at least its config.json; raises as `find` does."""
+    _parsed(uri, reason)
+    return _snapshot(uri, home=_home(folders), reason=reason, wanted=("config.json",), local=False)
+
+
+def _parsed(uri: str, reason: StageReason) -> tuple[str, str]:
+    """Repository and commit."""
     matched = _HUB.fullmatch(uri)
     if matched is None or not _COMMIT.fullmatch(matched["revision"]):
         seen = matched["revision"] if matched else "no revision"
@@ -37,25 +56,29 @@ def find(uri: str, folders: RunFolders, reason: StageReason) -> pathlib.Path:
             f"{uri}: expected hf://ORG/NAME@COMMIT with the 40 hexadecimal digits of a commit, saw {seen!r}; "
             "branches and tags can move, take the commit from the repository's history",
         )
+    return matched["repo"], matched["revision"]
+
+
+def _home(folders: RunFolders) -> pathlib.Path:
+    """The hub's cache, for everything that imports the hub from here on."""
     home = folders.workspace.hub_cache()
-    # The hub reads HF_TOKEN_PATH and HF_HOME when it is imported; only this function imports it.
-    os.environ.setdefault("HF_HOME", str(home))
-    return _snapshot(uri, matched["repo"], matched["revision"], home=home, reason=reason)
+    os.environ.setdefault("HF_HOME", str(home))  # read, as HF_TOKEN_PATH is, when the hub is imported
+    return home
 
 
-def _snapshot(uri: str, repo: str, revision: str, *, home: pathlib.Path, reason: StageReason) -> pathlib.Path:
+def _snapshot(uri: str, *, home: pathlib.Path, reason: StageReason, wanted: Sequence[str], local: bool) -> pathlib.Path:
     import huggingface_hub
     from huggingface_hub import errors
 
-    complete = home / "complete" / f"{repo.replace('/', '--')}@{revision}"
+    repo, revision = _parsed(uri, reason)
     try:
         folder = huggingface_hub.snapshot_download(
             repo,
             revision=revision,
             cache_dir=home / "hub",
-            allow_patterns=list(WANTED),
+            allow_patterns=list(wanted),
             ignore_patterns=list(_UNWANTED),
-            local_files_only=complete.exists(),
+            local_files_only=local,
         )
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
         hint = "check the name and commit, and the token in HF_TOKEN_PATH if the repository is gated or private"
@@ -63,9 +86,6 @@ def _snapshot(uri: str, repo: str, revision: str, *, home: pathlib.Path, reason:
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
         message = f"{uri}: the hub cannot be reached ({error}); it is tried again, or copy the model to a volume"
         raise StageError(StageReason.SOURCE_UNAVAILABLE, message, exit_code=ExitCode.TRANSIENT) from error
-    # Without the marker a snapshot may be half a download; with it the network is not needed again.
-    complete.parent.mkdir(parents=True, exist_ok=True)
-    complete.touch()
     snapshot = pathlib.Path(folder)
     if snapshot.exists():
         # Its files are links to the blobs beside it; other stages write this cache too.

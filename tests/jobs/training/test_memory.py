@@ -1,0 +1,123 @@
+"""The memory of a training against what torch and DeepSpeed say of it themselves."""
+
+import dataclasses
+
+import pytest
+from deepspeed.runtime.zero import stage3, stage_1_and_2
+
+from modelrefresh.contract.stages.train import TrainInput
+from modelrefresh.contract.vocabulary import Method
+from modelrefresh_jobs.training import memory, model_shape
+from modelrefresh_jobs.training.memory import Need, Setting
+from modelrefresh_jobs.training.model_shape import ModelShape
+from tests.jobs import builders
+from tests.jobs.training import memory_count
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+FULL = TrainInput(start="file:///x", method=Method.FULL)
+LORA = TrainInput(start="file:///x", method=Method.LORA, lora_rank=16)
+WANTED = {Method.FULL: FULL, Method.LORA: LORA}
+SETTING = Setting(zero_stage=2, cards=1, batch_size=2, sequence_length=512)
+SMALL = {
+    "vocab_size": 4096,
+    "hidden_size": 512,
+    "intermediate_size": 1408,
+    "num_hidden_layers": 8,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 2,
+    "head_dim": 64,
+    "max_position_embeddings": 1024,
+}
+BYTES_OF_DEEPSPEED = 1_000_000
+"""Rounding, over any number of cards."""
+
+
+def shape_of(release: str) -> ModelShape:
+    return model_shape.of(memory_count.model(memory_count.RELEASES[release], FULL))
+
+
+def need(shape: ModelShape, **changes: object) -> Need:
+    return memory.need(shape, dataclasses.replace(SETTING, **changes))
+
+
+def passing(found: Need) -> int:
+    return found.activations + max(found.logits, found.layer)
+
+
+@pytest.mark.parametrize(
+    ("release", "weights"), [("0.5 B", 494_032_768), ("8 B", 8_030_261_248), ("70 B", 70_553_706_496)]
+)
+def test_weights_are_counted_as_their_releases_are_published_tied_ones_once(release: str, weights: int) -> None:
+    shape = shape_of(release)
+    assert (shape.parameters, shape.trained) == (weights, weights)
+
+
+def test_adapters_count_beside_the_weights_that_they_change() -> None:
+    config = builders.tiny_config(builders.LLAMA)
+    bare = model_shape.of(memory_count.model(config, FULL))
+    adapted = model_shape.planned(config, LORA)
+    assert adapted.parameters == bare.parameters + adapted.trained
+    assert adapted.adapters == 7 * LORA.lora_rank
+
+
+@pytest.mark.parametrize("cards", [1, 8, 64])
+@pytest.mark.parametrize("release", memory_count.RELEASES)
+def test_under_zero_2_weights_gradients_and_states_take_what_deepspeed_says(release: str, cards: int) -> None:
+    shape = shape_of(release)
+    for offload in (False, True):
+        found = need(shape, cards=cards, offload=offload)
+        _, expected = stage_1_and_2.estimate_zero2_model_states_mem_needs(
+            shape.parameters, num_gpus_per_node=cards, cpu_offload=offload
+        )
+        assert found.states + found.step == pytest.approx(expected, abs=BYTES_OF_DEEPSPEED)
+
+
+@pytest.mark.parametrize("cards", [1, 8, 64])
+@pytest.mark.parametrize("release", memory_count.RELEASES)
+def test_under_zero_3_they_take_what_deepspeed_says_but_for_its_steps_in_parts(release: str, cards: int) -> None:
+    shape = shape_of(release)
+    found = need(shape, cards=cards, zero_stage=3)
+    _, expected, gathered = stage3.estimate_zero3_model_states_mem_needs(
+        shape.parameters, shape.largest, num_gpus_per_node=cards, cpu_offload=False, cpu_offload_params=False
+    )
+    share = shape.parameters / cards
+    # Its figure has gradients once, in float32, and for the whole share; they lie there in bf16 besides.
+    difference = 2 * share - 4 * max(0, share - 1_000_000_000)
+    assert found.states + found.step == pytest.approx(expected - gathered + difference, abs=BYTES_OF_DEEPSPEED)
+    assert found.buffers >= gathered
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("arch", builders.CONFIGS)
+def test_activations_are_what_torch_keeps_of_them_within_3_percent(
+    arch: str, method: Method, *, recompute: bool
+) -> None:
+    config = builders.CONFIGS[arch](**SMALL)
+    setting = dataclasses.replace(SETTING, recompute=recompute)
+    counted = memory_count.count(config, WANTED[method], setting)
+    found = memory.need(model_shape.planned(config, WANTED[method]), setting)
+    assert found.activations + found.logits / 3 == pytest.approx(counted.kept, rel=0.03)
+    assert passing(found) == pytest.approx(counted.peak, rel=0.03)
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("release", memory_count.RELEASES)
+def test_a_pass_of_a_release_takes_at_its_peak_what_torch_counts_within_1_percent(
+    release: str, *, recompute: bool
+) -> None:
+    setting = dataclasses.replace(SETTING, recompute=recompute)
+    counted = memory_count.count(memory_count.RELEASES[release], FULL, setting)
+    assert passing(memory.need(shape_of(release), setting)) == pytest.approx(counted.peak, rel=0.01)
+
+
+@pytest.mark.parametrize("method", Method)
+def test_without_zero_the_copies_of_autocast_count_too_within_10_percent(method: Method) -> None:
+    config = memory_count.RELEASES["0.5 B"]
+    shape = model_shape.planned(config, WANTED[method])
+    for recompute in (False, True):
+        setting = dataclasses.replace(SETTING, zero_stage=0, recompute=recompute)
+        counted = memory_count.count(config, WANTED[method], setting)
+        found = memory.need(shape, setting)
+        copies = found.weights - 4 * shape.trained - 2 * (shape.parameters - shape.trained)
+        assert passing(found) + copies == pytest.approx(counted.peak, rel=0.1)
