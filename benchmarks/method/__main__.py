@@ -35,10 +35,14 @@ def main() -> None:
         if cell.family.seed < chosen.seeds
     ]
     if chosen.minutes:
-        known = {record.cell for record in records.read(FILE).values() if record.code == code.of_cells()}
-        _measure([cell for cell in dict.fromkeys(wanted) if cell not in known], chosen)
+        known = records.read(FILE)
+        _measure([cell for cell in dict.fromkeys(wanted) if not _is_current(known.get(cell))], chosen)
     page.write(Findings(records.read(FILE)))
     print(f"bench: {page.PAGE.name} is drawn from {len(records.read(FILE))} records of {FILE}", flush=True)
+
+
+def _is_current(record: records.Record | None) -> bool:
+    return record is not None and record.code == code.of_cells(record.cell.family.size)
 
 
 def _measure(cells: Sequence[Cell], chosen: argparse.Namespace) -> None:

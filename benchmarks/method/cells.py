@@ -46,7 +46,7 @@ class Size:
 
 
 SIZES = {
-    "toy": Size(hidden=32, layers=1, base_steps=20, base_rate=3e-3, instruct_steps=10, full_rate=1e-3, lora_rate=2e-3),
+    "toy": Size(hidden=64, layers=1, base_steps=60, base_rate=5e-3, instruct_steps=60, full_rate=1e-3, lora_rate=2e-3),
     "1M": Size(hidden=128, layers=2, base_steps=900, base_rate=3e-3, full_rate=1e-3, lora_rate=2e-3),
     "2M": Size(hidden=192, layers=2, base_steps=900, base_rate=3e-3, full_rate=1e-3, lora_rate=2e-3),
     "7M": Size(hidden=320, layers=4, base_steps=500, base_rate=2e-3, full_rate=7e-4, lora_rate=1.5e-3),
@@ -61,7 +61,7 @@ SIZES = {
         lora_rate=1e-3,
     ),
 }
-"""By name; the numbers of weights are Llama's. Larger ones learn the same text in fewer steps."""
+"""By name, the toy for tests; the numbers of weights are Llama's. Larger ones learn the same text in fewer steps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,12 +38,12 @@ def draw(found: Findings, folder: pathlib.Path) -> tuple[Picture, ...]:
     budgets = ", ".join(f"{budget // 1000}k" for budget in grid.BUDGETS)
     forgetting = Picture(
         file=folder / "method-forgetting.svg",
-        says=f"What is learnt and what is lost, for {budgets} tokens (larger points are more tokens; means of three "
+        says=f"What is learnt and what is lost, for {budgets} tokens (larger points are more tokens; means over "
         "seeds with 95 % intervals over questions, single seeds faint; LoRA one seed).",
     )
     scales = Picture(
         file=folder / "method-scales.svg",
-        says="How much of the residual is added, Setting 2 (Full: means of three seeds with 95 % intervals over "
+        says="How much of the residual is added, Setting 2 (Full: means over seeds with 95 % intervals over "
         "questions; LoRA one seed, broken).",
     )
     with mpl.rc_context(_STYLE):

@@ -75,8 +75,9 @@ def measure(course: Course) -> list[Record]:
 
 def _train(wanted: Cell, begun: Pair, runner: Runner) -> None:
     size = cells.SIZES[wanted.family.size]
+    base, instruct = (pairs.uri(runner.root, wanted.start, role) for role in ("base", "instruct"))
     prepare = PrepareInput(
-        base=begun.base,
+        base=base,
         data=f"file://{runner.root / 'corpus' / 'new'}",
         replay=f"file://{runner.root / 'corpus' / 'general'}" if wanted.replay else None,
         replay_percent=wanted.replay,
@@ -86,7 +87,7 @@ def _train(wanted: Cell, begun: Pair, runner: Runner) -> None:
     )
     train = TrainInput(
         zero_stage=0,
-        start=begun.instruct if wanted.way is Way.SETTING_1 else begun.base,
+        start=instruct if wanted.way is Way.SETTING_1 else base,
         method=wanted.method,
         learning_rate=wanted.rate * (size.full_rate if wanted.method is Method.FULL else size.lora_rate),
         sequence_length=_LENGTH,
@@ -122,11 +123,12 @@ def _finished(cell: Cell, course: Course, begun: Pair, trained: Runner) -> Recor
     try:
         if cell.way is Way.STOCK:
             runner.costs += _made(begun)
-            digest = runner.ask(Stage.IMPORT, ImportInput(instruct=begun.instruct)).digest
+            instruct = pairs.uri(runner.root, cell.start, "instruct")
+            digest = runner.ask(Stage.IMPORT, ImportInput(instruct=instruct)).digest
         elif cell.way is Way.TUNED:
             digest = _tuned(cell, begun, runner)
         else:
-            merged = runner.ask(Stage.MERGE, _merge(cell, course, begun))
+            merged = runner.ask(Stage.MERGE, _merge(cell, course, runner))
             _count(runner, flops=2 * begun.weights)
             digest, drift = merged.digest, merged.drift
         answers = _answers(digest, course, runner)
@@ -141,7 +143,9 @@ def _failed(cell: Cell, begun: Pair, error: StageError) -> Record:
 
 
 def _record(cell: Cell, begun: Pair, **found: Any) -> Record:  # noqa: ANN401 -- the record's other fields
-    return Record(cell=cell, code=code.of_cells(), day=f"{tables.today()}", weights=begun.weights, **found)
+    return Record(
+        cell=cell, code=code.of_cells(cell.family.size), day=f"{tables.today()}", weights=begun.weights, **found
+    )
 
 
 def _made(begun: Pair) -> list[Cost]:
@@ -152,17 +156,18 @@ def _made(begun: Pair) -> list[Cost]:
     ]
 
 
-def _merge(cell: Cell, course: Course, begun: Pair) -> MergeInput:
+def _merge(cell: Cell, course: Course, runner: Runner) -> MergeInput:
     given = pairs.pair(course.root, cell.family, cell.residual)
     if cell.way is Way.SETTING_1:
-        return MergeInput(start=begun.instruct, strategy=Strategy.DIRECT, residual=given.residual)
-    return MergeInput(start=begun.base, residual=given.residual, scale=cell.scale)
+        instruct = pairs.uri(runner.root, cell.start, "instruct")
+        return MergeInput(start=instruct, strategy=Strategy.DIRECT, residual=given.residual)
+    return MergeInput(start=pairs.uri(runner.root, cell.start, "base"), residual=given.residual, scale=cell.scale)
 
 
 def _tuned(cell: Cell, begun: Pair, runner: Runner) -> str:
     """The trained base, tuned on the chats of the seed as its instruct model was."""
     usual, folder = pairs.settings(cell.family), runner.folders.trained.parent / "tuned"
-    words = pairs.words(pathlib.Path(begun.instruct.removeprefix("file://")))
+    words = pairs.words(pairs.models(runner.root, cell.start) / "instruct")
     model = AutoModelForCausalLM.from_pretrained(runner.folders.trained)
     spent = training.train(
         model,

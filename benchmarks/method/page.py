@@ -46,7 +46,7 @@ def render(found: Findings, pictures: Sequence[figures.Picture] = ()) -> str:
 def _circumstances(found: Findings) -> str:
     days = sorted({record.day for record in found.records.values()})
     when = f"from {days[0]} to {days[-1]}" if days else "never"
-    older = sum(record.code != code.of_cells() for record in found.records.values())
+    older = sum(record.code != code.of_cells(record.cell.family.size) for record in found.records.values())
     said = f" {older} of them were found by earlier code." if older else ""
     return f"{len(found.records)} cells, taken {when} on {tables.machine()}, each in one thread.{said}"
 

@@ -34,10 +34,8 @@ _SHORTEST = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """One release: its models, its residual and what they took."""
+    """One release: its residual, and what its models took."""
 
-    base: str
-    instruct: str
     weights: int
     residual: str
     """Digest in the family's workspace."""
@@ -50,7 +48,7 @@ class Pair:
 
 def workspace(root: pathlib.Path, family: Family) -> pathlib.Path:
     """Where a family lies."""
-    return root / "families" / f"{family.name}-{code.of_pairs()}"
+    return root / "families" / f"{family.name}-{code.of_pairs(family.size)}"
 
 
 def ready(root: pathlib.Path, family: Family, release: Release) -> bool:
@@ -100,6 +98,11 @@ def models(folder: pathlib.Path, release: Release) -> pathlib.Path:
     return folder / ("models" if release is Release.FIRST else "models-second")
 
 
+def uri(folder: pathlib.Path, release: Release, role: str) -> str:
+    """Of the base or the instruct model, as stages are asked for it."""
+    return f"file://{models(folder, release) / role}"
+
+
 def _record(folder: pathlib.Path, release: Release) -> pathlib.Path:
     return models(folder, release).with_suffix(".json")
 
@@ -139,13 +142,11 @@ def prose() -> Iterator[str]:
 
 
 def _pair(folder: pathlib.Path, release: Release, tuning: training.Effort) -> Pair:
-    base, instruct = (f"file://{models(folder, release) / name}" for name in ("base", "instruct"))
     runner = Runner(root=folder, run=f"pair-{release.name.lower()}")
-    cut = runner.ask(Stage.EXTRACT, ExtractInput(base=base, instruct=instruct))
+    wanted = ExtractInput(base=uri(folder, release, "base"), instruct=uri(folder, release, "instruct"))
+    cut = runner.ask(Stage.EXTRACT, wanted)
     runner.clear()
     return Pair(
-        base=base,
-        instruct=instruct,
         weights=cut.parameters,
         residual=cut.digest,
         distance=cut.relative_norm,

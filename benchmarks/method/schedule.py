@@ -98,6 +98,9 @@ def _settle() -> None:
     """Once in each worker."""
     import torch  # noqa: PLC0415 -- the same
     import transformers  # noqa: PLC0415 -- the same
+    from lm_eval.models import huggingface  # noqa: F401, PLC0415 -- else the first cell would pay for it
+
+    from modelrefresh_jobs.training import trainer  # noqa: F401, PLC0415 -- the same
 
     torch.set_num_threads(1)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
