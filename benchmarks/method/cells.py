@@ -49,7 +49,7 @@ SIZES = {
     "toy": Size(hidden=64, layers=1, base_steps=60, base_rate=5e-3, instruct_steps=60, full_rate=1e-3, lora_rate=2e-3),
     "1M": Size(hidden=128, layers=2, base_steps=900, base_rate=3e-3, full_rate=1e-3, lora_rate=2e-3),
     "2M": Size(hidden=192, layers=2, base_steps=900, base_rate=3e-3, full_rate=1e-3, lora_rate=2e-3),
-    "7M": Size(hidden=320, layers=4, base_steps=500, base_rate=2e-3, full_rate=7e-4, lora_rate=1.5e-3),
+    "7M": Size(hidden=320, layers=4, base_steps=400, base_rate=2e-3, full_rate=7e-4, lora_rate=1.5e-3),
     "30M": Size(
         hidden=512,
         layers=8,

@@ -85,11 +85,13 @@ def _whole_scale(found: Findings) -> str:
 
 def _small_models(found: Findings) -> str:
     parts = []
-    for size in ("1M", "2M", "7M", "30M"):
-        cell, stock = (Cell(family=Family(size=size), way=way) for way in (Way.SETTING_2, Way.STOCK))
-        if text := _points(found, cell, stock, NEW, RETAINED, INSTRUCTIONS):
+    for size in grid.SIZES:
+        family = Family(size=size)
+        refreshed, stock = Cell(family=family, budget=grid.BUDGETS[0]), Cell(family=family, way=Way.STOCK)
+        if text := _points(found, refreshed, stock, NEW, RETAINED, INSTRUCTIONS):
             parts.append(f"{size}: {text}")
-    return f"every model here is such; Setting 2, Full, minus stock: {'; '.join(parts)}" if parts else _NOT_YET
+    given = f"Setting 2, Full, {grid.BUDGETS[0] // 1000}k tokens, minus stock"
+    return f"every model here is such; {given}: {'; '.join(parts)}" if parts else _NOT_YET
 
 
 def _is_cheap(found: Findings) -> str:
@@ -149,13 +151,13 @@ def costs(found: Findings) -> str:
 
 def _ratios(found: Findings) -> Iterator[tuple[str, tuple[Record, Record], float]]:
     """Of each size with seed 0: its tuning and its merge, and the ratio of their times."""
-    for architecture, size in (("llama", "1M"), ("llama", "2M"), ("qwen2", "2M"), ("llama", "7M"), ("llama", "30M")):
+    for architecture, size in (*(("llama", size) for size in grid.SIZES), ("qwen2", "2M")):
         family = Family(architecture=architecture, size=size)
-        both = found.of((Cell(family=family, way=Way.STOCK), Cell(family=family)))
-        if len(both) == 2:
-            stock, done = both
-            added = stock.cost("extract").seconds + done.cost("merge").seconds
-            yield f"{architecture} {size}", (stock, done), stock.cost("tune").seconds / added
+        stock = found.of((Cell(family=family, way=Way.STOCK),))
+        refreshed = found.of(Cell(family=family, budget=budget) for budget in grid.BUDGETS)
+        if stock and refreshed:
+            added = stock[0].cost("extract").seconds + refreshed[0].cost("merge").seconds
+            yield f"{architecture} {size}", (stock[0], refreshed[0]), stock[0].cost("tune").seconds / added
 
 
 CLAIMS = (
