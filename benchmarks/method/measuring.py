@@ -29,7 +29,7 @@ from modelrefresh.contract.stages.import_ import ImportInput
 from modelrefresh.contract.stages.merge import MergeInput
 from modelrefresh.contract.stages.prepare import PrepareInput
 from modelrefresh.contract.stages.train import TrainInput
-from modelrefresh.contract.vocabulary import Method, Stage, Strategy
+from modelrefresh.contract.vocabulary import Method, Stage, Strategy, Transfer
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.tensors import safetensors_reader
 
@@ -161,7 +161,9 @@ def _merge(cell: Cell, course: Course, runner: Runner) -> MergeInput:
     if cell.way is Way.SETTING_1:
         instruct = pairs.uri(runner.root, cell.start, "instruct")
         return MergeInput(start=instruct, strategy=Strategy.DIRECT, residual=given.residual)
-    return MergeInput(start=pairs.uri(runner.root, cell.start, "base"), residual=given.residual, scale=cell.scale)
+    transfer = None if cell.residual is cell.start else Transfer.SAME_FAMILY
+    base = pairs.uri(runner.root, cell.start, "base")
+    return MergeInput(start=base, residual=given.residual, scale=cell.scale, transfer=transfer)
 
 
 def _tuned(cell: Cell, begun: Pair, runner: Runner) -> str:
