@@ -6,10 +6,11 @@ Records and models lie in the user's cache; a run that is stopped goes on where 
 import argparse
 import math
 import os
+import shutil
 import time
 from collections.abc import Sequence
 
-from benchmarks.method import code, grid, page, records, schedule
+from benchmarks.method import code, grid, page, pairs, records, schedule
 from benchmarks.method.cells import Cell
 from benchmarks.method.findings import Findings
 
@@ -45,7 +46,16 @@ def _is_current(record: records.Record | None) -> bool:
     return record is not None and record.code == code.of_cells(record.cell.family.size)
 
 
+def _forget_old() -> None:
+    """Remove the families that other code has made."""
+    current = {pairs.workspace(records.STORE, cell.family) for row in grid.rows() for cell in row.cells}
+    for folder in (records.STORE / "families").glob("*"):
+        if folder not in current:
+            shutil.rmtree(folder)
+
+
 def _measure(cells: Sequence[Cell], chosen: argparse.Namespace) -> None:
+    _forget_old()
     began = time.monotonic()
     plan = schedule.Plan(
         courses=schedule.courses(cells),
