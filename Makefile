@@ -9,7 +9,7 @@ LOCK = $(PYTHON) -m uv pip compile --quiet --generate-hashes --no-header --no-an
 	--no-emit-find-links --python-version 3.11 pyproject.toml --extra
 
 .NOTPARALLEL:
-.PHONY: check test docs demo cluster cluster-down crds images bench lock environment
+.PHONY: check test docs demo cluster cluster-down crds images bench bench-method lock environment
 
 check: environment docs # lint, types, layers, policies, pure tests and the pages: four minutes, no cluster
 	$(BIN)ruff format --check . && $(BIN)ruff check . && $(BIN)mypy && PYTHONPATH=operator:images/jobs $(BIN)lint-imports --no-cache
@@ -46,6 +46,9 @@ images: environment # build both images from the checkout and push them to the c
 
 bench: environment # figures kept in docs/benchmarks.md; BENCH=merge, data, recipes, fuzz, fairness or operator takes one part
 	PYTHONPATH=operator:images/jobs $(PYTHON) -m benchmarks $(BENCH) --write
+
+bench-method: environment # the method's claims in docs/method.md, an hour; goes on where it was; CELLS="settings scales" MINUTES=20
+	PYTHONPATH=operator:images/jobs $(PYTHON) -m benchmarks.method $(CELLS) $(if $(MINUTES),--minutes $(MINUTES))
 
 lock: environment # write requirements/*.txt anew from pyproject.toml
 	$(LOCK) operator -o requirements/operator.txt

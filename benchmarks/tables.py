@@ -22,14 +22,22 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def circumstances(*, load: float) -> str:
     """Date, machine and load, as one line; `load` is the one-minute average before the first measurement."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
-    day = datetime.datetime.now(tz=datetime.UTC).date()
-    system = f"Linux {platform.release().partition('-')[0]}"
-    text = f"Taken {day} on {os.cpu_count()} cores ({_processor()}), {memory:.0f} GiB, {system}, "
     busy = load > (os.cpu_count() or 1) / 4
-    return f"{text}Python {platform.python_version()}; load average at the start {load:.1f}" + (
+    return f"Taken {today()} on {machine()}; load average at the start {load:.1f}" + (
         ": **the machine was not idle, so times are upper bounds; repeat them.**" if busy else "."
     )
+
+
+def today() -> datetime.date:
+    """In UTC."""
+    return datetime.datetime.now(tz=datetime.UTC).date()
+
+
+def machine() -> str:
+    """Cores, memory and system, in a few words."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
+    system = f"Linux {platform.release().partition('-')[0]}"
+    return f"{os.cpu_count()} cores ({_processor()}), {memory:.0f} GiB, {system}, Python {platform.python_version()}"
 
 
 def keep(name: str, text: str) -> None:

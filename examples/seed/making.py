@@ -8,6 +8,7 @@ import json
 import logging
 import shutil
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,7 +19,15 @@ from examples.seed import atlas, documents, models, questions, recipe, syllabus,
 LOG = logging.getLogger("seed")
 
 
-def make(settings: recipe.Settings, days: atlas.Days, out: Path, *, threads: int) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Efforts:
+    """What the two models took."""
+
+    base: training.Effort
+    instruct: training.Effort
+
+
+def make(settings: recipe.Settings, days: atlas.Days, out: Path, *, threads: int) -> Efforts:
     """Write data first, then base, then instruct model."""
     torch.set_num_threads(threads)
     learned = syllabus.make(days, seed=settings.seed)
@@ -36,17 +45,31 @@ def make(settings: recipe.Settings, days: atlas.Days, out: Path, *, threads: int
     )
     words = tokenizer.train(old)
     torch.manual_seed(settings.seed)
-    base = models.make(settings.architecture, words)
+    base = models.make(settings, words)
     LOG.info("base: %s of %d parameters, from scratch", settings.architecture, base.num_parameters())
-    course = training.Course(name="base", steps=settings.base_steps, rate=recipe.BASE_RATE, seed=settings.seed)
-    training.train(base, training.documents(words, old), course)
+    course = training.Course(name="base", steps=settings.base_steps, rate=settings.base_rate, seed=settings.seed)
+    first = training.train(base, training.documents(words, old), course)
+    second = publish(base, words, learned.chats, settings, out / "models")
+    return Efforts(base=first, instruct=second)
+
+
+def publish(
+    base: PreTrainedModel,
+    words: PreTrainedTokenizerFast,
+    chats: tuple[atlas.Fact, ...],
+    settings: recipe.Settings,
+    folder: Path,
+) -> training.Effort:
+    """Tune an instruct model from the base and write both below the folder."""
     instruct = copy.deepcopy(base)
-    rate = recipe.INSTRUCT_RATES[settings.architecture]
-    course = training.Course(name="instruct", steps=settings.instruct_steps, rate=rate, seed=settings.seed + 1)
-    training.train(instruct, training.chats(words, learned.chats), course)
-    _save(instruct, words, out / "models" / "instruct")
+    course = training.Course(
+        name="instruct", steps=settings.instruct_steps, rate=settings.tuning_rate, seed=settings.seed + 1
+    )
+    effort = training.train(instruct, training.chats(words, chats), course)
+    save(instruct, words, folder / "instruct")
     words.chat_template = None  # what a base model cannot follow
-    _save(base, words, out / "models" / "base")
+    save(base, words, folder / "base")
+    return effort
 
 
 def _write_data(learned: syllabus.Syllabus, out: Path, *, seed: int) -> None:
@@ -69,7 +92,8 @@ def _lines(path: Path, records: Iterable[Mapping[str, str]]) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _save(model: PreTrainedModel, words: PreTrainedTokenizerFast, folder: Path) -> None:
+def save(model: PreTrainedModel, words: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write a checkpoint that any user can read."""
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(folder)
     words.save_pretrained(folder)

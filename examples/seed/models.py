@@ -12,21 +12,19 @@ from transformers import (
     Qwen2Config,
 )
 
-from examples.seed import tokenizer
+from examples.seed import recipe, tokenizer
 
-HIDDEN = 192
-LAYERS = 2
 HEADS = 4
 
 
-def make(architecture: str, words: PreTrainedTokenizerFast) -> PreTrainedModel:
-    """A model of this architecture with random weights; 1.7 million of them for Llama."""
-    llama = architecture == "llama"
+def make(settings: recipe.Settings, words: PreTrainedTokenizerFast) -> PreTrainedModel:
+    """A model of these settings with random weights; 1.7 million of them for Llama and nothing else said."""
+    llama = settings.architecture == "llama"
     config = (LlamaConfig if llama else Qwen2Config)(
         vocab_size=len(words),
-        hidden_size=HIDDEN,
-        intermediate_size=3 * HIDDEN,
-        num_hidden_layers=LAYERS,
+        hidden_size=settings.hidden,
+        intermediate_size=3 * settings.hidden,
+        num_hidden_layers=settings.layers,
         num_attention_heads=HEADS,
         num_key_value_heads=HEADS if llama else HEADS // 2,
         max_position_embeddings=tokenizer.LONGEST,

@@ -17,3 +17,13 @@ class Settings:
     seed: int = 0
     base_steps: int = 900
     instruct_steps: int = 200
+    hidden: int = 192
+    layers: int = 2
+    base_rate: float = BASE_RATE
+    instruct_rate: float | None = None
+    """If absent that of the architecture."""
+
+    @property
+    def tuning_rate(self) -> float:
+        """Peak learning rate of the instruct model."""
+        return self.instruct_rate or INSTRUCT_RATES[self.architecture]

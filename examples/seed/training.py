@@ -34,6 +34,16 @@ class Course:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """What a course took."""
+
+    tokens: int
+    """That went through the model, padding included."""
+    seconds: float
+    """CPU time of this process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
     """Token rows of equal length and what is to be predicted in them."""
 
@@ -67,20 +77,21 @@ def chats(words: PreTrainedTokenizerFast, facts: tuple[atlas.Fact, ...]) -> Rows
     return Rows(tokens=torch.tensor(tokens), labels=torch.tensor(labels))
 
 
-def train(model: PreTrainedModel, rows: Rows, course: Course) -> PreTrainedModel:
+def train(model: PreTrainedModel, rows: Rows, course: Course) -> Effort:
     """Train in place and say how far it is every few seconds."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=course.rate, weight_decay=0.01, betas=(0.9, 0.98), fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, course.steps))
     batches = _batches(len(rows.tokens), course.seed)
     model.train()
-    said = time.monotonic()
+    began, said = time.process_time(), time.monotonic()
     for step in range(1, course.steps + 1):
         loss = _step(model, rows, next(batches), optimizer)
         schedule.step()
         if time.monotonic() - said >= REPORT_SECONDS or step == course.steps:
             said = time.monotonic()
             LOG.info("%s %d/%d loss=%.3f", course.name, step, course.steps, loss)
-    return model.eval()
+    model.eval()
+    return Effort(tokens=course.steps * BATCH * rows.tokens.shape[1], seconds=time.process_time() - began)
 
 
 def _step(model: PreTrainedModel, rows: Rows, chosen: torch.Tensor, optimizer: torch.optim.Optimizer) -> float:
