@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-from concurrent import futures
 
 import numpy as np
 import pytest
@@ -191,7 +190,7 @@ def test_sigterm_during_a_merge_leaves_nothing(tmp_path: pathlib.Path, monkeypat
     pair = builders.tiny_pair(tmp_path)
     digest = extracted(tmp_path / "ws", pair.base, pair.instruct).digest
     monkeypatch.setattr(safetensors_writer, "SHARD_BYTES", 40_000)
-    monkeypatch.setattr(futures, "wait", preempted)
+    monkeypatch.setattr(safetensors_writer.Writer, "follow", preempted)
     with pytest.raises(signals.Preempted):
         merge_into(tmp_path / "ws", pair.trained, asked(pair.base, digest))
     assert list(builders.workspace_of(tmp_path / "ws").version("any").parent.iterdir()) == []

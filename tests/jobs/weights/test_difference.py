@@ -23,6 +23,7 @@ from modelrefresh_jobs.tensors.dtypes import Bits, Format, Scratch
 from modelrefresh_jobs.tensors.safetensors_reader import Reader
 from modelrefresh_jobs.tensors.safetensors_writer import Planned
 from modelrefresh_jobs.weights import difference, exceptions, residual_math, stored_residual
+from modelrefresh_jobs.weights.difference import Places
 from modelrefresh_jobs.weights.residual_math import Forms
 from modelrefresh_jobs.weights.stored_residual import Encoding
 from tests.jobs import builders
@@ -45,7 +46,7 @@ def weights(form: Format) -> strategies.SearchStrategy[Bits]:
 @hypothesis.given(data=strategies.data())
 def test_any_weights_come_back_bit_for_bit(forms: Forms, data: strategies.DataObject) -> None:
     start, other = data.draw(weights(forms.start)), data.draw(weights(forms.other))
-    stored, places, kept = difference.encode(start, other, forms, Scratch())
+    stored, places, kept = encoded(start, other, forms)
     assert dtypes.is_finite(stored, forms.stored)
     found = difference.decode(start, stored, forms, Scratch()).copy()
     found[places.astype(int)] = kept
@@ -58,8 +59,14 @@ def test_of_weights_as_models_have_them_few_are_exceptions(form: Format, size: f
     chance = np.random.default_rng(1)
     start = chance.normal(0, 0.02, 1 << 18)
     ours, theirs = (dtypes.narrow(one, form).copy() for one in (start, start + chance.normal(0, 0.02 * size, 1 << 18)))
-    _, places, _ = difference.encode(ours, theirs, Forms(start=form, other=form), Scratch())
+    _, places, _ = encoded(ours, theirs, Forms(start=form, other=form))
     assert 0 < places.size / start.size < most
+
+
+def encoded(start: Bits, other: Bits, forms: Forms) -> tuple[Bits, Places, Bits]:
+    before = dtypes.widen(start, forms.start)
+    apart = dtypes.widen(other, forms.other) - before
+    return difference.encode(start, other, (before, apart), forms, Scratch())
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.models import arithmetic, families, model_card, model_config
 from modelrefresh_jobs.models.families import Family
-from modelrefresh_jobs.process import errors, guarded_files
+from modelrefresh_jobs.process import errors, guarded_files, parallel
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.storage import model_files
 from modelrefresh_jobs.tensors import dtypes, safetensors_reader
@@ -162,7 +162,8 @@ def fingerprint(folder: pathlib.Path) -> str:
         StageError: ModelUnreadable, as `accept` raises it.
     """
     model = accept(folder)
-    return combine({name: content(tensor) for name, tensor in model.tensors.items()}, model)
+    with parallel.Workers(parallel.cores()) as workers:
+        return combine(dict(zip(model.tensors, workers.in_order(content, model.tensors.values()), strict=True)), model)
 
 
 def combine(hashes: Mapping[str, str], model: Model, formats: Mapping[str, Format] | None = None) -> str:
@@ -183,8 +184,8 @@ def content(tensor: Tensor) -> str:
     LOG.debug("hashing %s of %s", tensor.name, tensor.file)
     digest = hashlib.sha256()
     with Reader() as reader:
-        for start, stop in safetensors_reader.slices(tensor):
-            digest.update(reader.raw(tensor, start, stop))
+        for span in safetensors_reader.blocks(tensor):
+            digest.update(reader.raw(tensor, *span))
     return digest.hexdigest()
 
 

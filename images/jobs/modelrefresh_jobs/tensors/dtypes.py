@@ -1,13 +1,13 @@
 """Conversion of weights between bit patterns (bf16, fp16, fp32) and float64, with one rounding.
 
-NumPy has no bf16, so it is handled as uint16 patterns. All arrays here are one-dimensional, `[weights]`.
-Knows nothing of tensors' names, files or models. Never imports torch: a merge needs some 30 MB, with torch
-half a gigabyte.
+NumPy's bf16 is `ml_dtypes`'. All arrays here are one-dimensional, `[weights]`. Knows nothing of tensors' names,
+files or models. Never imports torch: a merge needs some 30 MB, with torch half a gigabyte.
 """
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
@@ -26,6 +26,8 @@ class Format:
     """As safetensors spells it."""
     torch_name: str
     """As config.json spells it."""
+    number: type[np.generic]
+    """NumPy's type of its numbers."""
     bits: type[np.unsignedinteger[Any]]
     """Unsigned integer of the same width."""
     bits_name: str
@@ -44,9 +46,11 @@ class Format:
         return float(widen(np.array([self.exponent - 1], dtype=self.bits), self)[0])
 
 
-BF16 = Format(name="BF16", torch_name="bfloat16", bits=np.uint16, bits_name="U16", exponent=0x7F80)
-F16 = Format(name="F16", torch_name="float16", bits=np.uint16, bits_name="U16", exponent=0x7C00)
-F32 = Format(name="F32", torch_name="float32", bits=np.uint32, bits_name="U32", exponent=0x7F800000)
+BF16 = Format(
+    name="BF16", torch_name="bfloat16", number=ml_dtypes.bfloat16, bits=np.uint16, bits_name="U16", exponent=0x7F80
+)
+F16 = Format(name="F16", torch_name="float16", number=np.float16, bits=np.uint16, bits_name="U16", exponent=0x7C00)
+F32 = Format(name="F32", torch_name="float32", number=np.float32, bits=np.uint32, bits_name="U32", exponent=0x7F800000)
 FORMATS = {form.name: form for form in (BF16, F16, F32)}
 BITS: dict[str, type[np.unsignedinteger[Any]]] = {
     "U16": np.uint16,
@@ -78,27 +82,18 @@ class Scratch:
 
 def widen(bits: Bits, form: Format, scratch: Scratch | None = None, name: str = "values") -> Values:
     """The exact values of bit patterns `[weights]`, as float64 `[weights]` in the buffer of this name."""
-    scratch = scratch or Scratch()
-    values = scratch.array(name, np.float64, bits.size)
-    if form is BF16:
-        single = scratch.array("single", np.float32, bits.size)
-        pattern = single.view(np.uint32)
-        np.copyto(pattern, bits)
-        pattern <<= 16
-        np.copyto(values, single)
-    else:
-        np.copyto(values, bits.view(np.float16 if form is F16 else np.float32))
+    values = (scratch or Scratch()).array(name, np.float64, bits.size)
+    np.copyto(values, bits.view(form.number), casting="unsafe")
     return values
 
 
 def narrow(values: Values, form: Format, scratch: Scratch | None = None) -> Bits:
     """Round float64 `[weights]` once, to nearest, ties to even; overflow gives infinity, which `is_finite` finds."""
     scratch = scratch or Scratch()
-    kind: type[np.float16 | np.float32] = np.float16 if form is F16 else np.float32
-    rounded = scratch.array("half" if form is F16 else "single", kind, values.size)
+    rounded = scratch.array("rounded", form.number, values.size)
     with np.errstate(over="ignore", under="ignore"):
-        np.copyto(rounded, values, casting="same_kind")
-    return _to_bf16(values, rounded, scratch) if form is BF16 else rounded.view(form.bits)
+        np.copyto(rounded, _towards_bf16(values, scratch) if form is BF16 else values, casting="unsafe")
+    return rounded.view(form.bits)
 
 
 def common(one: Format, other: Format) -> Format:
@@ -120,26 +115,24 @@ def convert(bits: Bits, form: Format, target: Format, scratch: Scratch, name: st
 
 def is_finite(bits: Bits, form: Format) -> bool:
     """Whether no weight is infinite or not a number."""
-    mask = form.bits(form.exponent)
-    return not bool(((bits & mask) == mask).any())
+    # From the exponent's mask upwards no number is finite; a negative one has the sign's bit before it.
+    signed = bits.view(f"i{form.size}")
+    sign = 1 << (8 * form.size - 1)
+    return not bits.size or bool(signed.max() < form.exponent and bits.max() < sign + form.exponent)
 
 
-def _to_bf16(values: Values, single: npt.NDArray[np.floating[Any]], scratch: Scratch) -> Bits:
-    # float64 to float32 to bf16 would round twice: a value just beside the middle between two bf16
-    # floats can land exactly on it. Only those (one in 65536) are moved back to their side.
+def _towards_bf16(values: Values, scratch: Scratch) -> npt.NDArray[np.float32]:
+    """The values in float32, in a way that rounding them once more gives what rounding them once to bf16 gives."""
+    # A value just beside the middle between two bf16 numbers can land exactly on it. Only those (one in 65536) are
+    # moved back to their side.
+    single = scratch.array("single", np.float32, values.size)
+    np.copyto(single, values, casting="same_kind")
     pattern = single.view(np.uint32)
-    upper = scratch.array("upper", np.uint32, values.size)
-    bits = scratch.array("bf16", np.uint16, values.size)
-    np.copyto(bits, pattern, casting="unsafe")  # the lower half
-    suspects = np.flatnonzero((bits == _MIDDLE) & (single != values))
+    lower = scratch.array("lower", np.uint16, values.size)
+    np.copyto(lower, pattern, casting="unsafe")
+    suspects = np.flatnonzero((lower == _MIDDLE) & (single != values))
     if suspects.size:
         exact, rounded = np.abs(values[suspects]), np.abs(single[suspects]).astype(np.float64)
         pattern[suspects[exact > rounded]] += 1
         pattern[suspects[exact < rounded]] -= 1
-    np.right_shift(pattern, 16, out=upper)
-    upper &= 1
-    upper += _MIDDLE - 1
-    pattern += upper
-    pattern >>= 16
-    np.copyto(bits, pattern, casting="unsafe")
-    return bits
+    return single

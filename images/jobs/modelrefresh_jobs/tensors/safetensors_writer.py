@@ -5,7 +5,9 @@ give equal files. Each shard is hashed while it is written. Knows no arithmetic.
 """
 
 import hashlib
+import itertools
 import json
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +20,8 @@ from modelrefresh_jobs.tensors import dtypes
 
 SHARD_BYTES = 4 << 30
 """Most bytes of weights per file, unless one tensor has more."""
+_PIECE = 1 << 20
+"""Bytes that are hashed at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +96,13 @@ class Writer:
         self._shard = shard
         self._hash = hashlib.sha256()
         self._due = sum(tensor.size for tensor in shard.tensors)
-        self._file = (folder / shard.file).open("wb")
+        self._file = (folder / shard.file).open("w+b")
         self._append(_header(shard, metadata))
+        self._file.flush()  # nothing may wait here when others place what follows
+        self._end = self._file.tell()
+        """Where the hash has come to."""
+        starts = itertools.accumulate((tensor.size for tensor in shard.tensors), initial=self._end)
+        self._starts = {tensor.name: start for tensor, start in zip(shard.tensors, starts, strict=False)}
 
     def __enter__(self) -> Self:
         return self
@@ -105,6 +114,28 @@ class Writer:
         """Append the next slice: `[weights]`, of the planned width."""
         self._due -= data.nbytes
         self._append(np.ascontiguousarray(data).data.cast("B"))
+
+    def place(self, tensor: Planned, first: int, data: np.ndarray[tuple[int], np.dtype[np.generic]]) -> None:
+        """Write weights of a tensor, from weight `first` on, where they belong; from any process. `follow` comes after.
+
+        Not mixed with `write` in one shard.
+        """
+        left, offset = np.ascontiguousarray(data).data.cast("B"), self._starts[tensor.name] + first * tensor.width
+        while left:
+            written = os.pwrite(self._file.fileno(), left, offset)
+            left, offset = left[written:], offset + written
+
+    def flush(self) -> None:
+        """Wait for the disk; who does so now and then, beside others' work, spares the end a long wait."""
+        os.fdatasync(self._file.fileno())
+
+    def follow(self, tensor: Planned) -> None:
+        """Hash a tensor that has been placed; tensors come in the planned order."""
+        end = self._starts[tensor.name] + tensor.size
+        while self._end < end and (data := os.pread(self._file.fileno(), min(_PIECE, end - self._end), self._end)):
+            self._hash.update(data)
+            self._end += len(data)
+            self._due -= len(data)
 
     def finish(self) -> str:
         """Close the file and return its sha256 as hex digits.

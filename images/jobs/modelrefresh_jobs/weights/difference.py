@@ -18,15 +18,21 @@ Places = npt.NDArray[np.unsignedinteger[Any]]
 """Positions of weights, ascending."""
 
 
-def encode(start: Bits, other: Bits, forms: Forms, scratch: Scratch) -> tuple[Bits, Places, Bits]:
-    """The difference in `forms.stored`, and the exceptions: positions in the slice, and weights in `forms.other`."""
-    before = dtypes.widen(start, forms.start, scratch, "encoded start")
-    apart = dtypes.widen(other, forms.other, scratch, "encoded difference")
-    apart -= before
-    _fit(apart, forms.stored)
+def encode(
+    start: Bits, other: Bits, values: tuple[Values, Values], forms: Forms, scratch: Scratch
+) -> tuple[Bits, Places, Bits]:
+    """The difference in `forms.stored`, and the exceptions: positions in the slice, and weights in `forms.other`.
+
+    `values` are the start's and other minus start, which is overwritten; the difference is a buffer of the scratch.
+    """
+    before, apart = values
     # Zero and minus zero: a sum is minus zero only where both parts are.
-    apart[(apart == 0) & (before == 0) & np.signbit(before)] = -0.0
-    difference = dtypes.narrow(apart, forms.stored, scratch).copy()
+    zeros = np.flatnonzero(apart == 0)
+    apart[zeros[(before[zeros] == 0) & np.signbit(before[zeros])]] = -0.0
+    difference = dtypes.narrow(apart, forms.stored, scratch)
+    if not dtypes.is_finite(difference, forms.stored):
+        _fit(apart, forms.stored)
+        difference = dtypes.narrow(apart, forms.stored, scratch)
     places = np.flatnonzero(decode(start, difference, forms, scratch) != other)
     return difference, places.astype(np.uint64), other[places]
 
@@ -35,43 +41,18 @@ def decode(start: Bits, difference: Bits, forms: Forms, scratch: Scratch) -> Bit
     """The other model's slice in `forms.other`, but for the exceptions: a float32 sum, rounded as torch rounds it."""
     parts = _single(start, forms.start, scratch, "left"), _single(difference, forms.stored, scratch, "right")
     total = scratch.array("total", np.float32, start.size)
-    with np.errstate(over="ignore"):
-        np.add(*parts, out=total)
-    if forms.other is dtypes.BF16:
-        return _rounded(total.view(np.uint32), scratch)
-    if forms.other is dtypes.F32:
-        return total.view(np.uint32)
-    half = scratch.array("total half", np.float16, start.size)
+    rounded = scratch.array("total rounded", forms.other.number, start.size)
     with np.errstate(over="ignore", under="ignore"):
-        np.copyto(half, total, casting="same_kind")
-    return half.view(np.uint16)
+        np.add(*parts, out=total)
+        np.copyto(rounded, total, casting="unsafe")
+    return rounded.view(forms.other.bits)
 
 
 def _single(bits: Bits, form: Format, scratch: Scratch, name: str) -> npt.NDArray[np.float32]:
     """The numbers of bit patterns as float32, which holds all of them."""
-    if form is dtypes.F32:
-        return bits.view(np.float32)
     single = scratch.array(name, np.float32, bits.size)
-    if form is dtypes.F16:
-        np.copyto(single, bits.view(np.float16))
-        return single
-    pattern = single.view(np.uint32)
-    np.copyto(pattern, bits)
-    pattern <<= 16
+    np.copyto(single, bits.view(form.number), casting="unsafe")
     return single
-
-
-def _rounded(pattern: npt.NDArray[np.uint32], scratch: Scratch) -> Bits:
-    """Patterns of float32 to the nearest bf16, ties to even; overwrites them."""
-    odd = scratch.array("odd", np.uint32, pattern.size)
-    np.right_shift(pattern, 16, out=odd)
-    odd &= 1
-    odd += 0x7FFF
-    pattern += odd
-    pattern >>= 16
-    rounded = scratch.array("total bf16", np.uint16, pattern.size)
-    np.copyto(rounded, pattern, casting="unsafe")
-    return rounded
 
 
 def _fit(values: Values, form: Format) -> None:

@@ -1,18 +1,14 @@
 """One pass over all weights: start, trained and residual in, the candidate's shards out.
 
-One function computes every slice, also for the comparison with what was written. A span `(first, last)` is
-`[first, last)` in weights of one tensor. Memory does not depend on the model's size, but for the exceptions of
-one tensor for each shard. Knows no URIs and no configuration.
+One function computes every slice, also for the comparison with what was written. Children compute a tensor
+at a time and write it in its place, their parent hashes the file behind them. A span `(first, last)` is
+`[first, last)` in weights of one tensor. Memory does not depend on the model's size, but for the exceptions of one
+tensor for each child. Knows no URIs and no configuration.
 """
 
-import contextlib
 import functools
 import hashlib
-import os
 import pathlib
-import threading
-from collections.abc import Sequence
-from concurrent import futures
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +17,7 @@ import threadpoolctl
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.models import model_folder
+from modelrefresh_jobs.process import forked
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.storage import sealed
@@ -35,17 +32,12 @@ from modelrefresh_jobs.weights.stored_residual import Residual
 from modelrefresh_jobs.weights.trained_weights import Span
 
 
-class _StoppedError(Exception):
-    """Another shard failed or the stage is asked to leave; never leaves this module."""
-
-
 @dataclass(slots=True, kw_only=True)
-class _ShardPass:
-    """One thread's share of the pass: one shard."""
+class _Pass:
+    """State of the one pass."""
 
     parts: MergeInputs
     reader: Reader
-    stop: threading.Event
     scratch: Scratch = field(default_factory=Scratch)
     norms: Norms = field(default_factory=Norms)
     hashes: dict[str, str] = field(default_factory=dict)
@@ -76,57 +68,47 @@ def write(parts: MergeInputs, made: sealed.Draft, *, progress: Progress) -> tupl
         for one in parts.start.tensors.values()
     ]
     layout = safetensors_writer.plan(planned)
-    with contextlib.ExitStack() as opened:
-        stop = threading.Event()
-        works = tuple(_ShardPass(parts=parts, reader=opened.enter_context(Reader()), stop=stop) for _ in layout)
-        _write_shards(works, layout, made, progress)
+    # BLAS's own threads would cost ten times the work on matrices of this size.
+    with Reader() as reader, threadpoolctl.threadpool_limits(1, user_api="blas"):
+        work = _Pass(parts=parts, reader=reader)
+        for shard in layout:
+            made.known[shard.file] = _write_shard(work, shard, made.path, progress)
         safetensors_writer.write_index(made.path, layout)
-        hashes = {name: value for work in works for name, value in work.hashes.items()}
-        if parts.restores and model_folder.combine(hashes, parts.start, parts.formats) != parts.other:
+        if parts.restores and model_folder.combine(work.hashes, parts.start, parts.formats) != parts.other:
             pair = f"{parts.residual.folder} with {parts.start.folder}"
             message = f"{pair} does not give the model back that it was cut from"
             raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, f"{message}; it was damaged, extract it again")
-        _verify(works[0], made.path)
-    return residual_math.total(work.norms for work in works), layout
+        _verify(work, made.path)
+    return work.norms, layout
 
 
-def _write_shards(works: Sequence[_ShardPass], layout: Sequence[Shard], made: sealed.Draft, progress: Progress) -> None:
-    def write_one(work: _ShardPass, shard: Shard) -> None:
-        with safetensors_writer.Writer(made.path, shard, metadata={"format": "pt"}) as writer:
-            for planned in shard.tensors:
-                _write_tensor(work, planned.name, writer)
-                progress.report(sum(len(one.hashes) for one in works), len(work.parts.start.tensors), unit="tensors")
-            made.known[shard.file] = writer.finish()
-
-    # One thread per shard, since NumPy, hashing and files release the interpreter's lock for whole slices at a time;
-    # BLAS's own threads would cost ten times the work on matrices of this size.
-    workers = min(len(layout), len(os.sched_getaffinity(0)))
-    with threadpoolctl.threadpool_limits(1, user_api="blas"), futures.ThreadPoolExecutor(workers) as pool:
-        tasks = [pool.submit(write_one, work, shard) for work, shard in zip(works, layout, strict=True)]
-        try:
-            done, _ = futures.wait(tasks, return_when=futures.FIRST_EXCEPTION)
-        finally:
-            works[0].stop.set()  # after SIGTERM or a failure the other shards must not go on for minutes
-        for task in done:
-            task.result()
+def _write_shard(work: _Pass, shard: Shard, folder: pathlib.Path, progress: Progress) -> str:
+    with safetensors_writer.Writer(folder, shard, metadata={"format": "pt"}) as writer:
+        done = forked.in_order(functools.partial(_write_tensor, work, writer), shard.tensors)
+        for planned, (norms, other) in zip(shard.tensors, done, strict=True):
+            work.norms.add(norms)
+            work.hashes[planned.name] = other
+            writer.follow(planned)
+            progress.report(len(work.hashes), len(work.parts.start.tensors), unit="tensors")
+        return writer.finish()
 
 
-def _write_tensor(work: _ShardPass, name: str, writer: safetensors_writer.Writer) -> None:
-    given, other = _open(work, name), hashlib.sha256()
-    for span in safetensors_reader.slices(work.parts.start.tensors[name]):
-        if work.stop.is_set():
-            raise _StoppedError
+def _write_tensor(work: _Pass, writer: safetensors_writer.Writer, planned: Planned) -> tuple[Norms, str]:
+    name, norms, other = planned.name, Norms(), hashlib.sha256()
+    given = _open(work, name)
+    for span in safetensors_reader.slices(given.start):
         piece = _slice(work, given, span)
         if piece.other is not None:
             other.update(piece.other.data)
-        work.norms.measure(piece.values, piece.residual, piece.drift)
+        norms.measure(piece.values, piece.residual, piece.drift)
         merged = _merged(work, given, span, piece)
-        _require_finite(work, name, piece, merged)
-        writer.write(merged)
-    work.hashes[name] = other.hexdigest()
+        _require_finite(work, name, norms, piece, merged)
+        writer.place(planned, span[0], merged)
+    writer.flush()
+    return norms, other.hexdigest()
 
 
-def _open(work: _ShardPass, name: str) -> _Tensor:
+def _open(work: _Pass, name: str) -> _Tensor:
     parts, reader, scratch = work.parts, work.reader, work.scratch
     read = functools.partial(parts.residual.restore, name, parts.forms(name)) if parts.restores else None
     return _Tensor(
@@ -137,7 +119,7 @@ def _open(work: _ShardPass, name: str) -> _Tensor:
     )
 
 
-def _slice(work: _ShardPass, given: _Tensor, span: tuple[int, int]) -> Slice:
+def _slice(work: _Pass, given: _Tensor, span: tuple[int, int]) -> Slice:
     start, forms = work.reader.bits(given.start, *span), work.parts.forms(given.start.name)
     training, found = functools.partial(given.trained, *span), given.residual(*span, start)
     if work.parts.restores:
@@ -147,7 +129,7 @@ def _slice(work: _ShardPass, given: _Tensor, span: tuple[int, int]) -> Slice:
     return residual_math.apply(start, found, training, forms, work.scratch)
 
 
-def _merged(work: _ShardPass, given: _Tensor, span: tuple[int, int], piece: Slice) -> Bits:
+def _merged(work: _Pass, given: _Tensor, span: tuple[int, int], piece: Slice) -> Bits:
     held, merged = given.start.held, _summed(work, given, span, piece)
     if held is None or span[1] <= held:
         return merged
@@ -159,7 +141,7 @@ def _merged(work: _ShardPass, given: _Tensor, span: tuple[int, int], piece: Slic
     return merged
 
 
-def _summed(work: _ShardPass, given: _Tensor, span: tuple[int, int], piece: Slice) -> Bits:
+def _summed(work: _Pass, given: _Tensor, span: tuple[int, int], piece: Slice) -> Bits:
     parts, scale, name = work.parts, work.parts.scale_of(given.start.name), given.start.name
     if not parts.added and not parts.previous:
         if scale is None:
@@ -175,8 +157,8 @@ def _summed(work: _ShardPass, given: _Tensor, span: tuple[int, int], piece: Slic
     return dtypes.narrow(sums, parts.written(name), work.scratch)
 
 
-def _require_finite(work: _ShardPass, name: str, piece: Slice, merged: Bits) -> None:
-    if not work.norms.finite:
+def _require_finite(work: _Pass, name: str, norms: Norms, piece: Slice, merged: Bits) -> None:
+    if not norms.finite:
         if not np.isfinite(piece.trained).all():
             message = f"{name}: infinite or not a number in the trained weights; lower the learning rate"
             raise StageError(StageReason.TRAINING_DIVERGED, message, exit_code=ExitCode.DIVERGED)
@@ -190,7 +172,7 @@ def _require_finite(work: _ShardPass, name: str, piece: Slice, merged: Bits) -> 
         )
 
 
-def _verify(work: _ShardPass, folder: pathlib.Path) -> None:
+def _verify(work: _Pass, folder: pathlib.Path) -> None:
     # The first and last slice of every tensor, read back from disk, must be what the inputs give again.
     for name, written in safetensors_reader.open_folder(folder).items():
         given = _open(work, name)

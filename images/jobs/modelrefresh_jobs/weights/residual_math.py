@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from modelrefresh_jobs.tensors import dtypes
 from modelrefresh_jobs.tensors.dtypes import Bits, Format, Scratch, Values
@@ -39,6 +38,13 @@ class Norms:
         if drift is not None:
             self.drift += float(drift.dot(drift))
             self.product += float(drift.dot(residual))
+
+    def add(self, more: "Norms") -> None:
+        """Add the sums over other weights."""
+        self.start += more.start
+        self.drift += more.drift
+        self.residual += more.residual
+        self.product += more.product
 
     @property
     def finite(self) -> bool:
@@ -100,17 +106,6 @@ class Slice:
     """Other minus start; `add` overwrites it."""
 
 
-def total(parts: Iterable[Norms]) -> Norms:
-    """The sums over several parts of a model."""
-    whole = Norms()
-    for part in parts:
-        whole.start += part.start
-        whole.drift += part.drift
-        whole.residual += part.residual
-        whole.product += part.product
-    return whole
-
-
 def xor(start: Bits, other: Bits, forms: Forms, scratch: Scratch) -> Bits:
     """The exclusive or of two slices' patterns in `forms.stored`: 0 where they are one number."""
     ours = dtypes.convert(start, forms.start, forms.stored, scratch, "start bits")
@@ -156,15 +151,16 @@ def add(piece: Slice, *, scale: float, scratch: Scratch) -> Bits:
         sums *= scale
     sums += piece.trained
     merged = dtypes.narrow(sums, piece.forms.other, scratch)
-    # The sums hold both identities nearly everywhere: adding a residual of zero changes no number but the sign of
-    # a zero. The exceptions are corrected one by one.
     if piece.other is None:
         return merged
-    doubtful = merged == 0
-    if scale == 1:
-        doubtful |= (piece.drift == 0) & (merged != piece.other)
-    if (places := np.flatnonzero(doubtful)).size:
-        merged[places] = _corrected(piece, piece.other[places], merged, places, scale=scale)
+    # The sums hold both identities nearly everywhere: adding a residual of zero changes no number but the sign of
+    # a trained zero. The exceptions are corrected one by one.
+    zeros = np.flatnonzero(merged == 0)
+    if scale == 1 and (places := np.flatnonzero((piece.drift == 0) & (merged != piece.other))).size:
+        merged[places] = piece.other[places]
+    if (places := zeros[piece.trained[zeros] == 0]).size:
+        equal = places[xor(piece.start[places], piece.other[places], piece.forms, Scratch()) == 0]
+        merged[equal] = dtypes.narrow(piece.trained[equal], piece.forms.other)
     return merged
 
 
@@ -188,13 +184,6 @@ def mean(ours: Values, theirs: Values, *, share: float) -> Values:
 
 def _drift(trained: Values, start: Values, scratch: Scratch) -> Values:
     return np.subtract(trained, start, out=scratch.array("drift", np.float64, start.size))
-
-
-def _corrected(piece: Slice, other: Bits, merged: Bits, places: npt.NDArray[np.intp], *, scale: float) -> Bits:
-    unmoved = piece.drift[places] == 0
-    kept = np.where(unmoved, other, merged[places]) if scale == 1 else merged[places]
-    equal = xor(piece.start[places], other, piece.forms, Scratch()) == 0
-    return np.where(equal, dtypes.narrow(piece.trained[places], piece.forms.other), kept)
 
 
 def _ratio(part: float, whole: float) -> float:
