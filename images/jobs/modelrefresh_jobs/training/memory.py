@@ -3,7 +3,7 @@
 Sources: states of weights under ZeRO arXiv 1910.02054 section 3 and DeepSpeed's estimate_zero2/zero3_model_states_
 mem_needs; activations arXiv 2205.05198 section 4, counted anew for gated decoders as transformers runs them, with
 attention that stores no scores. Number formats are those of `trainer_arguments`: DeepSpeed holds bf16 weights and
-gradients with float32 masters; without it what is trained is float32, under autocast. Tests hold it to torch's own count.
+gradients with float32 masters; without it what is trained is float32, under autocast.
 """
 
 from dataclasses import dataclass
