@@ -3,10 +3,12 @@
 import dataclasses
 
 import pytest
+import transformers
 from deepspeed.runtime.zero import stage3, stage_1_and_2
 
 from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method
+from modelrefresh_jobs.models import families
 from modelrefresh_jobs.training import memory, model_shape
 from modelrefresh_jobs.training.memory import Need, Setting
 from modelrefresh_jobs.training.model_shape import ModelShape
@@ -27,7 +29,12 @@ SMALL = {
     "num_key_value_heads": 2,
     "head_dim": 64,
     "max_position_embeddings": 1024,
+    "pad_token_id": 0,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
 }
+WITHIN = {"granite": 0.05, "olmo2": 0.11, "gemma3_text": 0.14}
+"""They keep more than is counted, of scaled logits or float32 normalisations; others are within 3 percent."""
 BYTES_OF_DEEPSPEED = 1_000_000
 """Rounding, over any number of cards."""
 
@@ -89,16 +96,22 @@ def test_under_zero_3_they_take_what_deepspeed_says_but_for_its_steps_in_parts(r
 
 @pytest.mark.parametrize("recompute", [False, True])
 @pytest.mark.parametrize("method", Method)
-@pytest.mark.parametrize("arch", builders.CONFIGS)
-def test_activations_are_what_torch_keeps_of_them_within_3_percent(
-    arch: str, method: Method, *, recompute: bool
-) -> None:
-    config = builders.CONFIGS[arch](**SMALL)
+@pytest.mark.parametrize("family", ["llama", "qwen3", "granite", "olmo2", "gemma3_text"])
+def test_activations_are_what_torch_keeps_of_them(family: str, method: Method, *, recompute: bool) -> None:
+    config = transformers.AutoConfig.for_model(family, **SMALL)
     setting = dataclasses.replace(SETTING, recompute=recompute)
     counted = memory_count.count(config, WANTED[method], setting)
     found = memory.need(model_shape.planned(config, WANTED[method]), setting)
-    assert found.activations + found.logits / 3 == pytest.approx(counted.kept, rel=0.03)
-    assert passing(found) == pytest.approx(counted.peak, rel=0.03)
+    within = WITHIN.get(family, 0.03)
+    assert found.activations + found.logits / 3 == pytest.approx(counted.kept, rel=within)
+    assert passing(found) == pytest.approx(counted.peak, rel=within)
+
+
+@pytest.mark.parametrize("family", families.FAMILIES, ids=lambda one: one.model_type)
+def test_a_family_whose_activations_are_not_counted_rightly_is_known_as_such(family: families.Family) -> None:
+    config = transformers.AutoConfig.for_model(family.model_type, **SMALL)
+    odd = {"gemma2", "mixtral", "qwen2_moe", "qwen3_moe"}
+    assert model_shape.planned(config, FULL).is_plain == (family.model_type not in odd)
 
 
 @pytest.mark.parametrize("recompute", [False, True])
@@ -112,7 +125,7 @@ def test_a_pass_of_a_release_takes_at_its_peak_what_torch_counts_within_1_percen
 
 
 @pytest.mark.parametrize("method", Method)
-def test_without_zero_the_copies_of_autocast_count_too_within_10_percent(method: Method) -> None:
+def test_without_zero_the_copies_of_autocast_count_too_within_2_percent(method: Method) -> None:
     config = memory_count.RELEASES["0.5 B"]
     shape = model_shape.planned(config, WANTED[method])
     for recompute in (False, True):
@@ -120,4 +133,4 @@ def test_without_zero_the_copies_of_autocast_count_too_within_10_percent(method:
         counted = memory_count.count(config, WANTED[method], setting)
         found = memory.need(shape, setting)
         copies = found.weights - 4 * shape.trained - 2 * (shape.parameters - shape.trained)
-        assert passing(found) + copies == pytest.approx(counted.peak, rel=0.1)
+        assert passing(found) + copies == pytest.approx(counted.peak, rel=0.02)

@@ -99,6 +99,13 @@ def test_what_was_asked_for_is_kept_and_only_recomputation_and_offload_are_added
     assert memory_fit.settle(EIGHT_BILLION, alone, card=80 * GB).setting == dataclasses.replace(alone, offload=True)
 
 
+def test_activations_that_are_not_counted_rightly_are_always_recomputed() -> None:
+    odd = dataclasses.replace(EIGHT_BILLION, is_plain=False)
+    asked = Setting(zero_stage=2, cards=64, batch_size=1, sequence_length=2048)
+    assert memory_fit.settle(odd, asked, card=80 * GB).setting.recompute
+    assert choose(64, shape=odd).setting.recompute
+
+
 @pytest.mark.parametrize(
     ("cards", "length", "told"),
     [

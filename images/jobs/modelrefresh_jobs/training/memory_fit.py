@@ -51,7 +51,7 @@ def choose(shape: ModelShape, *, cards: int, card: int, sequences: int, length: 
     micro-batches of a power of two.
     """
     least: Fit | None = None
-    for setting in _ways(cards, length):
+    for setting in _ways(shape, cards, length):
         for size in _sizes(sequences):
             one = replace(setting, batch_size=size)
             fit = Fit(setting=one, need=memory.need(shape, one), card=card, accumulation=sequences // size)
@@ -69,7 +69,7 @@ def settle(shape: ModelShape, asked: Setting, *, card: int) -> Fit:
     """
     found = []
     for offload in (False, True) if asked.zero_stage >= _OFFLOADS else (False,):
-        for recompute in (False, True):
+        for recompute in _recomputes(shape):
             one = replace(asked, recompute=recompute, offload=offload)
             fit = Fit(setting=one, need=memory.need(shape, one), card=card)
             if fit.fits:
@@ -87,10 +87,10 @@ def fewest(shape: ModelShape, *, card: int, sequences: int, length: int) -> int 
     return None
 
 
-def _ways(cards: int, length: int) -> Iterator[Setting]:
+def _ways(shape: ModelShape, cards: int, length: int) -> Iterator[Setting]:
     for offload in (False, True):
         for stage in _STAGES[_OFFLOADS - 1 :] if offload else _STAGES:
-            for recompute in (False, True):
+            for recompute in _recomputes(shape):
                 yield Setting(
                     zero_stage=stage,
                     cards=cards,
@@ -99,6 +99,11 @@ def _ways(cards: int, length: int) -> Iterator[Setting]:
                     recompute=recompute,
                     offload=offload,
                 )
+
+
+def _recomputes(shape: ModelShape) -> tuple[bool, ...]:
+    """Without recomputation first; never without where activations are more than is counted."""
+    return (False, True) if shape.is_plain else (True,)
 
 
 def _sizes(sequences: int) -> Iterator[int]:

@@ -40,6 +40,8 @@ class ModelShape:
     """Width of all that one layer normalises."""
     adapters: int
     """Sum of the ranks of one layer's adapters; 0 without."""
+    is_plain: bool = True
+    """Whether no experts are chosen and no scores capped, so that activations are counted rightly."""
 
     @property
     def is_full(self) -> bool:
@@ -56,6 +58,7 @@ def of(model: torch.nn.Module) -> ModelShape:
     size = getattr(config, "head_dim", None) or config.hidden_size // heads
     widths = {"q_norm": heads * size, "k_norm": config.num_key_value_heads * size}
     expert = getattr(config, "moe_intermediate_size", None) or config.intermediate_size
+    experts = getattr(config, "num_experts_per_tok", None)
     first = _first_layer(model, config.num_hidden_layers)
     norms = [name.rsplit(".", 1)[-1] for name, one in first.named_modules() if type(one).__name__.endswith("Norm")]
     return ModelShape(
@@ -66,11 +69,12 @@ def of(model: torch.nn.Module) -> ModelShape:
         largest_trained=max(one.numel() for one in weights if one.requires_grad),
         layers=config.num_hidden_layers,
         hidden=config.hidden_size,
-        intermediate=expert * (getattr(config, "num_experts_per_tok", None) or 1),
+        intermediate=expert * (experts or 1),
         vocabulary=config.vocab_size,
         heads=heads,
         attention=heads * size,
         normed=sum(widths.get(name, config.hidden_size) for name in norms),
+        is_plain=not (experts or getattr(config, "attn_logit_softcapping", None)),
         adapters=sum(one.out_features for name, one in first.named_modules() if name.endswith("lora_A.default")),
     )
 

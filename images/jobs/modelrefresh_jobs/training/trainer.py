@@ -34,7 +34,6 @@ from modelrefresh_jobs.training import (
     checkpointing,
     dataset,
     device_fit,
-    memory_fit,
     progress_file,
     start_model,
     step_plan,
@@ -77,8 +76,7 @@ def train(wanted: TrainInput, folders: RunFolders, progress: Progress, *, stop: 
     )
     observer = callback.CheckpointCallback(terms, progress)
     # DeepSpeed reads these arguments while the model is loaded: under ZeRO-3 no process ever holds all of it.
-    fit = device_fit.of(wanted, start, course, length=examples.sequence_length)
-    arguments = _arguments(wanted, folders, course, fit)
+    arguments = _arguments(wanted, folders, course, start, length=examples.sequence_length)
     watch = watchdog.Watchdog(floor=wanted.stall_seconds, leave=abrupt_end.leave)
     _connect(arguments)
     gpu, kernel = torch.cuda.is_available(), attention.kernel()
@@ -137,11 +135,11 @@ def _examples(wanted: TrainInput, folders: RunFolders) -> tuple[dataset.Blocks, 
 
 
 def _arguments(
-    wanted: TrainInput, folders: RunFolders, course: step_plan.Course, fit: memory_fit.Fit | None
+    wanted: TrainInput, folders: RunFolders, course: step_plan.Course, start: pathlib.Path, *, length: int
 ) -> transformers.TrainingArguments:
-    return trainer_arguments.build(
-        wanted, output=folders.checkpoints, course=course, fitted=fit.setting if fit else None
-    )
+    fit = device_fit.of(wanted, start, course, length=length)
+    fitted = fit.setting if fit else None
+    return trainer_arguments.build(wanted, output=folders.checkpoints, course=course, fitted=fitted)
 
 
 def _connect(arguments: transformers.TrainingArguments) -> None:
