@@ -220,6 +220,8 @@ _SUM: Final = (
          server="at least 2 items", at="spec.residual.search.scales"),
     _row("search of a factor in percent", {"spec.residual.search": {**_SEARCH, "scales": ["60%", "1"]}},
          '"60%" is not a decimal number from 0 to 2', at="spec.residual.search.scales[0]"),
+    _row("search of one factor twice", {"spec.residual.search": {**_SEARCH, "scales": ["1", "1.0", "0.8"]}},
+         "a factor stands twice", at="spec.residual.search.scales"),
     _row("search without questions", {"spec.residual.search": {**_SEARCH, "suites": []}},
          server="at least 1 items", at="spec.residual.search.suites"),
     _row("search by the gates' questions",

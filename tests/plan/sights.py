@@ -54,9 +54,9 @@ def a_deployment(**change: Any) -> ObservedTarget:  # noqa: ANN401
 
 def a_context(*, now: datetime.datetime = NOW) -> AttemptContext:
     """Three attempts, and the gates of the builders' spec."""
-    evaluation = builders.refresh_spec().evaluation
+    spec = builders.refresh_spec()
     return AttemptContext(
-        attempts=3, now=now, found=lambda record, summary: order.of(record.name).found(record, summary, evaluation)
+        attempts=3, now=now, found=lambda record, summary: order.of(record.name).found(record, summary, spec)
     )
 
 

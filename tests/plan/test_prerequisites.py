@@ -24,6 +24,8 @@ from tests.plan.sights import (
 )
 from tests.reconcile.world import NAMESPACE, RESIDUAL, World
 
+DEV = {"name": "dev", "uri": "pvc://evals/dev.jsonl", "task": "question-answering"}
+
 
 def starts(plan: Plan) -> bool:
     """Whether the plan starts a stage."""
@@ -58,6 +60,16 @@ def test_what_is_missing_is_named_and_starts_nothing(change: dict[str, object], 
     [
         ({"spec.training.gpusPerNode": 4}, {"spec.limits.gpusPerNode": 2}, "gpusPerNode is 4, at most 2"),
         ({"spec.training.nodes": 3}, {}, "nodes is 3, at most 1"),
+        (
+            {"spec.residual.search": {"scales": ["0.5", "0.8", "1"], "suites": [DEV]}},
+            {"spec.limits.evaluationTokens": 300_000},
+            "of each factor of a search, is 320000, at most 300000",
+        ),
+        (
+            {"spec.data.replay": {"generate": True}},
+            {"spec.limits.generatedTokens": 0},
+            "spec.data.replay: 5000000 tokens would be generated, at most 0",
+        ),
         ({"spec.training.maxTokens": 2_000_000_000}, {}, "maxTokens"),
         (
             {"spec.training.maxTokens": 600_000_000, "spec.training.epochs": "1.5"},

@@ -5,7 +5,7 @@ from typing import Annotated
 import pydantic
 
 from modelrefresh.api.evaluation import Suite
-from modelrefresh.api.model import ApiModel, ListMap
+from modelrefresh.api.model import ApiModel, ListMap, ValidationRule
 from modelrefresh.api.spec_types import ObjectName, PreviousShare, Scale
 from modelrefresh.contract import limits
 from modelrefresh.contract.vocabulary import Transfer
@@ -45,6 +45,15 @@ class TensorScale(ApiModel):
 
 class Search(ApiModel):
     """The factor is chosen by questions that no gate asks."""
+
+    rules = (
+        ValidationRule(
+            cel="self.scales.all(s, self.scales.exists_one(o, double(o) == double(s)))",
+            holds=lambda search: len({float(one) for one in search.scales}) == len(search.scales),
+            message="a factor stands twice; each is merged and asked, so name it once",
+            path=".scales",
+        ),
+    )
 
     scales: Annotated[tuple[Scale, ...], pydantic.Field(min_length=2, max_length=SCALES)]
     """Factors to try, decimals in quotes; of those that answer equally well the one nearest to 1 is taken."""

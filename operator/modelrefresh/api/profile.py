@@ -15,6 +15,7 @@ import pydantic
 from modelrefresh.api.model import ApiModel, ValidationRule
 from modelrefresh.api.spec_types import Name, ObjectName, Quantity
 from modelrefresh.contract import quantities, uris
+from modelrefresh.contract.limits import GENERATED_TOKENS
 from modelrefresh.contract.vocabulary import Stage
 
 _STAGES = [stage.value for stage in Stage]
@@ -130,7 +131,9 @@ class ProfileLimits(ApiModel):
     max_tokens: int = pydantic.Field(default=1_000_000_000, ge=1, le=100_000_000_000)
     """Largest spec.training.maxTokens, times spec.training.epochs rounded up."""
     evaluation_tokens: int = pydantic.Field(default=20_000_000, ge=1, le=100_000_000_000)
-    """Largest number of suites, times spec.evaluation.maxItems, times maxNewTokens, times the two models."""
+    """Largest number of suites, for both models and each factor of a search, times maxItems, times maxNewTokens."""
+    generated_tokens: int = pydantic.Field(default=GENERATED_TOKENS, ge=0, le=GENERATED_TOKENS)
+    """Most tokens of replay that a model may write itself, hours of one GPU; 0 forbids it."""
     min_checkpoint_seconds: int = pydantic.Field(default=60, ge=1, le=86_400)
     """Smallest spec.training.checkpointSeconds: each checkpoint writes three times the model."""
     versions: int = pydantic.Field(default=20, ge=1, le=1000)

@@ -63,6 +63,8 @@ PROCESSES_PER_NODE: Final = Range(least=1, most=GPUS_PER_NODE.most, default=1)
 CHECKPOINT_SECONDS: Final = Range(least=1, most=86_400, default=600)
 STALL_SECONDS: Final = Range(least=1, most=86_400, default=600)
 SEED: Final = Range(least=0, most=2_147_483_647, default=0)
+GENERATED_TOKENS: Final = 20_000_000
+"""The most tokens of replay that a model writes itself; more is cut off with a warning."""
 SCALE: Final = Range(least=0, most=2, default="1.0")
 PREVIOUS_SHARE: Final = Range(least=0, most=1, open_low=True, open_high=True)
 MAX_ITEMS: Final = Range(least=1, most=100_000, default=1000)

@@ -55,11 +55,11 @@ def decide(observed: ObservedRefresh, now: datetime.datetime) -> RefreshPlan:
     """Answer with the first rule that has something to say."""
     if observed.spec is not None and observed.profile is not None:
         # Without both nobody can say what an ended attempt means; its Job keeps the answer until they are back.
-        evaluation = observed.spec.evaluation
+        spec = observed.spec
         context = stage_results.AttemptContext(
             attempts=observed.profile.limits.attempts,
             now=now,
-            found=lambda record, summary: order.of(record.name).found(record, summary, evaluation),
+            found=lambda record, summary: order.of(record.name).found(record, summary, spec),
         )
         observed = dataclasses.replace(
             observed, status=stage_results.observe_jobs(observed.status, observed.jobs, context)

@@ -233,6 +233,9 @@ def inputs(spec: RefreshSpec, *, residual: str, added: Sequence[str] = ()) -> st
         include={
             *("profile", "base", "residual_ref", "data", "training", "residual", "residuals", "average", "evaluation"),
         },
+        exclude={
+            "training": {"stall_seconds"}
+        },  # it changes no weights, and a run that stalled must go on with another
         exclude_defaults=True,
     )
     digests = {"digest": residual} | ({"added": list(added)} if added else {})

@@ -9,6 +9,7 @@ from modelrefresh.api.conditions import Reason
 from modelrefresh.api.profile import ProfileSpec
 from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.contract import allowed
+from modelrefresh.contract.limits import GENERATED_TOKENS
 from modelrefresh.plan.observed import Observed
 
 _MODELS: Final = 2
@@ -64,7 +65,13 @@ def over_limits(spec: RefreshSpec, profile: ProfileSpec) -> Iterable[str]:
         yield f"spec.training.checkpointSeconds is {saw}, at least {least} is allowed"
     if spec.retain.versions > limits.versions:
         yield f"spec.retain.versions is {spec.retain.versions}, at most {limits.versions} is allowed"
-    tokens = _MODELS * len(spec.evaluation.suites) * spec.evaluation.max_items * spec.evaluation.max_new_tokens
+    searched = len(spec.residual.search.scales) * len(spec.dev_suites) if spec.residual.search else 0
+    asked_suites = _MODELS * len(spec.evaluation.suites) + searched
+    tokens = asked_suites * spec.evaluation.max_items * spec.evaluation.max_new_tokens
     if tokens > limits.evaluation_tokens:
-        product = "suites times maxItems times maxNewTokens, of both models,"
+        product = "suites times maxItems times maxNewTokens, of both models and of each factor of a search,"
         yield f"spec.evaluation: {product} is {tokens}, at most {limits.evaluation_tokens} is allowed"
+    replay = spec.data.replay
+    written = min(training.max_tokens * replay.percent // 100, GENERATED_TOKENS) if replay and replay.generate else 0
+    if written > limits.generated_tokens:
+        yield f"spec.data.replay: {written} tokens would be generated, at most {limits.generated_tokens} is allowed"

@@ -4,8 +4,8 @@ from typing import Any
 
 from modelrefresh.contract.stages.toy import ToyInput, ToySummary  # type: ignore[import-not-found]
 
-from modelrefresh.api.evaluation import Evaluation
 from modelrefresh.api.run_status import Run, StageRecord
+from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.observed import ReadyRefresh
 from modelrefresh.plan.stages.run_stage import RunStage, UnusableSummaryError
@@ -15,7 +15,7 @@ def _ask(ready: ReadyRefresh, _: Run) -> ToyInput:
     return ToyInput(most=ready.spec.training.sequence_length)
 
 
-def _found(_: StageRecord, summary: ToySummary, __: Evaluation) -> dict[str, Any]:
+def _found(_: StageRecord, summary: ToySummary, __: RefreshSpec) -> dict[str, Any]:
     if summary.counted < 0:
         raise UnusableSummaryError(f"counted {summary.counted}, expected 0 or more")
     return {}

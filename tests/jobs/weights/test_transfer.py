@@ -143,7 +143,7 @@ def test_version_zero_can_be_the_untrained_base_with_the_residual(
 ) -> None:
     residual = merges.extract(pair.base, pair.instruct)
     asked = MergeInput(start=builders.uri(older), residual=residual, transfer=Transfer.SAME_FAMILY)
-    wanted = ImportInput(instruct=builders.uri(pair.instruct), transferred=asked)
+    wanted = ImportInput(transferred=asked)
     said = builders.quiet(Stage.IMPORT)
     summary = stage_module.run(builders.request(merges.root, Stage.IMPORT, section=wanted), said)
     merges.train(older)

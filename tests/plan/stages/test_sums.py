@@ -154,14 +154,22 @@ def test_merge_takes_the_factor_that_was_found() -> None:
 @pytest.mark.parametrize(
     ("summary", "said"),
     [
-        (SearchSummary(scale=0.7, scores=(ScaleScore(scale=0.6, score=0.1, items=3),)), "none of the factors"),
+        (SearchSummary(scale=0.7, scores=(ScaleScore(scale=0.6, score=0.1, items=3),)), "0.7 is none of the factors"),
         (SearchSummary(scale=0.6, scores=(ScaleScore(scale=0.6, score=float("nan"), items=3),)), "from 0 to 1"),
         (SearchSummary(scale=0.6, scores=(ScaleScore(scale=0.6, score=1.5, items=3),)), "from 0 to 1"),
     ],
 )
 def test_a_search_that_says_what_cannot_be_is_not_used(summary: SearchSummary, said: str) -> None:
     with pytest.raises(UnusableSummaryError, match=said):
-        search.STAGE.found(a_search(), summary, builders.refresh_spec().evaluation)
+        search.STAGE.found(a_search(), summary, builders.refresh_spec(SEARCH))
+
+
+def test_a_factor_reaches_merge_as_its_owner_wrote_it() -> None:
+    edits: dict[str, object] = {"spec.residual.search": {"scales": ["0.333333", "1.0"], "suites": [DEV]}}
+    score = ScaleScore(scale=0.333333, score=0.5, items=3)
+    found = search.STAGE.found(a_search(), SearchSummary(scale=0.333333, scores=(score,)), builders.refresh_spec(edits))
+    record = a_search().evolve(**found)
+    assert asked(Stage.MERGE, edits, status=a_status(run=a_run().evolve(stages=(record,)))).scale == 0.333333
 
 
 def test_version_zero_is_the_instruct_model_if_nothing_else_is_said() -> None:

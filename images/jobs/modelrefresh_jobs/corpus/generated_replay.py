@@ -11,8 +11,6 @@ from typing import Any
 
 from modelrefresh_jobs.models import model_config, model_folder, tokenizer
 
-MOST = 20_000_000
-"""Tokens that are written at most: hours of one GPU."""
 _BATCH = 32
 _SHORTEST = 16
 """Tokens of a document at least; a shorter one teaches nothing."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from modelrefresh.contract import limits
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.stages.prepare import PrepareInput, PrepareSummary
 from modelrefresh.contract.vocabulary import Sampling
@@ -145,7 +146,7 @@ def _replay(packing_pass: PackingPass, folder: pathlib.Path, fresh_tokens: int) 
 
 def _written(packing_pass: PackingPass, folder: pathlib.Path, budget: int) -> packing.Blocks:
     """Replay that the model writes itself."""
-    total = min(budget, generated_replay.MOST)
+    total = min(budget, limits.GENERATED_TOKENS)
     if total < budget:
         packing_pass.progress.warn(f"replay: the model writes {total} tokens, wanted {budget}; give a corpus for more")
     writer = _writer(packing_pass, folder)

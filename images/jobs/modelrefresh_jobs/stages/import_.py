@@ -9,11 +9,13 @@ import json
 import pathlib
 
 from modelrefresh.contract import artifacts
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.stages.import_ import ImportInput, ImportSummary
 from modelrefresh.contract.stages.merge import MergeInput
 from modelrefresh_jobs.models import instruct_assets, model_config, model_folder
 from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process import guarded_files
+from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.storage import model_files, sealed, sources
 from modelrefresh_jobs.storage.run_folders import RunFolders
@@ -27,6 +29,8 @@ def run(wanted: ImportInput, folders: RunFolders, progress: Progress) -> ImportS
     """Copy the model into the workspace, or write the one that base and residual give."""
     if wanted.transferred:
         return _transfer(wanted.transferred, folders, progress)
+    if wanted.instruct is None:
+        raise StageError(StageReason.INPUT_INVALID, "import: neither an instruct model nor a sum to register is named")
     model = model_folder.accept(sources.resolve(wanted.instruct, folders))
     with sealed.draft(
         folders.versions,

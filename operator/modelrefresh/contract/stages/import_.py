@@ -13,10 +13,10 @@ PUBLISHES = (artifacts.VERSIONS,)
 class ImportInput:
     """Register a model as `versions/<digest>/`, version zero."""
 
-    instruct: Uri
-    """The instruct model."""
+    instruct: Uri | None = None
+    """The instruct model, which is copied."""
     transferred: MergeInput | None = None
-    """The untrained base with the residual added, which is registered instead; its `start` counts as trained."""
+    """The untrained base with the residual added, where that is registered instead; its `start` counts as trained."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

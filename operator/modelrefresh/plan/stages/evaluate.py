@@ -3,7 +3,6 @@
 import dataclasses
 from typing import Any
 
-from modelrefresh.api.evaluation import Evaluation
 from modelrefresh.api.run_status import Run, StageRecord
 from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.api.stage_facts import EvaluateFacts
@@ -27,11 +26,11 @@ def _ask(ready: ReadyRefresh, run: Run) -> EvaluateInput:
     )
 
 
-def _found(record: StageRecord, summary: EvaluateSummary, evaluation: Evaluation) -> dict[str, Any]:
+def _found(record: StageRecord, summary: EvaluateSummary, spec: RefreshSpec) -> dict[str, Any]:
     if record.incumbent is not None and summary.incumbent != record.incumbent:
         saw = summary.incumbent or "nothing"
         raise UnusableSummaryError(f"the candidate was compared with {saw}, expected {record.incumbent}")
-    verdicts = [dataclasses.asdict(verdict) for verdict in gates.judge(evaluation, summary.scores)]
+    verdicts = [dataclasses.asdict(verdict) for verdict in gates.judge(spec.evaluation, summary.scores)]
     return {"digest": summary.candidate, "evaluate": EvaluateFacts.of(summary, verdicts=verdicts)}
 
 

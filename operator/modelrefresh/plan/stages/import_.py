@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from modelrefresh.api.evaluation import Evaluation
 from modelrefresh.api.rollout import Stock
 from modelrefresh.api.run_status import Run, StageRecord
 from modelrefresh.api.spec import RefreshSpec
@@ -14,15 +13,16 @@ from modelrefresh.plan.stages.run_stage import RunStage
 
 
 def _ask(ready: ReadyRefresh, _: Run) -> ImportInput:
-    transferred = merge.untrained(ready) if ready.spec.rollout.stock is Stock.TRANSFERRED else None
-    return ImportInput(instruct=ready.residual.instruct, transferred=transferred)
+    if ready.spec.rollout.stock is Stock.TRANSFERRED:
+        return ImportInput(transferred=merge.untrained(ready))
+    return ImportInput(instruct=ready.residual.instruct)
 
 
 def _wanted(spec: RefreshSpec) -> bool:
     return spec.rollout.stock is not Stock.NONE
 
 
-def _found(_: StageRecord, summary: ImportSummary, __: Evaluation) -> dict[str, Any]:
+def _found(_: StageRecord, summary: ImportSummary, __: RefreshSpec) -> dict[str, Any]:
     return {"digest": summary.digest}
 
 

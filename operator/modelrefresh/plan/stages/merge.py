@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
-from modelrefresh.api.evaluation import Evaluation
 from modelrefresh.api.run_status import Run, StageRecord
+from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.api.stage_facts import MergeFacts
 from modelrefresh.contract.stages.merge import AddedResidual, MergeInput, MergeSummary, TensorScale
 from modelrefresh.contract.vocabulary import Stage
@@ -43,7 +43,7 @@ def untrained(ready: ReadyRefresh) -> MergeInput:
     )
 
 
-def _found(_: StageRecord, summary: MergeSummary, __: Evaluation) -> dict[str, Any]:
+def _found(_: StageRecord, summary: MergeSummary, __: RefreshSpec) -> dict[str, Any]:
     return {"digest": summary.digest, "merge": MergeFacts.of(summary)}
 
 

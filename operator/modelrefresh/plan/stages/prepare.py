@@ -3,7 +3,6 @@
 import datetime
 from typing import Any
 
-from modelrefresh.api.evaluation import Evaluation
 from modelrefresh.api.run_status import Run, StageRecord
 from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.api.stage_facts import PrepareFacts
@@ -40,10 +39,11 @@ def _ask(ready: ReadyRefresh, run: Run) -> PrepareInput:
     )
 
 
-def _found(_: StageRecord, summary: PrepareSummary, __: Evaluation) -> dict[str, Any]:
+def _found(_: StageRecord, summary: PrepareSummary, spec: RefreshSpec) -> dict[str, Any]:
     if summary.newest is not None and not _is_date(summary.newest):
         raise UnusableSummaryError(f"prepare.newest: no date, saw {summary.newest}")
-    most_first = sorted(summary.overlap.items(), key=lambda item: (-item[1], item[0]))
+    judging = {suite.name for suite in spec.evaluation.suites}
+    most_first = sorted(summary.overlap.items(), key=lambda item: (item[0] not in judging, -item[1], item[0]))
     overlap = [{"suite": suite, "share": share} for suite, share in most_first]
     return {"prepare": PrepareFacts.of(summary, overlap=overlap)}
 

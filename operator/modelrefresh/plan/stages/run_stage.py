@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from modelrefresh.api.evaluation import Evaluation
 from modelrefresh.api.run_status import Run, StageRecord
 from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.contract.vocabulary import Stage
@@ -31,7 +30,7 @@ class RunStage:
     name: Stage
     ask: Callable[[ReadyRefresh, Run], object]
     """What an attempt that begins now is asked: the stage's input."""
-    found: Callable[[StageRecord, Any, Evaluation], dict[str, Any]]
+    found: Callable[[StageRecord, Any, RefreshSpec], dict[str, Any]]
     """Fields of the stage's record that its summary fills; UnusableSummaryError where it cannot be used."""
     size: Callable[[RefreshSpec], Size] = lambda _: Size()
     wanted: Callable[[RefreshSpec], bool] = lambda _: True

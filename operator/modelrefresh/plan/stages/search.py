@@ -3,10 +3,9 @@
 import math
 from typing import Any
 
-from modelrefresh.api.evaluation import Evaluation
 from modelrefresh.api.run_status import Run, StageRecord
 from modelrefresh.api.spec import RefreshSpec
-from modelrefresh.api.stage_facts import SearchFacts
+from modelrefresh.api.stage_facts import ScaleFacts, SearchFacts
 from modelrefresh.contract.stages.search import SearchInput, SearchSummary
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.observed import ReadyRefresh
@@ -26,12 +25,15 @@ def _ask(ready: ReadyRefresh, run: Run) -> SearchInput:
     )
 
 
-def _found(_: StageRecord, summary: SearchSummary, __: Evaluation) -> dict[str, Any]:
-    if summary.scale not in [one.scale for one in summary.scores]:
-        raise UnusableSummaryError(f"search.scale: {summary.scale:g} is none of the factors that were tried")
+def _found(_: StageRecord, summary: SearchSummary, spec: RefreshSpec) -> dict[str, Any]:
+    said = {float(text): text for text in (spec.residual.search.scales if spec.residual.search else ())}
+    if odd := [one for one in (summary.scale, *(one.scale for one in summary.scores)) if one not in said]:
+        raise UnusableSummaryError(f"search: {odd[0]:g} is none of the factors of spec.residual.search")
     if odd := [one.score for one in summary.scores if not (math.isfinite(one.score) and 0 <= one.score <= 1)]:
         raise UnusableSummaryError(f"search.scores: {odd[0]} where scores go from 0 to 1")
-    return {"search": SearchFacts.of(summary)}
+    # As the owner wrote them: a status would round them, and merge is asked for what stands there.
+    scores = [ScaleFacts.of(one, scale=said[one.scale]) for one in summary.scores]
+    return {"search": SearchFacts(scale=said[summary.scale], scores=tuple(scores))}
 
 
 def _size(spec: RefreshSpec) -> Size:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from modelrefresh.api.evaluation import Evaluation
 from modelrefresh.api.run_status import Run, StageRecord
 from modelrefresh.api.spec import RefreshSpec
 from modelrefresh.api.stage_facts import TrainFacts
@@ -47,7 +46,7 @@ def _decimal(text: str | None) -> float | None:
     return None if text is None else float(text)
 
 
-def _found(_: StageRecord, summary: TrainSummary, __: Evaluation) -> dict[str, Any]:
+def _found(_: StageRecord, summary: TrainSummary, __: RefreshSpec) -> dict[str, Any]:
     return {"train": TrainFacts.of(summary)}
 
 
