@@ -17,6 +17,7 @@ from modelrefresh.api.merging import ResidualRef
 from modelrefresh.api.rollout import Stock
 from modelrefresh.api.run_status import StageState
 from modelrefresh.api.spec import RefreshSpec
+from modelrefresh.contract import limits
 from modelrefresh.contract.vocabulary import Strategy
 from modelrefresh.plan import lifecycle, profiles
 from modelrefresh.plan.actions import Plan, RefreshPlan, StatusSummary
@@ -228,14 +229,13 @@ def inputs(spec: RefreshSpec, *, residual: str, added: Sequence[str] = ()) -> st
 
     Fields at their default are left out, so that a field which a release adds changes no hash (docs/decisions/0013).
     """
-    matters = spec.model_dump(
+    # Patience changes no weights, and a run that stalled must go on with more of it.
+    training = spec.training.model_copy(update={"stall_seconds": limits.STALL_SECONDS.whole})
+    matters = spec.model_copy(update={"training": training}).model_dump(
         mode="json",
         include={
             *("profile", "base", "residual_ref", "data", "training", "residual", "residuals", "average", "evaluation"),
         },
-        exclude={
-            "training": {"stall_seconds"}
-        },  # it changes no weights, and a run that stalled must go on with another
         exclude_defaults=True,
     )
     digests = {"digest": residual} | ({"added": list(added)} if added else {})
