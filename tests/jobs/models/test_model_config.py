@@ -226,3 +226,8 @@ def test_a_value_that_transformers_refuses_is_the_users(made: builders.Pair) -> 
     with pytest.raises(StageError, match="transformers refuses it") as caught:
         model_config.load(made.base, {**model_folder.accept(made.base).config, "hidden_act": 7})
     assert caught.value.reason == "ModelUnreadable"
+
+
+def test_more_layers_than_any_model_has_are_refused_before_one_is_built(made: builders.Pair) -> None:
+    with pytest.raises(ValueError, match=r"num_hidden_layers is 1000000000, more than the 2048"):
+        arithmetic.arithmetic({**model_folder.accept(made.base).config, "num_hidden_layers": 10**9})
