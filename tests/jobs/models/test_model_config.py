@@ -230,4 +230,4 @@ def test_a_value_that_transformers_refuses_is_the_users(made: builders.Pair) -> 
 
 def test_more_layers_than_any_model_has_are_refused_before_one_is_built(made: builders.Pair) -> None:
     with pytest.raises(ValueError, match=r"num_hidden_layers is 1000000000, more than the 2048"):
-        arithmetic.arithmetic({**model_folder.accept(made.base).config, "num_hidden_layers": 10**9})
+        arithmetic.of({**model_folder.accept(made.base).config, "num_hidden_layers": 10**9})
