@@ -114,6 +114,7 @@ def test_the_server_refuses_a_bad_object_and_names_the_field(server: Server, ref
 
 def test_the_server_fills_in_the_same_defaults_as_the_models_and_none_inside_lists(server: Server) -> None:
     spec = builders.refresh_spec().model_dump(mode="json", by_alias=True, exclude_none=True)
+    del spec["residuals"], spec["residual"]["scales"]  # a list that nobody names is absent there
     spec["evaluation"]["gates"] = builders.refresh()["spec"]["evaluation"]["gates"]
     assert server.create(builders.refresh())["spec"] == spec
 
