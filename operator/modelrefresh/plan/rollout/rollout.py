@@ -45,6 +45,9 @@ def _found(served: ServedRefresh) -> VersionRef | None:
     The latter was rolled out by us once and serves now; to put the stock model in its place would be a step back.
     """
     digest, known = served.target.digest, rollout_state.chosen(served)
+    if digest in served.status.held:
+        # A first candidate that never became available: it is named, and serves nothing.
+        return None
     if known is not None:
         return VersionRef(version=known.name, digest=known.digest)
     if digest is None or any(item.digest == digest for item in served.versions):
@@ -92,15 +95,15 @@ def advance(observed: ObservedRefresh, now: datetime.datetime) -> RefreshPlan | 
 
 def _advance(served: ServedRefresh, rollout: Rollout, now: datetime.datetime) -> RefreshPlan:
     rollout = rollout_state.clocked(served, rollout, now)
-    state, live = rollout_state.find(rollout_state.facts_of(served, rollout, now)), served.status.live
+    state = rollout_state.find(rollout_state.facts_of(served, rollout, now))
     if state is RolloutState.AVAILABLE:
         return _settle(served, rollout, now)
     if state is RolloutState.UNDONE_BY_USER:
         return _undone(served, rollout, now)
     if state is RolloutState.HINDERED and (hindrance := trial.hindrance(served, rollout)) is not None:
         return _hindered(served, rollout, hindrance)
-    if state is RolloutState.DEADLINE_EXCEEDED and live is not None:
-        return _go_back(served, rollout, live, now)
+    if state is RolloutState.DEADLINE_EXCEEDED:
+        return _give_up(served, rollout, now)
     if state is RolloutState.CONFLICT:
         return _conflict(served, rollout.to)
     return _wait(served, rollout, state)
@@ -178,7 +181,7 @@ def _settle(served: ServedRefresh, rollout: Rollout, now: datetime.datetime) -> 
     before = status.previous if rollout.is_rollback else status.live
     status = status.evolve(live=to, previous=before, rollout=None)
     run = status.run
-    if run is not None and _is_of_run(served.status):
+    if run is not None and rollout_state.is_of_run(served.status):
         status = run_end.close(
             status,
             run,
@@ -195,18 +198,20 @@ def _settle(served: ServedRefresh, rollout: Rollout, now: datetime.datetime) -> 
 
 
 def _undone(served: ServedRefresh, rollout: Rollout, now: datetime.datetime) -> RefreshPlan:
-    digest = rollout.to.digest
     text = f"the rollout of {rollout.to.version} was undone by hand; it is not tried again by itself"
-    return _abandon(served, digest, text, now)
+    return _abandon(served, rollout.to.digest, text, now)
 
 
-def _go_back(served: ServedRefresh, rollout: Rollout, live: VersionRef, now: datetime.datetime) -> RefreshPlan:
-    seconds = trial.allowed_seconds(served)
+def _give_up(served: ServedRefresh, rollout: Rollout, now: datetime.datetime) -> RefreshPlan:
+    live, target, seconds = served.status.live, served.target, trial.allowed_seconds(served)
+    then = f'nothing served before, so {target.kind} "{target.name}" still names it; it is not tried again by itself'
     text = (
-        f"{rollout.to.version} was not available within {seconds:.0f} s ({served.target.message}); "
-        f"going back to {live.version}"
+        f"{rollout.to.version} was not available within {seconds:.0f} s ({target.message}); "
+        f"{f'going back to {live.version}' if live else then}"
     )
     plan = _abandon(served, rollout.to.digest, text, now, reason=Reason.PROGRESS_DEADLINE_EXCEEDED)
+    if live is None:
+        return plan
     back = Rollout(to=live, start_time=now, is_rollback=True)
     return Plan(
         status=plan.status.evolve(rollout=back),
@@ -219,18 +224,14 @@ def _go_back(served: ServedRefresh, rollout: Rollout, live: VersionRef, now: dat
 def _abandon(
     served: ServedRefresh, digest: str, text: str, now: datetime.datetime, *, reason: Reason = Reason.ROLLED_BACK
 ) -> RefreshPlan:
-    status = served.status.evolve(rollout=None, held=_hold(served.status, digest))
-    if _is_of_run(served.status) and status.run is not None:
+    chosen = rollout_state.chosen(served)
+    held = _hold(served.status, digest, release=chosen.digest if chosen else None)
+    status = served.status.evolve(rollout=None, held=held)
+    if rollout_state.is_of_run(served.status) and status.run is not None:
         status = run_end.close(status, status.run, End(outcome=Outcome.ROLLED_BACK, message=text, reason=reason), now)
     return Plan(
         status=status, summary=StatusSummary(reason=Reason.ROLLED_BACK, message=text), requeue_after_seconds=0.0
     )
-
-
-def _is_of_run(status: RefreshStatus) -> bool:
-    """The rollout under way is that of the open run's candidate."""
-    rollout, is_open = status.rollout, status.run is not None and status.run.outcome is None
-    return is_open and rollout is not None and not rollout.is_rollback and status.candidate == rollout.to
 
 
 def _hindered(served: ServedRefresh, rollout: Rollout, hindrance: Hindrance) -> RefreshPlan:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from modelrefresh.api.run_status import StageState
-from modelrefresh.api.status import Rollout, VersionRef
+from modelrefresh.api.status import RefreshStatus, Rollout, VersionRef
 from modelrefresh.contract import artifacts
 from modelrefresh.plan.observed import ObservedVersion, ServedRefresh
 from modelrefresh.plan.rollout import trial
@@ -53,7 +53,7 @@ class Facts:
     late: bool
     """It has been tried for longer than the deadline."""
     replaceable: bool
-    """There is a live version to go back to, and this is not the way back itself."""
+    """There is a live version to go back to, or a run that ends without it; and this is not the way back itself."""
     foreign: bool
     """Something else says what the container loads."""
 
@@ -90,8 +90,9 @@ TABLE: Final = (
     Row(
         state=RolloutState.DEADLINE_EXCEEDED,
         holds=lambda facts: facts.late and facts.replaceable,
-        when="it was tried for `progressDeadlineSeconds` and `minReadySeconds`, and something was live before",
-        then="RolledBack, and the Deployment goes back to what was live",
+        when="it was tried for `progressDeadlineSeconds` and `minReadySeconds`, and is a run's candidate, "
+        "or something was live before",
+        then="RolledBack, and the Deployment goes back to what was live; it is left as it is where nothing was",
     ),
     Row(
         state=RolloutState.CONFLICT,
@@ -102,7 +103,7 @@ TABLE: Final = (
     Row(
         state=RolloutState.OVERDUE,
         holds=lambda facts: facts.late,
-        when="it was tried for too long, and there is nothing to go back to",
+        when="it was tried for too long, and is version zero with nothing to go back to, or the way back itself",
         then="stalled; it is still waited for",
     ),
     Row(
@@ -136,7 +137,7 @@ def facts_of(served: ServedRefresh, rollout: Rollout, now: datetime.datetime) ->
         other=not named and chosen(served) is not None,
         hindered=rollout.hindered,
         late=rollout.applied and (now - rollout.start_time).total_seconds() > trial.allowed_seconds(served),
-        replaceable=not rollout.is_rollback and served.status.live is not None,
+        replaceable=not rollout.is_rollback and (served.status.live is not None or is_of_run(served.status)),
         foreign=named and is_foreign(served),
     )
 
@@ -151,6 +152,12 @@ def clocked(served: ServedRefresh, rollout: Rollout, now: datetime.datetime) -> 
         return rollout.evolve(applied=True, hindered=False, start_time=now)
     # Beyond now, where the clock was put back.
     return rollout.evolve(start_time=min(rollout.start_time, now))
+
+
+def is_of_run(status: RefreshStatus) -> bool:
+    """The rollout under way is that of the open run's candidate."""
+    rollout, is_open = status.rollout, status.run is not None and status.run.outcome is None
+    return is_open and rollout is not None and not rollout.is_rollback and status.candidate == rollout.to
 
 
 def chosen(served: ServedRefresh) -> ObservedVersion | None:
