@@ -13,8 +13,7 @@ from benchmarks.method import cells
 _ROOT = pathlib.Path(__file__).parents[2]
 _SEED = ("examples/seed", "benchmarks/method/pairs.py")
 _WORKER = "images/jobs/modelrefresh_jobs"
-_REFRESH = ("benchmarks/method/measuring.py", *(f"{_WORKER}/{name}" for name in ("corpus", "training", "weights")))
-_ANSWERS = (f"{_WORKER}/evaluation",)
+_REFRESH = ("benchmarks/method/measuring.py", "benchmarks/method/running.py", _WORKER)
 
 
 def of_pairs(size: str) -> str:
@@ -24,7 +23,7 @@ def of_pairs(size: str) -> str:
 
 def of_cells(size: str) -> str:
     """Of all that is done with them, too."""
-    return _digest((*_SEED, *_REFRESH, *_ANSWERS), size)
+    return _digest((*_SEED, *_REFRESH), size)
 
 
 def _digest(places: tuple[str, ...], size: str) -> str:

@@ -103,6 +103,7 @@ def _settle() -> None:
     from modelrefresh_jobs.training import trainer  # noqa: F401, PLC0415 -- the same
 
     torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # a merge computes in one process
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()

@@ -12,9 +12,10 @@ import safetensors.torch
 from modelrefresh.contract import stage_request
 from modelrefresh.contract.stages.evaluate import EvaluateInput
 from modelrefresh.contract.stages.extract import ExtractInput
+from modelrefresh.contract.stages.merge import AddedResidual, MergeInput
 from modelrefresh.contract.stages.prepare import PrepareInput, PrepareSummary
 from modelrefresh.contract.stages.train import TrainInput
-from modelrefresh.contract.vocabulary import Method, Stage
+from modelrefresh.contract.vocabulary import Method, Stage, Transfer
 from modelrefresh_jobs.attempt import stage_module
 from modelrefresh_jobs.evaluation import suites
 from modelrefresh_jobs.models import prompts
@@ -294,3 +295,16 @@ def test_where_the_memory_of_gpus_is_not_known_nothing_is_said_but_in_the_log(
     with caplog.at_level("INFO"):
         assert place.run().blocks
     assert [text for text in caplog.messages if "no gpuMemory in the profile" in text]
+
+
+@pytest.mark.parametrize("transfer", [None, Transfer.SAME_FAMILY])
+def test_an_added_residual_of_some_other_base_is_refused_before_the_training(
+    place: Place, tmp_path: pathlib.Path, transfer: Transfer | None
+) -> None:
+    moved = builders.disturbed(place.pair.base, tmp_path / "moved", seed=4)
+    other = lay_out(place.root, dataclasses.replace(place.pair, base=moved)).residual
+    start, added = builders.uri(place.pair.base), (AddedResidual(residual=other),)
+    asked = MergeInput(start=start, residual=place.residual, transfer=transfer, added=added)
+    assert place.refused(merge=asked).reason == "BaseMismatch"
+    allowed = dataclasses.replace(asked, added=(AddedResidual(residual=other, transfer=Transfer.SAME_FAMILY),))
+    assert place.run(merge=allowed).blocks

@@ -30,6 +30,7 @@ from modelrefresh_jobs.storage import sources, versions
 from modelrefresh_jobs.storage.run_folders import RunFolders
 from modelrefresh_jobs.weights import merge_inputs, merge_sources, stored_residual, trained_weights
 from modelrefresh_jobs.weights.merge_sources import MergeSources
+from modelrefresh_jobs.weights.stored_residual import Description
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +171,16 @@ def _candidate(wanted: PrepareInput, found: MergeSources, start: Model, progress
     description = stored_residual.read_description(found.residual)
     if wanted.merge is None and wanted.base_fingerprint == description.instruct_fingerprint:
         found = dataclasses.replace(found, strategy=Strategy.DIRECT)  # asked by an older operator
+    merge_inputs.check_added(found, _bases(wanted, found, start, description))
     trained = trained_weights.Full(model=start)
     config = merge_inputs.gather(found, start, trained, description, progress).config
     prompts.prove(found.residual / instruct_assets.FOLDER, config)
     return prompts.load(found.residual / instruct_assets.FOLDER, config)
+
+
+def _bases(wanted: PrepareInput, found: MergeSources, start: Model, description: Description) -> tuple[str, str]:
+    """Fingerprints of the models that an added residual may have been cut from."""
+    known = wanted.base_fingerprint or description.base_fingerprint
+    if found.transferred and any(not one.transferred for one in found.added):
+        known = model_folder.fingerprint(start.folder)  # of a base that no residual names
+    return known, description.instruct_fingerprint

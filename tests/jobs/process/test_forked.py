@@ -1,7 +1,13 @@
 """Work in child processes: what comes back, in which order, and how a child's end is told."""
 
+import errno
+import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 
 import pytest
 
@@ -9,6 +15,7 @@ from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.process import forked
 from modelrefresh_jobs.process.errors import StageError
+from tests.jobs import builders
 
 
 def test_results_come_in_the_order_of_the_items_from_other_processes() -> None:
@@ -37,3 +44,58 @@ def test_children_do_not_outlive_a_parent_that_leaves_early() -> None:
     results.close()
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
+
+
+@pytest.fixture
+def three(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three processes may be kept busy."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+
+
+@pytest.mark.usefixtures("three")
+def test_there_are_as_many_children_as_the_container_was_given_cores() -> None:
+    def busy(_: int) -> int:
+        return os.getpid()
+
+    assert len(set(forked.in_order(busy, range(9)))) == 3
+
+
+@pytest.mark.usefixtures("three")
+def test_children_that_have_started_end_where_another_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fork", failing_at(3, os.fork))
+    with pytest.raises(BlockingIOError):
+        list(forked.in_order(lambda _: time.sleep(60), range(9)))
+    assert multiprocessing.active_children() == []
+
+
+def failing_at(number: int, fork: Callable[[], int]) -> Callable[[], int]:
+    """A fork of which this one fails, as where no more processes are allowed."""
+    left = iter(range(number - 1, -1, -1))
+
+    def limited() -> int:
+        if next(left):
+            return fork()
+        raise BlockingIOError(errno.EAGAIN, "no more processes")
+
+    return limited
+
+
+_PARENT = """
+import time
+from modelrefresh_jobs.process import forked
+for _ in forked.in_order(lambda item: item and time.sleep(60), range(9)):
+    print("started", flush=True)
+"""
+
+
+def test_children_end_with_a_parent_that_is_killed() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _PARENT],
+        stdout=subprocess.PIPE,
+        env=builders.shell() | {"OMP_NUM_THREADS": "3"},
+    ) as parent:
+        assert parent.stdout
+        assert parent.stdout.readline() == b"started\n"
+        parent.kill()
+        # The children hold the other end as well: it is closed when the last of them is gone.
+        assert parent.communicate(timeout=30) == (b"", None)

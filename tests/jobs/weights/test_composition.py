@@ -1,10 +1,12 @@
 """Several residuals in one pass, factors of some tensors' own, and the average with the version that serves."""
 
+import json
 import pathlib
 
 import pytest
 import torch
 
+from modelrefresh.contract import artifacts
 from modelrefresh.contract.stages.import_ import ImportInput
 from modelrefresh.contract.stages.merge import AddedResidual, TensorScale
 from modelrefresh.contract.vocabulary import Stage, Strategy, Transfer
@@ -82,6 +84,8 @@ def test_a_residual_of_some_other_base_is_added_where_it_is_transferred(
     )
     base, instruct, trained, far = (exact(one) for one in (pair.base, pair.instruct, pair.trained, moved))
     assert_is(version, {n: trained[n] + instruct[n] - base[n] + 0.5 * (instruct[n] - far[n]) for n in base})
+    noted = json.loads((version / artifacts.PROVENANCE).read_text())
+    assert noted["added"] == [{"residual": second, "scale": 0.5, "transfer": "SameFamily"}]
 
 
 def test_a_damaged_residual_is_not_added(tmp_path: pathlib.Path, pair: builders.Pair, merges: Merges) -> None:
@@ -112,6 +116,15 @@ def test_a_pattern_that_no_tensor_matches_is_refused_with_names_that_there_are(
     residual = merges.extract(pair.base, pair.instruct)
     with pytest.raises(StageError, match=r"no tensor of .* matches \*\.moe\.\*; expected .*lm_head\.weight"):
         merges.merge(pair.base, residual, scales=(TensorScale(tensors="*.moe.*", scale=0.5),))
+
+
+@pytest.mark.parametrize(("patterns", "warned"), [(("*.mlp.*",), False), (("*.mlp.*", "*"), True)])
+def test_patterns_that_leave_no_tensor_to_the_factor_are_told(
+    pair: builders.Pair, merges: Merges, patterns: tuple[str, ...], *, warned: bool
+) -> None:
+    said, scales = builders.quiet(Stage.MERGE), tuple(TensorScale(tensors=one, scale=0.5) for one in patterns)
+    merges.merge(pair.base, merges.extract(pair.base, pair.instruct), scales=scales, progress=said)
+    assert any("match every tensor" in text for text in said.warnings) == warned
 
 
 @pytest.mark.parametrize("strategy", list(Strategy))

@@ -1,18 +1,24 @@
 """A residual of one release on another base of its family: the same sum, the base's positions, refusals by name."""
 
+import dataclasses
 import json
 import pathlib
+import shutil
 
 import pytest
+import safetensors.torch
 import torch
 import transformers
 
 from modelrefresh.contract.stages.import_ import ImportInput
-from modelrefresh.contract.stages.merge import MergeInput
+from modelrefresh.contract.stages.merge import AddedResidual, MergeInput
 from modelrefresh.contract.vocabulary import Stage, Transfer
 from modelrefresh_jobs.attempt import stage_module
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
+from modelrefresh_jobs.stages import import_
+from modelrefresh_jobs.storage import run_folders, sealed
+from modelrefresh_jobs.weights import stored_residual
 from tests.jobs import builders
 from tests.jobs.weights.merges import Merges, exact
 
@@ -74,6 +80,16 @@ def test_a_base_in_another_number_format_keeps_it(tmp_path: pathlib.Path, pair: 
     for name, value in exact(version).items():
         step = (instruct[name] - base[name]).bfloat16().double()
         assert torch.equal(value, (trained[name] + step).float().double()), name
+    assert json.loads((version / "config.json").read_text())["dtype"] == "float32"
+
+
+def test_of_a_residual_whose_formats_differ_the_base_s_is_written(
+    pair: builders.Pair, older: pathlib.Path, merges: Merges
+) -> None:
+    name = "model.norm.weight"
+    builders.set_weights(pair.instruct, **{name: torch.ones(32, dtype=torch.float32)})
+    written = safetensors.torch.load_file(transferred(merges, pair, older) / "model.safetensors")
+    assert {value.dtype for value in written.values()} == {torch.bfloat16}
 
 
 def test_another_family_is_refused_with_both_named(tmp_path: pathlib.Path, pair: builders.Pair, merges: Merges) -> None:
@@ -149,3 +165,39 @@ def test_version_zero_can_be_the_untrained_base_with_the_residual(
     merges.train(older)
     assert builders.weights(merges.version(summary.digest)) == builders.weights(transferred(merges, pair, older))
     assert said.warnings == []
+
+
+def test_a_number_format_that_is_unknown_here_is_refused_by_name(
+    pair: builders.Pair, older: pathlib.Path, merges: Merges
+) -> None:
+    residual = resealed(merges, merges.extract(pair.base, pair.instruct), **{"model.norm.weight": torch.int16})
+    with pytest.raises(StageError, match=r"formats unknown here: model\.norm\.weight: I16; this version reads BF16"):
+        merges.merge(older, residual, transfer=Transfer.SAME_FAMILY)
+    added = (AddedResidual(residual=residual, transfer=Transfer.SAME_FAMILY),)
+    own = merges.extract(older, pair.instruct)
+    with pytest.raises(StageError, match=r"formats unknown here: model\.norm\.weight: I16"):
+        merges.merge(older, own, added=added)
+
+
+def resealed(merges: Merges, residual: str, **formats: torch.dtype) -> str:
+    """The digest of the same residual with some tensors in other formats."""
+    folder = builders.workspace_of(merges.root).residual(residual)
+    with sealed.draft(folder.parent, kind=stored_residual.KIND, label="other") as made:
+        shutil.copytree(folder, made.path, dirs_exist_ok=True)
+        (made.path / "manifest.json").unlink()
+        file = made.path / "model.safetensors"
+        values = safetensors.torch.load_file(file)
+        builders.edit_weights(file, **{name: values[name].to(form) for name, form in formats.items()})
+        return sealed.seal(made).digest
+
+
+def test_version_zero_of_a_transfer_lies_where_it_is_asked_for(
+    tmp_path: pathlib.Path, pair: builders.Pair, older: pathlib.Path, merges: Merges
+) -> None:
+    residual = merges.extract(pair.base, pair.instruct)
+    asked = MergeInput(start=builders.uri(older), residual=residual, transfer=Transfer.SAME_FAMILY)
+    wanted = ImportInput(instruct=builders.uri(pair.instruct), transferred=asked)
+    request = builders.request(merges.root, Stage.IMPORT, section=wanted)
+    folders = dataclasses.replace(run_folders.of(request), out=tmp_path / "zero")
+    summary = import_.run(wanted, folders, builders.quiet(Stage.IMPORT))
+    assert sealed.read(import_.artifact(folders, summary)).digest == summary.digest

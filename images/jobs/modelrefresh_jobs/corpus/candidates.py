@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from modelrefresh_jobs.corpus import deduplication, documents, pipeline, scan, tokenization, word_hashes, words
+from modelrefresh_jobs.corpus import deduplication, documents, scan, tokenization, word_hashes, words
 from modelrefresh_jobs.corpus.contamination import Item, Overlap
 from modelrefresh_jobs.corpus.data_files import DataFile
-from modelrefresh_jobs.process import cores
+from modelrefresh_jobs.process import cores, parallel
 
 Array = np.ndarray[Any, Any]
 _BATCH, _BATCH_CHARACTERS = 1024, 1 << 18
@@ -86,7 +86,8 @@ class Reader:
 
     def read(self, source: Source, rows: Array) -> Iterator[Batch]:
         """The documents at these rows of the source, in reading order; a place is an index of `rows`."""
-        return pipeline.mapped(self._worked, _wanted(source, rows), threads=min(_MOST_THREADS, cores.allowed()))
+        with parallel.Workers(min(_MOST_THREADS, cores.allowed())) as workers:
+            yield from workers.in_order(self._worked, _wanted(source, rows))
 
     def _worked(self, found: tuple[list[int], list[str]]) -> Batch:
         places, texts = found

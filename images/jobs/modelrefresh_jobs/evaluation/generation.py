@@ -6,6 +6,7 @@ and never at strings that look like one, each reply says whether such a token en
 what does not fit is an error instead of cut. Greedy. Knows nothing of suites and scores.
 """
 
+import gc
 import logging
 import os
 import pathlib
@@ -45,6 +46,7 @@ class Chat:
 
     def __init__(self, folder: pathlib.Path) -> None:
         self._prompt_format = prompts.load(folder)
+        _release()
         self._lm = _load(self._prompt_format)
 
     def answer(self, questions: Sequence[str], *, max_new_tokens: int, progress: Progress) -> list[Reply]:
@@ -88,6 +90,14 @@ class Chat:
 def _reply(prompt: str, generated: str) -> Reply:
     thoughts, answer = thinking.divide(prompt, generated[:-1])
     return Reply(text=answer, stopped=generated[-1] == _STOPPED, thoughts=thoughts)
+
+
+def _release() -> None:
+    """Give back what an earlier model held: engine and model refer to each other, so it may still lie there."""
+    import torch
+
+    gc.collect()
+    torch.cuda.empty_cache()
 
 
 def _load(prompt_format: prompts.PromptFormat) -> Any:  # noqa: ANN401 -- lm-eval is untyped

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.models import arithmetic, families, model_card, model_config
 from modelrefresh_jobs.models.families import Family
-from modelrefresh_jobs.process import errors, guarded_files, parallel
+from modelrefresh_jobs.process import cores, errors, guarded_files, parallel
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.storage import model_files
 from modelrefresh_jobs.tensors import dtypes, safetensors_reader
@@ -162,7 +162,7 @@ def fingerprint(folder: pathlib.Path) -> str:
         StageError: ModelUnreadable, as `accept` raises it.
     """
     model = accept(folder)
-    with parallel.Workers(parallel.cores()) as workers:
+    with parallel.Workers(cores.allowed()) as workers:
         return combine(dict(zip(model.tensors, workers.in_order(content, model.tensors.values()), strict=True)), model)
 
 

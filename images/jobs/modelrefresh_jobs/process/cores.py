@@ -1,4 +1,4 @@
-"""How many threads a stage may keep busy: what its container was given, or what the machine has."""
+"""How many threads or processes a stage may keep busy: what its container was given, or what the machine has."""
 
 import os
 
@@ -7,6 +7,6 @@ _GIVEN = "OMP_NUM_THREADS"
 
 
 def allowed() -> int:
-    """Threads, at least one."""
+    """Threads or processes, at least one."""
     given = os.environ.get(_GIVEN, "")
     return max(1, int(given) if given.isdecimal() else len(os.sched_getaffinity(0)))

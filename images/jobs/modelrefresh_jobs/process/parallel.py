@@ -3,7 +3,6 @@
 Hashing, files and NumPy release the interpreter's lock while they work. Knows no weights.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
@@ -11,11 +10,6 @@ from typing import Self, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 class Workers:

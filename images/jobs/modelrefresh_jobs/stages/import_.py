@@ -49,7 +49,7 @@ def _transfer(wanted: MergeInput, folders: RunFolders, progress: Progress) -> Im
     with sealed.draft(
         folders.versions, kind=candidate.KIND, label=label, attempt=folders.attempt, parents=parents
     ) as made:
-        merged = candidate.store(found, made, progress=progress)
+        merged = candidate.store(found, made, progress=progress, target=folders.out)
     architecture = model_folder.accept(found.start).architecture
     return ImportSummary(
         digest=merged.digest, architecture=architecture, parameters=merged.parameters, bytes=merged.bytes

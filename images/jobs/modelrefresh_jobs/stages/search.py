@@ -8,7 +8,7 @@ import pathlib
 import shutil
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from modelrefresh.contract import metrics
 from modelrefresh.contract.stages.search import ScaleScore, SearchInput, SearchSummary
@@ -21,7 +21,7 @@ from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.storage import sealed
 from modelrefresh_jobs.storage.run_folders import RunFolders
 from modelrefresh_jobs.weights import candidate, merge_sources
-from modelrefresh_jobs.weights.merge_sources import MergeSources
+from modelrefresh_jobs.weights.candidate import Checked
 
 _PAPER = 1.0
 """The factor that arXiv 2410.10739 adds the residual with."""
@@ -58,9 +58,11 @@ def run(wanted: SearchInput, folders: RunFolders, progress: Progress) -> SearchS
     found = merge_sources.of(wanted.merge, folders, trained=folders.trained, deep=True)
     work = _Search(wanted=wanted, suites=loaded, items=items, progress=progress)
     progress.report(0, len(wanted.scales) * work.questions, unit="answers")
+    # What this warns of, the stage `merge` will say once.
+    checked = candidate.check(found, Progress(stage=Stage.SEARCH))
     scores: list[ScaleScore] = []
     for scale in wanted.scales:
-        folder = _merge(replace(found, scale=scale), folders)
+        folder = _merge(checked.scaled(scale), folders)
         scores.append(_score(work, scale, folder))
         shutil.rmtree(folder)
     return SearchSummary(scale=best(scores), scores=tuple(scores))
@@ -71,13 +73,12 @@ def best(scores: Sequence[ScaleScore]) -> float:
     return min(scores, key=lambda one: (-one.score, abs(one.scale - _PAPER), one.scale)).scale
 
 
-def _merge(found: MergeSources, folders: RunFolders) -> pathlib.Path:
+def _merge(checked: Checked, folders: RunFolders) -> pathlib.Path:
     scratch = folders.scratch(Stage.SEARCH)
     target = scratch / "candidate"
     shutil.rmtree(target, ignore_errors=True)
     with sealed.draft(scratch, kind=candidate.KIND, label="candidate", attempt=folders.attempt) as made:
-        # What it warns of, the stage `merge` will say once.
-        candidate.store(found, made, progress=Progress(stage=Stage.SEARCH), target=target)
+        candidate.write(checked, made, progress=Progress(stage=Stage.SEARCH), target=target)
     return target
 
 

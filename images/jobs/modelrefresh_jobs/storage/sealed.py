@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from modelrefresh.contract import artifacts, codec
-from modelrefresh_jobs.process import errors, guarded_files, parallel
+from modelrefresh_jobs.process import cores, errors, guarded_files, parallel
 
 _MANIFEST_LIMIT = 64 << 20
 START = "start_fingerprint"
@@ -90,7 +90,10 @@ def draft(
 
 
 def seal(made: Draft, *, target: pathlib.Path | None = None) -> Manifest:
-    """Publish the draft as `target`, or under its digest beside the draft; an equal folder there is success."""
+    """Publish the draft as `target`, or under its digest beside the draft; an equal folder there is success.
+
+    A draft that is its own target is sealed in its place, by one thread.
+    """
     files = tuple(_seal_file(made, path) for path in _files(made.path))
     manifest = Manifest(kind=made.kind, digest=digest(files), files=files, parents=made.parents)
     final = target or made.path.parent / manifest.digest
@@ -98,7 +101,8 @@ def seal(made: Draft, *, target: pathlib.Path | None = None) -> Manifest:
     _write_flushed(made.path / artifacts.MANIFEST, text)
     for folder in (*sorted(path for path in made.path.rglob("*") if path.is_dir()), made.path):
         _flush(folder)
-    _rename(made.path, final, content=manifest.digest)
+    if final != made.path:
+        _rename(made.path, final, content=manifest.digest)
     _flush(final.parent)
     return manifest
 
@@ -178,7 +182,7 @@ def sha256(path: pathlib.Path) -> str:
 
 
 def _changed(folder: pathlib.Path, files: Sequence[SealedFile]) -> list[str]:
-    with parallel.Workers(parallel.cores()) as workers:
+    with parallel.Workers(cores.allowed()) as workers:
         found = workers.in_order(sha256, [folder / file.name for file in files])
         return [file.name for file, seen in zip(files, found, strict=True) if seen != file.sha256]
 

@@ -22,6 +22,8 @@ SHARD_BYTES = 4 << 30
 """Most bytes of weights per file, unless one tensor has more."""
 _PIECE = 1 << 20
 """Bytes that are hashed at a time."""
+_FLUSHED = 256 << 20
+"""Bytes that a process places before it waits for the disk, which spares the end a long wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,8 @@ class Writer:
         self._end = self._file.tell()
         """Where the hash has come to."""
         starts = itertools.accumulate((tensor.size for tensor in shard.tensors), initial=self._end)
+        self._waiting = 0
+        """Bytes that this process has placed since it last waited for the disk."""
         self._starts = {tensor.name: start for tensor, start in zip(shard.tensors, starts, strict=False)}
 
     def __enter__(self) -> Self:
@@ -123,11 +127,10 @@ class Writer:
         left, offset = np.ascontiguousarray(data).data.cast("B"), self._starts[tensor.name] + first * tensor.width
         while left:
             written = os.pwrite(self._file.fileno(), left, offset)
-            left, offset = left[written:], offset + written
-
-    def flush(self) -> None:
-        """Wait for the disk; who does so now and then, beside others' work, spares the end a long wait."""
-        os.fdatasync(self._file.fileno())
+            left, offset, self._waiting = left[written:], offset + written, self._waiting + written
+        if self._waiting >= _FLUSHED:
+            os.fdatasync(self._file.fileno())
+            self._waiting = 0
 
     def follow(self, tensor: Planned) -> None:
         """Hash a tensor that has been placed; tensors come in the planned order."""

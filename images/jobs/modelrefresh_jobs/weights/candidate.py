@@ -3,12 +3,12 @@
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelrefresh.contract import artifacts, codec
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.stages.merge import AddedResidual, MergeSummary, TensorScale
-from modelrefresh.contract.vocabulary import Strategy
+from modelrefresh.contract.vocabulary import Strategy, Transfer
 from modelrefresh_jobs.models import instruct_assets, model_config, model_folder
 from modelrefresh_jobs.process import release
 from modelrefresh_jobs.process.errors import StageError
@@ -18,7 +18,7 @@ from modelrefresh_jobs.tensors import dtypes, safetensors_writer
 from modelrefresh_jobs.tensors.safetensors_writer import Shard
 from modelrefresh_jobs.weights import lineage, merge_inputs, merge_pass, stored_residual, trained_weights
 from modelrefresh_jobs.weights.merge_inputs import MergeInputs
-from modelrefresh_jobs.weights.merge_sources import MergeSources
+from modelrefresh_jobs.weights.merge_sources import AddedSource, MergeSources
 
 KIND = "version"
 
@@ -49,10 +49,35 @@ class Provenance:
     tool: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """Sources that belong together, every byte proven that the pass does not prove."""
+
+    given: MergeSources
+    parts: MergeInputs
+    known: str
+    """Fingerprint of the start."""
+    proven: bool
+    """Whether the trained weights are known to come from the start."""
+
+    def scaled(self, scale: float) -> "Checked":
+        """The same with another factor of the residual; not with Direct."""
+        return replace(self, given=replace(self.given, scale=scale), parts=replace(self.parts, scale=scale))
+
+
 def store(
     given: MergeSources, made: sealed.Draft, *, progress: Progress, target: pathlib.Path | None = None
 ) -> MergeSummary:
-    """Write and seal the candidate, as `target` or under its digest."""
+    """Check the sources, then write and seal the candidate, as `target` or under its digest."""
+    return write(check(given, progress), made, progress=progress, target=target)
+
+
+def check(given: MergeSources, progress: Progress) -> Checked:
+    """Open the sources and prove that they belong together.
+
+    Raises:
+        StageError: BaseMismatch, ResidualIncompatible, ModelUnreadable or InvalidSpec.
+    """
     start = model_folder.accept(given.start)
     description = stored_residual.read_description(given.residual)
     known = _check_start(given, description)
@@ -62,11 +87,19 @@ def store(
     trained = trained_weights.accept(given.trained, start)
     parts = merge_inputs.gather(given, start, trained, description, progress)
     merge_inputs.prove(parts)
+    return Checked(given=given, parts=parts, known=known, proven=proven)
+
+
+def write(
+    checked: Checked, made: sealed.Draft, *, progress: Progress, target: pathlib.Path | None = None
+) -> MergeSummary:
+    """Write and seal the candidate, as `target` or under its digest."""
+    given, parts, direct = checked.given, checked.parts, checked.given.strategy is Strategy.DIRECT
     norms, layout = merge_pass.write(parts, made, progress=progress)
     if not given.untrained:
-        lineage.check_drift(norms, given.trained, scale=parts.scale, proven=proven, progress=progress)
+        lineage.check_drift(norms, given.trained, scale=parts.scale, proven=checked.proven, progress=progress)
     _write_assets(given, parts, layout, made.path)
-    provenance = _provenance(given, parts, made, known=known, layout=layout)
+    provenance = _provenance(given, parts, made, known=checked.known, layout=layout)
     text = json.dumps(codec.to_document(provenance), indent=1, sort_keys=True)
     (made.path / artifacts.PROVENANCE).write_text(text + "\n")
     return MergeSummary(
@@ -111,7 +144,7 @@ def _provenance(
         scale=parts.scale,
         scales=given.scales,
         transferred=given.transferred or None,
-        added=tuple(AddedResidual(residual=sealed.read(one.residual).digest, scale=one.scale) for one in given.added),
+        added=tuple(_added(one) for one in given.added),
         previous=made.parents.get("previous", str(previous.version)) if previous else None,
         previous_share=previous.share if previous else None,
         formats=f"{read}, F64, {'+'.join(_weights(layout))}",
@@ -119,15 +152,21 @@ def _provenance(
     )
 
 
+def _added(one: AddedSource) -> AddedResidual:
+    transfer = Transfer.SAME_FAMILY if one.transferred else None
+    return AddedResidual(residual=sealed.read(one.residual).digest, scale=one.scale, transfer=transfer)
+
+
 def _write_assets(given: MergeSources, parts: MergeInputs, layout: Sequence[Shard], target: pathlib.Path) -> None:
     instruct_assets.copy(given.residual / instruct_assets.FOLDER, target)
     instruct_assets.copy_licences(parts.start.folder, target)
-    served = model_config.served(parts.config, dtype=_dtype(parts.config, layout))
+    served = model_config.served(parts.config, dtype=_dtype({} if given.transferred else parts.config, layout))
     instruct_assets.write_configuration(target, served)
 
 
 def _dtype(instruct: Mapping[str, object], layout: Sequence[Shard]) -> str:
-    # What loaders compute in is the instruct model's word; where it gives none, the format of most weights.
+    # What loaders compute in is the instruct model's word; where it gives none, or is another release's, the format
+    # of most weights.
     said = str(instruct.get("dtype") or instruct.get("torch_dtype"))
     if said in {form.torch_name for form in dtypes.FORMATS.values()}:
         return said

@@ -16,7 +16,7 @@ from modelrefresh_jobs.models import instruct_assets, model_folder
 from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process.errors import StageError, few
 from modelrefresh_jobs.process.progress import Progress
-from modelrefresh_jobs.tensors.dtypes import Format
+from modelrefresh_jobs.tensors.dtypes import FORMATS, Format
 from modelrefresh_jobs.tensors.safetensors_reader import Tensor
 from modelrefresh_jobs.weights import compatibility, stored_residual, transferability
 from modelrefresh_jobs.weights.merge_sources import AddedSource, MergeSources, PreviousSource
@@ -56,7 +56,7 @@ class MergeInputs:
     other: str
     """Fingerprint of that model."""
     formats: Mapping[str, Format]
-    """Number formats of that model, by tensor."""
+    """Number formats of that model, by tensor; with a transfer the start's, which is written."""
     added: tuple[Added, ...] = ()
     previous: Previous | None = None
     config: Mapping[str, object]
@@ -67,7 +67,7 @@ class MergeInputs:
         return Forms(start=self.start.tensors[name].form, other=self.formats[name])
 
     def written(self, name: str) -> Format:
-        """Number format in which a tensor is written: the instruct model's."""
+        """Number format in which a tensor is written: the instruct model's, with a transfer the start's."""
         return self.forms(name).start if self.scale is None else self.forms(name).other
 
     def scale_of(self, name: str) -> float | None:
@@ -95,6 +95,8 @@ def gather(
     else:
         compatibility.check_served(start, config, sources.residual)
     residual, base_rows = stored_residual.open_shards(sources.residual, description.encoding), start.rows
+    if sources.transferred:
+        _require_known_formats(residual)
     if not direct:
         _require_rows(start, description, residual)
         # Rows that only the instruct model has count as zero in the others; rows that it lacks are left out.
@@ -107,13 +109,13 @@ def gather(
         scales=sources.scales,
         restores=not sources.transferred and not (direct and description.encoding == Encoding.DIFFERENCE),
         other=description.base_fingerprint if direct else description.instruct_fingerprint,
-        formats=description.formats(start, direct=direct),
+        formats=_formats(start) if sources.transferred else description.formats(start, direct=direct),
         added=tuple(_added(one, start, base_rows, progress) for one in sources.added),
         previous=_previous(sources.previous, start) if sources.previous else None,
         config=config,
     )
     _check_residual(parts, own=not sources.transferred)
-    _check_scales(parts)
+    _check_scales(parts, progress)
     return parts
 
 
@@ -152,6 +154,7 @@ def _added(source: AddedSource, start: Model, base_rows: int, progress: Progress
     else:
         compatibility.check_served(start, config, source.residual)
     stored = stored_residual.open_shards(source.residual, description.encoding)
+    _require_known_formats(stored)
     if description.base_rows is not None:
         seen = f"{source.residual} changes the number of tokens, from {description.base_rows} to {stored.rows} rows"
         message = f"{seen}; only the residual that makes the instruct model can: add one of equal vocabularies"
@@ -188,7 +191,14 @@ def _check_residual(parts: MergeInputs, *, own: bool) -> None:
     _refuse_differences(ours, theirs, parts.start.folder, parts.residual.folder)
 
 
-def _check_scales(parts: MergeInputs) -> None:
+def _check_scales(parts: MergeInputs, progress: Progress) -> None:
+    if parts.scale is not None and all(
+        any(fnmatch.fnmatchcase(name, one.tensors) for one in parts.scales) for name in parts.start.tensors
+    ):
+        progress.warn(
+            "spec.residual.scales: its patterns match every tensor, so spec.residual.scale and a search change "
+            "nothing; leave some tensors out if that is not meant"
+        )
     for one in parts.scales:
         if not fnmatch.filter(parts.start.tensors, one.tensors):
             seen = f"no tensor of {parts.start.folder} matches {one.tensors}"
@@ -205,6 +215,17 @@ def _require_numbers(description: Description, folder: pathlib.Path) -> None:
             StageReason.RESIDUAL_INCOMPATIBLE,
             f"{seen}; make its InstructionResidual anew: it is then stored as numbers",
         )
+
+
+def _require_known_formats(stored: Stored) -> None:
+    if odd := [f"{name}: {one.dtype}" for name, one in sorted(stored.tensors.items()) if one.dtype not in FORMATS]:
+        seen = f"{stored.folder}: {len(odd)} tensors in number formats unknown here: {few(odd)}"
+        message = f"{seen}; this version reads {', '.join(sorted(FORMATS))}: extract it again"
+        raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, message)
+
+
+def _formats(start: Model) -> dict[str, Format]:
+    return {name: tensor.form for name, tensor in start.tensors.items()}
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

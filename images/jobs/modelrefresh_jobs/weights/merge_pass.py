@@ -6,6 +6,7 @@ at a time and write it in its place, their parent hashes the file behind them. A
 tensor for each child. Knows no URIs and no configuration.
 """
 
+import contextlib
 import functools
 import hashlib
 import pathlib
@@ -84,12 +85,12 @@ def write(parts: MergeInputs, made: sealed.Draft, *, progress: Progress) -> tupl
 
 def _write_shard(work: _Pass, shard: Shard, folder: pathlib.Path, progress: Progress) -> str:
     with safetensors_writer.Writer(folder, shard, metadata={"format": "pt"}) as writer:
-        done = forked.in_order(functools.partial(_write_tensor, work, writer), shard.tensors)
-        for planned, (norms, other) in zip(shard.tensors, done, strict=True):
-            work.norms.add(norms)
-            work.hashes[planned.name] = other
-            writer.follow(planned)
-            progress.report(len(work.hashes), len(work.parts.start.tensors), unit="tensors")
+        with contextlib.closing(forked.in_order(functools.partial(_write_tensor, work, writer), shard.tensors)) as done:
+            for planned, (norms, other) in zip(shard.tensors, done, strict=True):
+                work.norms.add(norms)
+                work.hashes[planned.name] = other
+                writer.follow(planned)
+                progress.report(len(work.hashes), len(work.parts.start.tensors), unit="tensors")
         return writer.finish()
 
 
@@ -104,7 +105,6 @@ def _write_tensor(work: _Pass, writer: safetensors_writer.Writer, planned: Plann
         merged = _merged(work, given, span, piece)
         _require_finite(work, name, norms, piece, merged)
         writer.place(planned, span[0], merged)
-    writer.flush()
     return norms, other.hexdigest()
 
 
