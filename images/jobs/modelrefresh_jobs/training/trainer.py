@@ -85,9 +85,8 @@ def train(wanted: TrainInput, folders: RunFolders, progress: Progress, *, stop: 
     resumed, lost = _resume_point(trainer, folders, parents, progress)
     # Up to here there is nothing to save, and a signal interrupts at once.
     with signals.deferred():
-        with watch, checkpointing.resuming(resumed):
+        with observer.sealer, watch, checkpointing.resuming(resumed):
             trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
-        observer.finish()
         if observer.preempted:
             raise _preempted(trainer.state, folders)
         began = wanted.start_fingerprint or model_folder.fingerprint(start)
