@@ -123,7 +123,7 @@ class Sealer:
     def _seal(self, pending: "futures.Future[None]", at: int) -> None:
         try:
             pending.set_result(seal(self._folder, at=at, parents=self._parents))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 -- raised where it is waited for
             pending.set_exception(error)
 
     def _finish(self) -> None:
