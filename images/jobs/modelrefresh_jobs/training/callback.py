@@ -108,7 +108,7 @@ class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
             progress_file.write(self.terms.position, self._progress, parents=self.terms.parents)
 
     def on_save(self, _arguments: Arguments, state: State, _control: Control, **_: object) -> None:
-        """Have what the Trainer wrote sealed, once every process has written its part; none goes on before it begins."""
+        """Have what the Trainer wrote sealed, once all processes have written their parts; none goes on before."""
         _together()
         if state.is_world_process_zero:
             self.sealer.begin(at=state.global_step)

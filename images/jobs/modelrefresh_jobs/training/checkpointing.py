@@ -122,7 +122,8 @@ class Sealer:
 
     def _seal(self, pending: "futures.Future[None]", at: int) -> None:
         try:
-            pending.set_result(seal(self._folder, at=at, parents=self._parents))
+            seal(self._folder, at=at, parents=self._parents)
+            pending.set_result(None)
         except BaseException as error:  # noqa: BLE001 -- raised where it is waited for
             pending.set_exception(error)
 
