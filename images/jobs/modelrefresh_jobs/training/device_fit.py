@@ -9,7 +9,7 @@ import os
 import pathlib
 
 import torch
-from torch.distributed import rendezvous
+from torch.distributed.rendezvous import rendezvous
 
 from modelrefresh.contract import quantities
 from modelrefresh.contract.stages.train import TrainInput
@@ -52,6 +52,6 @@ def smallest(card: int) -> int:
     """
     if "WORLD_SIZE" not in os.environ:
         return card
-    store, rank, processes = next(rendezvous.rendezvous("env://"))
+    store, rank, processes = next(rendezvous("env://"))
     store.set(f"card-{rank}", str(card))
     return min(int(store.get(f"card-{other}")) for other in range(processes))
