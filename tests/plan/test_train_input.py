@@ -4,9 +4,9 @@ import pytest
 
 from modelrefresh.contract.stages.prepare import PrepareInput
 from modelrefresh.contract.stages.train import TrainInput
-from modelrefresh.contract.vocabulary import LearningRateSchedule
+from modelrefresh.contract.vocabulary import LearningRateSchedule, Stage
 from modelrefresh.plan import prerequisites
-from modelrefresh.plan.stages import prepare, train
+from modelrefresh.plan.stages import order, prepare, train
 from tests.plan import sights
 
 
@@ -54,3 +54,11 @@ def test_replay_is_a_corpus_or_written_by_the_model_on_a_gpu(
     assert (wanted.replay, wanted.replay_generated, wanted.replay_percent) == expected
     assert sight.spec is not None
     assert prepare.STAGE.size(sight.spec).gpus == gpus
+
+
+@pytest.mark.parametrize(("generate", "cheap"), [(False, True), (True, False)])
+def test_a_stage_that_writes_replay_on_a_gpu_is_not_tried_again_by_itself(*, generate: bool, cheap: bool) -> None:
+    replay = {"generate": True} if generate else {"uri": "pvc://corpus/general", "percent": 7}
+    sight = sights.a_sight({"spec.data.replay": replay})
+    assert sight.spec is not None
+    assert order.is_cheap(Stage.PREPARE, sight.spec) is cheap

@@ -5,11 +5,13 @@ import pathlib
 from typing import Any
 
 import pytest
+import torch
 import transformers
 
 from modelrefresh.contract.stages.prepare import PrepareInput, PrepareSummary
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs.corpus import generated_replay, packing
+from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.stages import prepare
 from modelrefresh_jobs.storage import run_folders, sealed
 from tests.jobs import builders, corpora
@@ -20,13 +22,19 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return builders.tiny_model(tmp_path_factory.mktemp("models") / "base")
 
 
-def prepared(root: pathlib.Path, base: pathlib.Path, **changes: Any) -> tuple[PrepareSummary, pathlib.Path]:  # noqa: ANN401
+def prepared(
+    root: pathlib.Path,
+    base: pathlib.Path,
+    *,
+    progress: Progress | None = None,
+    **changes: Any,  # noqa: ANN401
+) -> tuple[PrepareSummary, pathlib.Path]:
     """What prepare makes of sixty sentences and a quarter of replay by the model, and where its blocks are."""
     data = corpora.texts(root / "data.jsonl", corpora.sentences(60))
     settings: dict[str, Any] = {"sequence_length": 32, "max_tokens": 100_000, "replay_percent": 25} | changes
     wanted = PrepareInput(base=builders.uri(base), data=f"file://{data}", replay_generated=True, **settings)
     folders = run_folders.of(builders.request(root, Stage.PREPARE, wanted))
-    return prepare.run(wanted, folders, builders.quiet(Stage.PREPARE)), folders.blocks
+    return prepare.run(wanted, folders, progress or builders.quiet(Stage.PREPARE)), folders.blocks
 
 
 def test_the_model_writes_as_much_replay_as_its_share_asks_for(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
@@ -64,3 +72,29 @@ def test_more_than_a_gpu_writes_in_hours_is_told(
     monkeypatch.setattr(generated_replay, "MOST", 100)
     summary, _ = prepared(tmp_path, base)
     assert summary.replay_tokens == 100
+
+
+@pytest.mark.parametrize(("length", "rooms_for", "sizes"), [(2048, 64, [32]), (8192, 64, [8]), (2048, 10, [32, 16, 8])])
+def test_fewer_documents_are_written_at_once_where_they_are_long_or_memory_is_short(
+    base: pathlib.Path, monkeypatch: pytest.MonkeyPatch, length: int, rooms_for: int, sizes: list[int]
+) -> None:
+    asked: list[int] = []
+
+    def generate(_: object, prompts: torch.Tensor, **__: object) -> torch.Tensor:
+        asked.append(len(prompts))
+        if len(prompts) > rooms_for:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return torch.full((len(prompts), 20), 5)
+
+    monkeypatch.setattr(transformers.GenerationMixin, "generate", generate)
+    next(generated_replay.documents(base, length=length, seed=0))
+    assert asked == sizes
+
+
+def test_what_is_written_without_a_gpu_is_told(
+    tmp_path: pathlib.Path, base: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generated_replay, "has_gpu", lambda: False)
+    progress = builders.quiet(Stage.PREPARE)
+    prepared(tmp_path, base, progress=progress)
+    assert any(text.endswith("tokens on a CPU, which is slow; give it a GPU") for text in progress.warnings)

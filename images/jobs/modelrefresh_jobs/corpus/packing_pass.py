@@ -149,6 +149,8 @@ def _written(packing_pass: PackingPass, folder: pathlib.Path, budget: int) -> pa
     total = min(budget, limits.GENERATED_TOKENS)
     if total < budget:
         packing_pass.progress.warn(f"replay: the model writes {total} tokens, wanted {budget}; give a corpus for more")
+    if total and not generated_replay.has_gpu():
+        packing_pass.progress.warn(f"replay: the model writes {total} tokens on a CPU, which is slow; give it a GPU")
     writer = _writer(packing_pass, folder)
     base = sources.resolve(packing_pass.wanted.base, packing_pass.folders)
     length, seed = packing_pass.wanted.sequence_length, packing_pass.wanted.seed

@@ -58,6 +58,11 @@ class RunFolders:
         return self.scratch(Stage.TRAIN) / "progress.json"
 
     @property
+    def activations(self) -> pathlib.Path:
+        """What attempts of train have found out about the room for activations."""
+        return self.scratch(Stage.TRAIN) / "activations"
+
+    @property
     def records(self) -> pathlib.Path:
         """Sealed: questions, replies and figures of each item, by evaluate."""
         return self.scratch(Stage.EVALUATE) / "records"

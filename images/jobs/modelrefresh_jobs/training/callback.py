@@ -53,7 +53,8 @@ class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self, terms: CallbackSettings, progress: Progress) -> None:
         self.terms, self._progress = terms, progress
-        self._sealer = checkpointing.Sealer(terms.checkpoints, parents=terms.parents)
+        self.sealer = checkpointing.Sealer(terms.checkpoints, parents=terms.parents)
+        """To be entered around the training."""
         self.guard = spikes.SpikeGuard()
         """Which steps are left out."""
         self.preempted = False
@@ -107,12 +108,14 @@ class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
             progress_file.write(self.terms.position, self._progress, parents=self.terms.parents)
 
     def on_save(self, _arguments: Arguments, state: State, _control: Control, **_: object) -> None:
-        """Have what the Trainer wrote sealed, once every process has written its part."""
-        if distributed.is_initialized():
-            distributed.barrier()
+        """Have what the Trainer wrote sealed, once all processes have written their parts; none goes on before."""
+        _together()
         if state.is_world_process_zero:
-            self._sealer.begin(at=state.global_step)
+            self.sealer.begin(at=state.global_step)
             progress_file.write(self.terms.position, self._progress, parents=self.terms.parents)
+        # The first process may have waited for the seal before; the others must not wait for it in a step, which is
+        # watched.
+        _together()
         self._saved = time.monotonic()
 
     def on_train_end(self, _arguments: Arguments, state: State, _control: Control, **_: object) -> None:
@@ -122,10 +125,6 @@ class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
                 f"{self.guard.skipped} of {state.global_step} steps were spikes and not applied; more than a few point "
                 "at damaged text or at a learning rate that is too high"
             )
-
-    def finish(self) -> None:
-        """Wait until the last checkpoint is sealed; raises what went wrong with it."""
-        self._sealer.finish()
 
     def _look_for_spikes(self, step: int, logs: dict[str, float]) -> None:
         self.guard.follow([logs])
@@ -150,6 +149,11 @@ class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
                     "lower spec.training.learningRate or look at the data.",
                     exit_code=ExitCode.DIVERGED,
                 )
+
+
+def _together() -> None:
+    if distributed.is_initialized():
+        distributed.barrier()
 
 
 def _any_process(*flags: bool) -> list[bool]:

@@ -11,8 +11,10 @@ import os
 import pathlib
 import pickle
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
+from typing import Self
 
 from modelrefresh.contract import artifacts
 from modelrefresh.contract.exit_codes import ExitCode
@@ -92,21 +94,40 @@ def seal(folder: pathlib.Path, *, at: int, parents: Mapping[str, str]) -> None:
 class Sealer:
     """Seals one checkpoint at a time behind the back of training, which loses no time to hashes and flushes.
 
-    A process that dies meanwhile leaves the checkpoint unfinished and the one before in place.
+    A process that dies meanwhile leaves the checkpoint unfinished and the one before in place. The end of the block
+    waits for the last seal, but not after TrainingDiverged: of such a run nothing is kept, and its GPUs are free.
     """
 
     def __init__(self, folder: pathlib.Path, *, parents: Mapping[str, str]) -> None:
         self._folder, self._parents = folder, parents
-        self._pool = futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="seal")
         self._pending: futures.Future[None] | None = None
 
-    def begin(self, *, at: int) -> None:
-        """Seal the checkpoint of step `at`, once the one before is sealed."""
-        self.finish()
-        self._pending = self._pool.submit(seal, self._folder, at=at, parents=self._parents)
+    def __enter__(self) -> Self:
+        """Checkpoints are sealed within the block."""
+        return self
 
-    def finish(self) -> None:
-        """Wait for the seal that is being made, and raise what went wrong with it."""
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Wait for the last seal; raises what went wrong with it if nothing else did."""
+        if isinstance(error, StageError) and error.reason is StageReason.TRAINING_DIVERGED:
+            return
+        with contextlib.suppress(Exception) if error else contextlib.nullcontext():
+            self._finish()
+
+    def begin(self, *, at: int) -> None:
+        """Seal the checkpoint of step `at`, once the one before is sealed; raises what went wrong with that one."""
+        self._finish()
+        self._pending = futures.Future()
+        # A pool's threads would be waited for at the end of the process.
+        threading.Thread(target=self._seal, args=(self._pending, at), daemon=True, name="seal").start()
+
+    def _seal(self, pending: "futures.Future[None]", at: int) -> None:
+        try:
+            seal(self._folder, at=at, parents=self._parents)
+            pending.set_result(None)
+        except BaseException as error:  # noqa: BLE001 -- raised where it is waited for
+            pending.set_exception(error)
+
+    def _finish(self) -> None:
         pending, self._pending = self._pending, None
         if pending:
             pending.result()

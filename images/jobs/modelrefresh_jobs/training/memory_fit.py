@@ -62,14 +62,14 @@ def choose(shape: ModelShape, *, cards: int, card: int, sequences: int, length: 
     return least
 
 
-def settle(shape: ModelShape, asked: Setting, *, card: int) -> Fit:
+def settle(shape: ModelShape, asked: Setting, *, card: int, forced: bool = False) -> Fit:
     """The setting that was asked for, with recomputation and offload only where it needs them; `card` in bytes.
 
-    If nothing makes it fit, the way that needs least.
+    It recomputes anyway where `forced`. If nothing makes it fit, the way that needs least.
     """
     found = []
     for offload in (False, True) if asked.zero_stage >= _OFFLOADS else (False,):
-        for recompute in _recomputes(shape):
+        for recompute in (True,) if forced else _recomputes(shape):
             one = replace(asked, recompute=recompute, offload=offload)
             fit = Fit(setting=one, need=memory.need(shape, one), card=card)
             if fit.fits:

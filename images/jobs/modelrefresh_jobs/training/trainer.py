@@ -35,6 +35,7 @@ from modelrefresh_jobs.training import (
     dataset,
     device_fit,
     progress_file,
+    recomputation,
     start_model,
     step_plan,
     trainer_arguments,
@@ -57,6 +58,7 @@ def train(wanted: TrainInput, folders: RunFolders, progress: Progress, *, stop: 
         StageError: Preempted, when `stop` returned True; a checkpoint is saved.
         StageError: DataUnreadable or ModelUnreadable, when blocks, start or checkpoint are missing or damaged.
         StageError: InvalidSpec, when the sequence length is not that of the blocks or exceeds the model's.
+        StageError: OutOfMemory, when there was no room to keep activations; the next attempt recomputes them.
         StageError: InsufficientStorage, when the workspace has no room for a checkpoint of method Full.
     """
     _settle_libraries(wanted.seed)
@@ -76,7 +78,10 @@ def train(wanted: TrainInput, folders: RunFolders, progress: Progress, *, stop: 
     )
     observer = callback.CheckpointCallback(terms, progress)
     # DeepSpeed reads these arguments while the model is loaded: under ZeRO-3 no process ever holds all of it.
-    arguments = _arguments(wanted, folders, course, start, length=examples.sequence_length)
+    recomputes = recomputation.is_forced(folders)
+    fit = device_fit.of(wanted, start, course, length=examples.sequence_length, recomputes=recomputes)
+    fitted = fit.setting if fit else None
+    arguments = trainer_arguments.build(wanted, output=folders.checkpoints, course=course, fitted=fitted)
     watch = watchdog.Watchdog(floor=wanted.stall_seconds, leave=abrupt_end.leave)
     _connect(arguments)
     gpu, kernel = torch.cuda.is_available(), attention.kernel()
@@ -85,9 +90,9 @@ def train(wanted: TrainInput, folders: RunFolders, progress: Progress, *, stop: 
     resumed, lost = _resume_point(trainer, folders, parents, progress)
     # Up to here there is nothing to save, and a signal interrupts at once.
     with signals.deferred():
-        with watch, checkpointing.resuming(resumed):
+        learning = recomputation.learning(folders, kept=fitted is not None and not fitted.recompute)
+        with observer.sealer, watch, learning, checkpointing.resuming(resumed):
             trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
-        observer.finish()
         if observer.preempted:
             raise _preempted(trainer.state, folders)
         began = wanted.start_fingerprint or model_folder.fingerprint(start)
@@ -132,14 +137,6 @@ def _examples(wanted: TrainInput, folders: RunFolders) -> tuple[dataset.Blocks, 
         )
     course = step_plan.plan(wanted, blocks=len(packing.learnable(packed[1])))
     return dataset.Blocks(packed, examples=course.examples, length=course.length, seed=wanted.seed), course
-
-
-def _arguments(
-    wanted: TrainInput, folders: RunFolders, course: step_plan.Course, start: pathlib.Path, *, length: int
-) -> transformers.TrainingArguments:
-    fit = device_fit.of(wanted, start, course, length=length)
-    fitted = fit.setting if fit else None
-    return trainer_arguments.build(wanted, output=folders.checkpoints, course=course, fitted=fitted)
 
 
 def _connect(arguments: transformers.TrainingArguments) -> None:

@@ -96,7 +96,9 @@ def open_next(ready: ReadyRefresh, now: datetime.datetime) -> RefreshPlan | None
 def idle(ready: ReadyRefresh, now: datetime.datetime) -> RefreshPlan:
     """No run is active or due; always answers."""
     status = _watch_schedule(ready, now)
-    wakes = [(moment - now).total_seconds() for moment in (status.next_schedule_time, _retry_at(status)) if moment]
+    wakes = [
+        (moment - now).total_seconds() for moment in (status.next_schedule_time, _retry_at(ready, status)) if moment
+    ]
     summary = serving.ended(ready) or StatusSummary(reason=Reason.IDLE, message="")
     return Plan(status=status, summary=summary, requeue_after_seconds=max(0.0, min(wakes)) + 0.1 if wakes else None)
 
@@ -126,17 +128,17 @@ def _mended(ready: ReadyRefresh, status: RefreshStatus, now: datetime.datetime) 
     run, failure = status.run, status.last_failure
     if run is None or run.outcome is not Outcome.FAILED or failure is None:
         return None
-    moment = _retry_at(status)
+    moment = _retry_at(ready, status)
     if failure.profile != ready.profile_hash or (moment is not None and now >= moment):
         return Trigger(kind=TriggerKind.MENDED, detail=f"{run.id} {status.retries + 1}")
     return None
 
 
-def _retry_at(status: RefreshStatus) -> datetime.datetime | None:
+def _retry_at(ready: ReadyRefresh, status: RefreshStatus) -> datetime.datetime | None:
     run, failure = status.run, status.last_failure
     if run is None or run.outcome is not Outcome.FAILED or run.end_time is None or failure is None:
         return None
-    if not order.is_cheap(failure.stage):
+    if not order.is_cheap(failure.stage, ready.spec):
         return None
     return retries.renewed(run.end_time, times=status.retries)
 

@@ -20,9 +20,9 @@ def records(spec: RefreshSpec, *, is_first: bool) -> tuple[StageRecord, ...]:
     return tuple(StageRecord(name=one.name) for one in stages if one.wanted(spec))
 
 
-def is_cheap(stage: Stage) -> bool:
-    """Whether the operator tries a failed stage again by itself."""
-    return any(one.is_cheap for one in (*FIRST, *EACH) if one.name is stage)
+def is_cheap(stage: Stage, spec: RefreshSpec) -> bool:
+    """Whether the operator tries a failed stage again by itself; never one that takes GPUs for this spec."""
+    return any(one.is_cheap and not one.size(spec).gpus for one in (*FIRST, *EACH) if one.name is stage)
 
 
 def of(stage: Stage) -> RunStage:
