@@ -8,6 +8,7 @@ import pytest
 import torch
 import transformers
 
+from modelrefresh.contract import limits
 from modelrefresh.contract.stages.prepare import PrepareInput, PrepareSummary
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs.corpus import generated_replay, packing
@@ -69,7 +70,7 @@ def test_documents_are_whole_and_hold_no_control_token(base: pathlib.Path) -> No
 def test_more_than_a_gpu_writes_in_hours_is_told(
     tmp_path: pathlib.Path, base: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generated_replay, "MOST", 100)
+    monkeypatch.setattr(limits, "GENERATED_TOKENS", 100)
     summary, _ = prepared(tmp_path, base)
     assert summary.replay_tokens == 100
 
