@@ -84,7 +84,9 @@ class StageRecord(Record):
     digest: Digest | None = None
     """Of the artifact it made."""
     incumbent: Digest | None = None
-    """What the current attempt of evaluate was asked to compare with."""
+    """What the current attempt of evaluate was asked to compare with; of merge and search, to average with."""
+    transferred: bool | None = None
+    """The current attempt of import was asked for the base with the residual, not for the instruct model."""
     warnings: Annotated[tuple[Message, ...], pydantic.Field(max_length=4), first(4)] = ()
     """What the stage wants the model owner to look at, though nothing failed."""
     prepare: PrepareFacts | None = None

@@ -20,7 +20,7 @@ from modelrefresh.contract.vocabulary import Stage
 
 SIZE_LIMIT = 16 * 1024
 """Bytes that the status of a ModelRefresh may take as JSON."""
-_SHORT_ACCOUNT = 512
+_SHORT_ACCOUNT = 320
 """Characters of the last failure's message that stay in a status that would be too big."""
 _SHORT_MESSAGE = 104
 """The same of a condition's message."""

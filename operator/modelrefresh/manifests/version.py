@@ -47,16 +47,17 @@ def _spec(seal: SealVersion, observed: ObservedRefresh) -> VersionSpec:
         run=seal.run.id,
         digest=seal.digest,
         path=f"{artifacts.VERSIONS}/{seal.digest}",
-        lineage=_stock(observed) if seal.stock else _lineage(seal, observed),
+        lineage=_stock(seal, observed) if seal.stock else _lineage(seal, observed),
         evaluation=EvaluateFacts() if seal.stock else facts,
         verdict="Stock" if seal.stock else judged,
         summary="" if seal.stock else ", ".join(f"{item.suite} {item.seen}" for item in facts.verdicts),
     )
 
 
-def _stock(observed: ObservedRefresh) -> Lineage:
+def _stock(seal: SealVersion, observed: ObservedRefresh) -> Lineage:
     spec, residual, image = observed.spec, observed.residual, _image(observed.profile)
-    if spec is not None and spec.rollout.stock is Stock.TRANSFERRED:
+    imported = seal.run.record(Stage.IMPORT)
+    if spec is not None and imported is not None and imported.transferred:
         summed = _residuals(spec, observed, scale=spec.residual.scale)
         return Lineage(strategy=Stock.TRANSFERRED, base=spec.base.uri, image=image, **summed)
     return Lineage(strategy="Stock", base=residual.instruct if residual else None, image=image)
@@ -65,14 +66,14 @@ def _stock(observed: ObservedRefresh) -> Lineage:
 def _lineage(seal: SealVersion, observed: ObservedRefresh) -> Lineage:
     assert observed.spec is not None  # noqa: S101 -- a run is concluded only for a readable spec
     spec = observed.spec
-    prepared, trained = seal.run.record(Stage.PREPARE), seal.run.record(Stage.TRAIN)
+    prepared, trained, merged = (seal.run.record(stage) for stage in (Stage.PREPARE, Stage.TRAIN, Stage.MERGE))
     scale = None if spec.training.strategy is Strategy.DIRECT else stage_records.scale(seal.run) or spec.residual.scale
     return Lineage(
         strategy=spec.training.strategy,
         method=spec.training.method,
         base=spec.base.uri,
         **_residuals(spec, observed, scale=scale),
-        average=spec.average.previous if spec.average and observed.status.live else None,
+        average=spec.average.previous if spec.average and merged and merged.incumbent else None,
         data=spec.data.uri,
         data_fingerprint=prepared.prepare.fingerprint if prepared and prepared.prepare else None,
         tokens=trained.train.tokens if trained and trained.train else 0,

@@ -42,6 +42,9 @@ def register_stock(ready: ReadyRefresh, _: datetime.datetime) -> RefreshPlan | N
     imported = run.record(Stage.IMPORT) if run else None
     if run is None or imported is None or imported.digest is None:
         return None
+    if ready.status.stock is None and run.outcome is Outcome.SUPERSEDED:
+        # It was made of an older spec; the next run imports what is wanted now.
+        return None
     name = serving.name_of(ready, imported.digest)
     if ready.status.stock is not None and any(item.name == name for item in ready.versions):
         return None
@@ -90,8 +93,8 @@ def _step(ready: ReadyRefresh) -> Step[RefreshStatus] | None:
 
     def start(record: StageRecord) -> tuple[StageRecord, StartStage]:
         action = start_action(ready, run, record)
-        incumbent = action.request.section.incumbent if record.name is Stage.EVALUATE else None
-        return record.evolve(incumbent=incumbent, gpus=action.gpus * action.nodes), action
+        noted = order.of(record.name).note(action.request.section)
+        return record.evolve(gpus=action.gpus * action.nodes, **noted), action
 
     return Step(
         run=run.id,

@@ -10,6 +10,7 @@ import datetime
 
 from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
+from modelrefresh.api.rollout import Stock
 from modelrefresh.api.run_status import Outcome, Run
 from modelrefresh.api.status import RefreshStatus, Rollout, VersionRef
 from modelrefresh.contract import artifacts
@@ -36,7 +37,9 @@ def install(served: ServedRefresh, now: datetime.datetime) -> RefreshPlan | None
             reason=Reason.SERVING, message=f"found {found.version} in the {served.target.kind}", reconciling=True
         )
         return Plan(status=status.evolve(live=found.evolve(since=now)), summary=summary, requeue_after_seconds=0.0)
-    return _begin(served, status.stock, now) if status.stock is not None else None
+    if status.stock is None or served.spec.rollout.stock is Stock.NONE:
+        return None
+    return _begin(served, status.stock, now)
 
 
 def _found(served: ServedRefresh) -> VersionRef | None:

@@ -19,7 +19,7 @@ from modelrefresh.plan.observed import ReadyRefresh
 from modelrefresh.plan.rollout import serving
 from modelrefresh.plan.runs import run_end, schedule
 from modelrefresh.plan.runs.run_end import End
-from modelrefresh.plan.stages import order, stage_records
+from modelrefresh.plan.stages import import_, order, stage_records
 
 _TOKEN_LIMIT = 120
 _SKEW = datetime.timedelta(minutes=5)
@@ -30,7 +30,9 @@ def supersede(ready: ReadyRefresh, now: datetime.datetime) -> RefreshPlan | None
     """The active run works on something the spec no longer says."""
     status = stage_results.pause(ready.status, ready.jobs, reason=Reason.SUPERSEDED, now=now)
     run = status.run
-    if run is None or run.outcome is not None or run.inputs == ready.inputs:
+    if run is None or run.outcome is not None:
+        return None
+    if run.inputs == ready.inputs and not import_.is_outdated(ready, run):
         return None
     text = f"run {run.id} worked on an older spec (generation {run.spec_generation})"
     status = run_end.close(status, run, End(outcome=Outcome.SUPERSEDED, message=text), now).evolve(candidate=None)
@@ -107,7 +109,7 @@ def _due(ready: ReadyRefresh, status: RefreshStatus, now: datetime.datetime) -> 
     run, token = status.run, _token(ready)
     if run is None:
         return Trigger(kind=TriggerKind.FIRST_SIGHT, detail=token or "")
-    if run.inputs != ready.inputs:
+    if run.inputs != ready.inputs or run.outcome is Outcome.SUPERSEDED:
         return Trigger(kind=TriggerKind.SPEC_CHANGED, detail=f"generation {ready.meta.generation}")
     if token and token != status.last_handled_refresh:
         return Trigger(kind=TriggerKind.ANNOTATION, detail=token)

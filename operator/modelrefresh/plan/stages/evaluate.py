@@ -26,6 +26,10 @@ def _ask(ready: ReadyRefresh, run: Run) -> EvaluateInput:
     )
 
 
+def _note(asked: EvaluateInput) -> dict[str, Any]:
+    return {"incumbent": asked.incumbent}
+
+
 def _found(record: StageRecord, summary: EvaluateSummary, spec: RefreshSpec) -> dict[str, Any]:
     if record.incumbent is not None and summary.incumbent != record.incumbent:
         saw = summary.incumbent or "nothing"
@@ -38,4 +42,4 @@ def _size(spec: RefreshSpec) -> Size:
     return Size(gpus=min(spec.training.gpus_per_node, 1))
 
 
-STAGE = RunStage(name=Stage.EVALUATE, ask=_ask, found=_found, size=_size)
+STAGE = RunStage(name=Stage.EVALUATE, ask=_ask, found=_found, note=_note, size=_size)

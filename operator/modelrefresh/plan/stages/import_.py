@@ -18,6 +18,18 @@ def _ask(ready: ReadyRefresh, _: Run) -> ImportInput:
     return ImportInput(instruct=ready.residual.instruct)
 
 
+def _note(asked: ImportInput) -> dict[str, Any]:
+    return {"transferred": asked.transferred is not None}
+
+
+def is_outdated(ready: ReadyRefresh, run: Run) -> bool:
+    """Whether the run makes, or has made and not registered, another version zero than the spec wants now."""
+    record, wanted = run.record(Stage.IMPORT), ready.spec.rollout.stock
+    if record is None or ready.status.stock is not None:
+        return False
+    return wanted is Stock.NONE or record.transferred is (wanted is not Stock.TRANSFERRED)
+
+
 def _wanted(spec: RefreshSpec) -> bool:
     return spec.rollout.stock is not Stock.NONE
 
@@ -26,4 +38,4 @@ def _found(_: StageRecord, summary: ImportSummary, __: RefreshSpec) -> dict[str,
     return {"digest": summary.digest}
 
 
-STAGE = RunStage(name=Stage.IMPORT, ask=_ask, found=_found, wanted=_wanted, is_cheap=True)
+STAGE = RunStage(name=Stage.IMPORT, ask=_ask, found=_found, note=_note, wanted=_wanted, is_cheap=True)

@@ -43,8 +43,12 @@ def untrained(ready: ReadyRefresh) -> MergeInput:
     )
 
 
+def _note(asked: MergeInput) -> dict[str, Any]:
+    return {"incumbent": asked.previous}
+
+
 def _found(_: StageRecord, summary: MergeSummary, __: RefreshSpec) -> dict[str, Any]:
     return {"digest": summary.digest, "merge": MergeFacts.of(summary)}
 
 
-STAGE = RunStage(name=Stage.MERGE, ask=ask, found=_found)
+STAGE = RunStage(name=Stage.MERGE, ask=ask, found=_found, note=_note)

@@ -32,6 +32,8 @@ class RunStage:
     """What an attempt that begins now is asked: the stage's input."""
     found: Callable[[StageRecord, Any, RefreshSpec], dict[str, Any]]
     """Fields of the stage's record that its summary fills; UnusableSummaryError where it cannot be used."""
+    note: Callable[[Any], dict[str, Any]] = lambda _: {}
+    """Fields of the stage's record that keep what an attempt was asked, from its input."""
     size: Callable[[RefreshSpec], Size] = lambda _: Size()
     wanted: Callable[[RefreshSpec], bool] = lambda _: True
     """Whether a run of this spec has the stage."""

@@ -36,6 +36,10 @@ def _found(_: StageRecord, summary: SearchSummary, spec: RefreshSpec) -> dict[st
     return {"search": SearchFacts(scale=said[summary.scale], scores=tuple(scores))}
 
 
+def _note(asked: SearchInput) -> dict[str, Any]:
+    return {"incumbent": asked.merge.previous}
+
+
 def _size(spec: RefreshSpec) -> Size:
     return Size(gpus=min(spec.training.gpus_per_node, 1))
 
@@ -44,4 +48,4 @@ def _wanted(spec: RefreshSpec) -> bool:
     return spec.residual.search is not None
 
 
-STAGE = RunStage(name=Stage.SEARCH, ask=_ask, found=_found, size=_size, wanted=_wanted)
+STAGE = RunStage(name=Stage.SEARCH, ask=_ask, found=_found, note=_note, size=_size, wanted=_wanted)
