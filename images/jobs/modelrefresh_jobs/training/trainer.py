@@ -34,6 +34,7 @@ from modelrefresh_jobs.training import (
     checkpointing,
     dataset,
     device_fit,
+    memory,
     progress_file,
     recomputation,
     start_model,
@@ -65,9 +66,7 @@ def train(wanted: TrainInput, folders: RunFolders, progress: Progress, *, stop: 
     start = sources.resolve(wanted.start, folders)
     _require_room(folders.workspace.root, wanted, start)
     parents = progress_file.made_from(wanted, blocks=_packed(folders).digest)
-    examples, course = _examples(wanted, folders)
-    if course.examples < wanted.batch_size * course.processes * course.accumulation:
-        progress.warn(f"{course.examples} blocks are fewer than one step asks for; the only step is smaller")
+    examples, course = _examples(wanted, folders, progress)
     terms = callback.CallbackSettings(
         checkpoints=folders.checkpoints,
         parents=parents,
@@ -78,9 +77,7 @@ def train(wanted: TrainInput, folders: RunFolders, progress: Progress, *, stop: 
     )
     observer = callback.CheckpointCallback(terms, progress)
     # DeepSpeed reads these arguments while the model is loaded: under ZeRO-3 no process ever holds all of it.
-    recomputes = recomputation.is_forced(folders)
-    fit = device_fit.of(wanted, start, course, length=examples.sequence_length, recomputes=recomputes)
-    fitted = fit.setting if fit else None
+    fitted = _fitted(wanted, start, course, examples, folders)
     arguments = trainer_arguments.build(wanted, output=folders.checkpoints, course=course, fitted=fitted)
     watch = watchdog.Watchdog(floor=wanted.stall_seconds, leave=abrupt_end.leave)
     _connect(arguments)
@@ -127,7 +124,7 @@ def _require_room(workspace: pathlib.Path, wanted: TrainInput, start: pathlib.Pa
         )
 
 
-def _examples(wanted: TrainInput, folders: RunFolders) -> tuple[dataset.Blocks, step_plan.Course]:
+def _examples(wanted: TrainInput, folders: RunFolders, progress: Progress) -> tuple[dataset.Blocks, step_plan.Course]:
     packed = packing.load(folders.blocks)
     if wanted.sequence_length not in (None, length := packed[0].shape[1]):
         raise errors.StageError(
@@ -136,7 +133,17 @@ def _examples(wanted: TrainInput, folders: RunFolders) -> tuple[dataset.Blocks, 
             "tokens each; train with the length that they were prepared with",
         )
     course = step_plan.plan(wanted, blocks=len(packing.learnable(packed[1])))
+    if course.examples < wanted.batch_size * course.processes * course.accumulation:
+        progress.warn(f"{course.examples} blocks are fewer than one step asks for; the only step is smaller")
     return dataset.Blocks(packed, examples=course.examples, length=course.length, seed=wanted.seed), course
+
+
+def _fitted(
+    wanted: TrainInput, start: pathlib.Path, course: step_plan.Course, examples: dataset.Blocks, folders: RunFolders
+) -> memory.Setting | None:
+    recomputes = recomputation.is_forced(folders)
+    fit = device_fit.of(wanted, start, course, length=examples.sequence_length, recomputes=recomputes)
+    return fit.setting if fit else None
 
 
 def _connect(arguments: transformers.TrainingArguments) -> None:
