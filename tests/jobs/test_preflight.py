@@ -243,7 +243,7 @@ def test_a_sequence_longer_than_the_base_s_context_is_refused(place: Place) -> N
     "damage",
     [
         lambda stored: {name: one for name, one in stored.items() if "layers.1.mlp.up_proj" not in name},
-        lambda stored: stored | {"model.layers.7.extra.weight": stored["model.norm.weight"].clone()},
+        lambda stored: stored | {"model.layers.1.extra.weight": stored["model.norm.weight"].clone()},
         lambda stored: stored | {"model.norm.weight": stored["model.norm.weight"][:-1].clone()},
     ],
     ids=["missing", "surplus", "other shape"],

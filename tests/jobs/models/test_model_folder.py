@@ -209,3 +209,18 @@ def test_a_pair_may_differ_in_added_tokens_and_templates(pristine: builders.Pair
     assert isinstance(added, list)
     builders.edit_json(model / "tokenizer.json", added_tokens=added[:1])
     compatibility.check_pair(model_folder.accept(pristine.base), model_folder.accept(model))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("num_hidden_layers", 3, "num_hidden_layers 3, but there are weights of 2 layers"),
+        ("num_hidden_layers", 1, "num_hidden_layers 1, but there are weights of 2 layers"),
+        ("hidden_size", 64, "hidden_size 64, but model.embed_tokens.weight is [320, 32]"),
+    ],
+)
+def test_a_configuration_of_another_size_than_the_weights_is_refused(
+    model: pathlib.Path, key: str, value: int, said: str
+) -> None:
+    builders.edit_json(model / "config.json", **{key: value})
+    assert said in refused(model)

@@ -171,3 +171,28 @@ def test_a_vocabulary_that_is_not_the_number_of_rows_is_refused(tmp_path: pathli
         StageError, match=rf"vocab_size: instruct {MORE + 1}, but model.embed_tokens.weight is \[{MORE}"
     ):
         merges.extract(pair.base, pair.instruct)
+
+
+def test_what_is_added_or_averaged_counts_in_the_rows_that_only_the_instruct_model_has(
+    tmp_path: pathlib.Path, merges: Merges
+) -> None:
+    pair = pair_of(tmp_path, MORE)
+    tools = builders.disturbed(pair.instruct, tmp_path / "tools", seed=17)
+    merges.train(pair.trained)
+    residual, skill = merges.extract(pair.base, pair.instruct), merges.extract(pair.instruct, tools)
+    version = exact(
+        merges.merge(
+            pair.base,
+            residual,
+            scale=0.5,
+            added=(AddedResidual(residual=skill, scale=0.5),),
+            previous=builders.uri(tools),
+            previous_share=0.25,
+        )
+    )
+    instruct, skilled = exact(pair.instruct), exact(tools)
+    for name in TABLES:
+        known = exact(pair.base)[name].shape[0]
+        sums = instruct[name] + 0.5 * (skilled[name] - instruct[name])
+        wanted = (0.75 * sums + 0.25 * skilled[name])[known:]
+        assert torch.allclose(version[name][known:], wanted, rtol=0, atol=1e-6)

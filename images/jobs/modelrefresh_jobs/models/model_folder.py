@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import pathlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ _CODE_KEYS = frozenset({"auto_map", "trust_remote_code", "custom_generate", "cus
 _KERNELS = ("implementation", "implementation_internal", "kernel", "kernels", "kernel_config")
 """Ends of keys that choose a kernel; transformers fetches one that is named as ORG/NAME (CVE-2026-4372)."""
 _CONFIGS = "*config.json"
+_LAYER = re.compile(r"model\.layers\.(\d{1,6})\.")
 _JSON_LIMIT = 256 << 20
 """Most bytes of a JSON file; the largest tokenizers have some 40 MiB."""
 _LEFT_BY_TRAINERS = frozenset({"zero_to_fp32.py"})
@@ -100,9 +102,24 @@ def accept(folder: pathlib.Path) -> Model:
     if odd := sorted(f"{one.name} ({one.dtype})" for one in stored.values() if one.dtype not in dtypes.FORMATS):
         seen = f"expected {sorted(dtypes.FORMATS)} weights, saw {errors.few(odd, separator=', ')}"
         raise _quantised(folder, config, seen)
+    _check_size(folder, config, stored)
     if tied and HEAD in stored:
         _drop_copied_head(folder, stored)
     return Model(folder=folder, architecture=str(name), tied=tied, config=config, tensors=stored)
+
+
+def _check_size(folder: pathlib.Path, config: Mapping[str, object], stored: Mapping[str, Tensor]) -> None:
+    # A loader makes up what is missing and passes over what is too much; `preflight` compares every tensor of a start.
+    said, layers = arithmetic.of(config), {int(found[1]) for name in stored if (found := _LAYER.match(name))}
+    faults = []
+    if layers and layers != set(range(said["num_hidden_layers"])):
+        faults.append(f"num_hidden_layers {said['num_hidden_layers']}, but there are weights of {len(layers)} layers")
+    width = stored[EMBEDDING].shape[-1] if EMBEDDING in stored else said["hidden_size"]
+    if width != said["hidden_size"]:
+        faults.append(f"hidden_size {said['hidden_size']}, but {EMBEDDING} is {list(stored[EMBEDDING].shape)}")
+    if faults:
+        message = f"{folder}: its config.json says {'; '.join(faults)}: copy the whole checkpoint of one release"
+        raise StageError(StageReason.MODEL_UNREADABLE, message)
 
 
 def _quantised(folder: pathlib.Path, config: Mapping[str, object], seen: str) -> StageError:

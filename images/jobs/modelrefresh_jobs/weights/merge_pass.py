@@ -23,7 +23,7 @@ from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.storage import sealed
 from modelrefresh_jobs.tensors import dtypes, safetensors_reader, safetensors_writer
-from modelrefresh_jobs.tensors.dtypes import Bits, Scratch
+from modelrefresh_jobs.tensors.dtypes import Bits, Scratch, Values
 from modelrefresh_jobs.tensors.safetensors_reader import Reader, Tensor
 from modelrefresh_jobs.tensors.safetensors_writer import Planned, Shard
 from modelrefresh_jobs.weights import residual_math
@@ -130,25 +130,28 @@ def _slice(work: _Pass, given: _Tensor, span: tuple[int, int]) -> Slice:
 
 
 def _merged(work: _Pass, given: _Tensor, span: tuple[int, int], piece: Slice) -> Bits:
-    held, merged = given.start.held, _summed(work, given, span, piece)
-    if held is None or span[1] <= held:
-        return merged
-    # Rows that only the instruct model has are its own, whatever the factors.
-    own, forms = max(0, held - span[0]), work.parts.forms(given.start.name)
-    merged = merged.copy()
-    found = given.residual(*span, piece.start)
-    merged[own:] = found[own:] if work.parts.restores else dtypes.narrow(found[own:], forms.other)
+    parts, held, name = work.parts, given.start.held, given.start.name
+    scale = parts.scale_of(name)
+    own = len(piece.values) if held is None else max(0, held - span[0])
+    if parts.added or parts.previous:
+        # Rows that only the instruct model has are its own, whatever the factor; what is added is added to them too.
+        factors = np.full(len(piece.values), scale or 0.0)
+        factors[own:] = 1.0
+        return _composed(work, given, span, piece, factors)
+    if scale is None:
+        return dtypes.narrow(piece.trained, piece.forms.start, work.scratch)
+    merged = residual_math.add(piece, scale=scale, scratch=work.scratch)
+    if own < len(merged):
+        merged = merged.copy()
+        found = given.residual(*span, piece.start)
+        merged[own:] = found[own:] if parts.restores else dtypes.narrow(found[own:], piece.forms.other)
     return merged
 
 
-def _summed(work: _Pass, given: _Tensor, span: tuple[int, int], piece: Slice) -> Bits:
-    parts, scale, name = work.parts, work.parts.scale_of(given.start.name), given.start.name
-    if not parts.added and not parts.previous:
-        if scale is None:
-            return dtypes.narrow(piece.trained, piece.forms.start, work.scratch)
-        return residual_math.add(piece, scale=scale, scratch=work.scratch)
+def _composed(work: _Pass, given: _Tensor, span: tuple[int, int], piece: Slice, factors: Values) -> Bits:
+    parts, name = work.parts, given.start.name
     sums = residual_math.sum_of(
-        piece, scale=scale or 0.0, added=((factor, read(*span, piece.start)) for factor, read in given.added)
+        piece, factors, added=((factor, read(*span, piece.start)) for factor, read in given.added)
     )
     if parts.previous:
         tensor = parts.previous.model.tensors[name]

@@ -164,10 +164,13 @@ def add(piece: Slice, *, scale: float, scratch: Scratch) -> Bits:
     return merged
 
 
-def sum_of(piece: Slice, *, scale: float, added: Iterable[tuple[float, Values]]) -> Values:
-    """`trained + scale * residual + factor_1 * added_1 + ...`, not rounded; overwrites all but the trained."""
+def sum_of(piece: Slice, factors: Values, *, added: Iterable[tuple[float, Values]]) -> Values:
+    """`trained + factors * residual + factor_1 * added_1 + ...`, not rounded; overwrites all but trained and factors.
+
+    `factors` is `[weights]`, one for each weight.
+    """
     sums = piece.residual
-    sums *= scale
+    sums *= factors
     sums += piece.trained
     for factor, values in added:
         sums += np.multiply(values, factor, out=values)
