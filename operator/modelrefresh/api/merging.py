@@ -8,10 +8,9 @@ from modelrefresh.api.evaluation import Suite
 from modelrefresh.api.model import ApiModel, ListMap, ValidationRule
 from modelrefresh.api.spec_types import ObjectName, PreviousShare, Scale
 from modelrefresh.contract import limits
+from modelrefresh.contract.forms import TENSORS
 from modelrefresh.contract.vocabulary import Transfer
 
-ADDED = 4
-"""The most residuals beside the one of residualRef."""
 SCALES = 8
 """The most factors of one search."""
 _DEV_SUITES = 4
@@ -37,7 +36,7 @@ class AddedResidual(ResidualRef):
 class TensorScale(ApiModel):
     """A factor for some tensors."""
 
-    tensors: str = pydantic.Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.*?]+$")
+    tensors: str = pydantic.Field(min_length=1, max_length=128, pattern=f"^{TENSORS.pattern}$")
     """Names of tensors as a shell pattern, such as `*.mlp.*`."""
     scale: Scale
     """Factor of the residual for them, a decimal in quotes from 0 to 2."""

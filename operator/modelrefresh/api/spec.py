@@ -11,7 +11,7 @@ import pydantic
 
 from modelrefresh.api import schedule_rules
 from modelrefresh.api.evaluation import Evaluation, Suite
-from modelrefresh.api.merging import ADDED, AddedResidual, Average, ResidualRef, ResidualSettings
+from modelrefresh.api.merging import AddedResidual, Average, ResidualRef, ResidualSettings
 from modelrefresh.api.model import ApiModel, ListMap, ValidationRule, whole
 from modelrefresh.api.rollout import Rollout, Stock
 from modelrefresh.api.sources import Source, Uri
@@ -217,7 +217,9 @@ class RefreshSpec(ApiModel):
     """Continual pretraining."""
     residual: ResidualSettings = ResidualSettings()
     """How the residual is added."""
-    residuals: Annotated[tuple[AddedResidual, ...], pydantic.Field(max_length=ADDED), ListMap("name")] = ()
+    residuals: Annotated[
+        tuple[AddedResidual, ...], pydantic.Field(max_length=limits.ADDED_RESIDUALS), ListMap("name")
+    ] = ()
     """More residuals, added in the same pass: cut from the same base, or from the instruct model of residualRef."""
     average: Average | None = None
     """The candidate is averaged with the version that serves; not if absent."""

@@ -10,12 +10,12 @@ from typing import Annotated, Any, TypeVar
 
 import pydantic
 
-from modelrefresh.api.merging import ADDED
 from modelrefresh.api.model import ListMap, ValidationRule
 from modelrefresh.api.run_status import Conditions, Failure, Outcome, Run, StageRecord, TriggerKind
 from modelrefresh.api.stage_facts import EvaluateFacts
 from modelrefresh.api.status_record import Record
 from modelrefresh.api.status_types import Count, Digest, Label, Measure, Message, Note, ShortText, Time, excerpt, first
+from modelrefresh.contract.limits import ADDED_RESIDUALS
 from modelrefresh.contract.vocabulary import Stage
 
 SIZE_LIMIT = 16 * 1024
@@ -185,7 +185,7 @@ class Lineage(Record):
     """Factor of the residual."""
     transfer: ShortText | None = None
     """SameFamily where the residual was cut from another base."""
-    added: Annotated[tuple[AddedLineage, ...], pydantic.Field(max_length=ADDED), first(ADDED)] = ()
+    added: Annotated[tuple[AddedLineage, ...], pydantic.Field(max_length=ADDED_RESIDUALS), first(ADDED_RESIDUALS)] = ()
     """Residuals that were added besides."""
     average: ShortText | None = None
     """Share of the version before."""

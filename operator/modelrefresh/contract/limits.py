@@ -66,6 +66,8 @@ SEED: Final = Range(least=0, most=2_147_483_647, default=0)
 GENERATED_TOKENS: Final = 20_000_000
 """The most tokens of replay that a model writes itself; more is cut off with a warning."""
 SCALE: Final = Range(least=0, most=2, default="1.0")
+ADDED_RESIDUALS: Final = 4
+"""The most residuals beside the one that makes the instruct model."""
 PREVIOUS_SHARE: Final = Range(least=0, most=1, open_low=True, open_high=True)
 MAX_ITEMS: Final = Range(least=1, most=100_000, default=1000)
 MAX_NEW_TOKENS: Final = Range(least=1, most=4096, default=64)

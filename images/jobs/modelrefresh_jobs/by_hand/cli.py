@@ -19,7 +19,7 @@ from modelrefresh.contract.forms import Uri
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs.attempt import record, stage_module
-from modelrefresh_jobs.by_hand import console, flags, memory_plan
+from modelrefresh_jobs.by_hand import combinations, console, flags, memory_plan
 from modelrefresh_jobs.process import classification, progress, release
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.storage import run_folders, sources
@@ -101,11 +101,7 @@ def request(given: argparse.Namespace) -> stage_request.StageRequest:
         values["replay_percent"] = _replay_percent(
             values["replay"], values["replay_percent"], generated=values["replay_generated"]
         )
-    if values.get("previous") and not values.get("previous_share"):
-        raise StageError(StageReason.INPUT_INVALID, "--previous: with which share? Give --previous-share too")
-    names = [suite.name for suite in values.get("suites", ())]
-    if len(set(names)) < len(names):
-        raise StageError(StageReason.INPUT_INVALID, f"--suites: the names {', '.join(names)} must differ")
+    combinations.check(stage, values)
     return stage_request.StageRequest(
         stage=stage, owner=given.owner, run=given.run, workspace=str(given.workspace), section=kind(**values)
     )

@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any
 
 from modelrefresh.contract import codec, limits
-from modelrefresh.contract.forms import DIGEST, URI
+from modelrefresh.contract.forms import DIGEST, TENSORS, URI
 from modelrefresh.contract.quantities import MEMORY
 from modelrefresh.contract.stages.evaluate import SuiteInput
 from modelrefresh.contract.stages.merge import AddedResidual, TensorScale
@@ -218,15 +218,13 @@ def _stored(text: str) -> str:
 
 
 def _added(text: str) -> AddedResidual:
-    where, *rest = text.rsplit("=", 2) if text.endswith(f"={Transfer.SAME_FAMILY}") else text.rsplit("=", 1)
-    scale, transfer = [*rest, None, None][:2]
-    if scale is None:
-        form = (
-            f"expected PLACE=SCALE, such as safety=0.5, or PLACE=SCALE={Transfer.SAME_FAMILY} for one of another base"
-        )
-        raise argparse.ArgumentTypeError(f"{text!r}; {form}")
+    rest, transferred, _ = text.rpartition(f"={Transfer.SAME_FAMILY}")
+    where, separator, scale = (rest if transferred else text).rpartition("=")
+    if not separator:
+        form = f"expected PLACE=SCALE, such as safety=0.5, or PLACE=SCALE={Transfer.SAME_FAMILY} where the residual is "
+        raise argparse.ArgumentTypeError(f"{text!r}; {form}of another base")
     return AddedResidual(
-        residual=_stored(where), scale=_factor(scale), transfer=Transfer.SAME_FAMILY if transfer else None
+        residual=_stored(where), scale=_factor(scale), transfer=Transfer.SAME_FAMILY if transferred else None
     )
 
 
@@ -234,7 +232,9 @@ def _scaled(text: str) -> TensorScale:
     pattern, separator, scale = text.rpartition("=")
     if not separator:
         raise argparse.ArgumentTypeError(f"{text!r}; expected PATTERN=SCALE, such as '*.mlp.*=0.8'")
-    return TensorScale(tensors=_text(pattern), scale=_factor(scale))
+    if not re.fullmatch(TENSORS.pattern, pattern):
+        raise argparse.ArgumentTypeError(f"{pattern!r}; expected {TENSORS.says}")
+    return TensorScale(tensors=pattern, scale=_factor(scale))
 
 
 def _factor(text: str) -> float:
@@ -253,7 +253,7 @@ def _text(text: str) -> str:
 
 _MANY: Mapping[type, tuple[str, Callable[[str], object]]] = {
     SuiteInput: ("NAME=TASK=PLACE", _suite),
-    AddedResidual: ("PLACE=SCALE", _added),
+    AddedResidual: (f"PLACE=SCALE[={Transfer.SAME_FAMILY}]", _added),
     TensorScale: ("PATTERN=SCALE", _scaled),
 }
 """How a flag that takes several values spells one."""

@@ -25,6 +25,7 @@ PLAIN = {
 """Arithmetic keys that mean what they say, with what an absent key means to transformers in most families."""
 _LAYERS = 2048
 """More than any model has; each is a module that is built, and an entry of lists."""
+_WIDTH = 1 << 24
 _ABSENT = {"hidden_size": 4096, "num_attention_heads": 32, "num_hidden_layers": 32, **PLAIN}
 
 
@@ -81,8 +82,9 @@ def _size(config: Mapping[str, Any], key: str) -> int:
     value = config.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{key} is {errors.shown(value)}" if key in config else f"{key} is missing")
-    if key == "num_hidden_layers" and value > _LAYERS:
-        raise ValueError(f"{key} is {value}, more than the {_LAYERS} that are read")
+    most = _LAYERS if key == "num_hidden_layers" else _WIDTH
+    if value > most:
+        raise ValueError(f"{key} is {errors.shown(value)}, more than the {most} that are read")
     return value
 
 

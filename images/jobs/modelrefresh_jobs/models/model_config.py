@@ -88,7 +88,8 @@ def check(folder: pathlib.Path, config: Mapping[str, Any]) -> None:
     """
     named = config.get("architectures")
     family = families.named(named[0]) if isinstance(named, list) and named else None
-    expected = family and family.model_type
+    known = ", ".join(sorted(one.model_type for one in families.FAMILIES))
+    expected = family.model_type if family else f"one of {known}"
     fault = None if config.get("model_type") == expected else f"model_type is {errors.shown(config.get('model_type'))}"
     if not fault:
         try:

@@ -141,7 +141,7 @@ def check_added(sources: MergeSources, known: Collection[str]) -> None:
             raise StageError(
                 StageReason.BASE_MISMATCH,
                 f"residual {one.residual.name} was cut from a base with fingerprint {base}; expected the run's base or "
-                f"the residual's instruct model ({', '.join(known)}): say transfer: SameFamily if that is meant",
+                f"the residual's instruct model ({', '.join(known)}): transfer it (SameFamily) if that is meant",
             )
 
 

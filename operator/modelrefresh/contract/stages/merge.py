@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from modelrefresh.contract import artifacts, defaults, limits
-from modelrefresh.contract.forms import Digest, Uri
+from modelrefresh.contract.forms import TENSORS, Digest, Uri
 from modelrefresh.contract.vocabulary import Strategy, Transfer
 
 PUBLISHES = (artifacts.VERSIONS,)
@@ -14,7 +14,7 @@ PUBLISHES = (artifacts.VERSIONS,)
 class TensorScale:
     """A factor of some tensors' own."""
 
-    tensors: str
+    tensors: Annotated[str, TENSORS]
     """Names as a shell pattern, such as `*.mlp.*`."""
     scale: Annotated[float, limits.SCALE]
 
