@@ -57,7 +57,7 @@ def _on_signal(number: int, _frame: object) -> None:
     again = number == signal.SIGINT and _STATE.requested.is_set()
     _STATE.requested.set()
     if again or not _STATE.deferrals:
-        raise Preempted(f"{signal.Signals(number).name} arrived, and nothing of this attempt is kept")
+        raise Preempted(f"{signal.Signals(number).name} arrived; of this attempt only what it had sealed is kept")
     for callback in tuple(_STATE.deferrals):
         callback()
 
