@@ -14,9 +14,10 @@ from typing import Any
 
 from hack.cluster import builds
 from modelrefresh import errors
-from modelrefresh.api import names, status
+from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.run_status import Condition
+from modelrefresh.api.status.residual import ResidualStatus
+from modelrefresh.api.status.run import Condition
 from modelrefresh.kube import kinds, transport
 from modelrefresh.kube.client import Client
 from modelrefresh.kube.kinds import Kind
@@ -108,11 +109,11 @@ async def _residual(client: Client, namespace: str) -> None:
     ready = Condition(
         type="Ready", status="True", reason=Reason.SUCCEEDED, message="stored", last_transition_time=START
     )
-    known = status.ResidualStatus(
+    known = ResidualStatus(
         digest="e" * 64, base_fingerprint="b" * 64, instruct_fingerprint="a" * 64, conditions=(ready,)
     )
     try:
-        await client.put_status(kinds.INSTRUCTION_RESIDUAL, made | {"status": status.render(known)})
+        await client.put_status(kinds.INSTRUCTION_RESIDUAL, made | {"status": known.render()})
     except errors.ConflictError:
         raise RuntimeError(f"residual in {namespace} was changed by somebody else; nobody else may run here") from None
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from modelrefresh.api import model, names
 from modelrefresh.api.profile import ProfileSpec
 from modelrefresh.api.spec import RefreshSpec, ResidualSpec
-from modelrefresh.api.status import VersionSpec
+from modelrefresh.api.status.version import VersionSpec
 
 REMOVED: Final = object()
 """As the value of an edit: take the field away."""

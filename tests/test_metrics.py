@@ -6,8 +6,8 @@ import pytest
 
 from modelrefresh import gauges, metrics
 from modelrefresh.api import names
-from modelrefresh.api.run_status import Outcome
-from modelrefresh.api.status import RefreshStatus
+from modelrefresh.api.status.refresh import RefreshStatus
+from modelrefresh.api.status.run import Outcome
 from modelrefresh.contract.vocabulary import Stage
 from tests.plan.sights import NOW, a_meta, a_run
 

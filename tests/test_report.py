@@ -5,11 +5,11 @@ import datetime as dt
 import pytest
 
 from modelrefresh import report
-from modelrefresh.api import status
 from modelrefresh.api.conditions import ConditionType, Reason
-from modelrefresh.api.run_status import Condition, Failure
-from modelrefresh.api.stage_facts import EvaluateFacts, VerdictFacts
-from modelrefresh.api.status import RefreshStatus
+from modelrefresh.api.status import refresh
+from modelrefresh.api.status.refresh import RefreshStatus
+from modelrefresh.api.status.run import Condition, Failure
+from modelrefresh.api.status.stage_facts import EvaluateFacts, VerdictFacts
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.actions import Plan, RefreshPlan, StatusSummary
 from modelrefresh.plan.stages import stage_records
@@ -71,8 +71,8 @@ def test_the_time_of_a_condition_moves_with_its_status_and_not_with_its_words() 
 
 def test_what_is_told_of_a_status_that_would_be_too_big_is_what_is_stored() -> None:
     said = told(plan(fullest.refresh_status()))
-    stored = status.read(RefreshStatus, status.render(said))
-    assert status.size(said) <= status.SIZE_LIMIT
+    stored = RefreshStatus.read(said.render())
+    assert refresh.size(said) <= refresh.SIZE_LIMIT
     assert report.event_records(stored, said) == ()
 
 

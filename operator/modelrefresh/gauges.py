@@ -4,8 +4,9 @@ import datetime
 
 from modelrefresh import metrics
 from modelrefresh.api import names
-from modelrefresh.api.run_status import Outcome, Run, StageRecord
-from modelrefresh.api.status import RefreshStatus, ResidualStatus
+from modelrefresh.api.status.refresh import RefreshStatus
+from modelrefresh.api.status.residual import ResidualStatus
+from modelrefresh.api.status.run import Outcome, Run, StageRecord
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.observed import Meta
 from modelrefresh.runtime.queue import Key

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from modelrefresh import errors, gauges, report
-from modelrefresh.api import names, status
+from modelrefresh.api import names
+from modelrefresh.api.status.refresh import RefreshStatus
+from modelrefresh.api.status.residual import ResidualStatus
 from modelrefresh.cluster import events, gather
 from modelrefresh.cluster.perform import Scene, perform
 from modelrefresh.kube import kinds
@@ -139,8 +141,8 @@ def _measure(this: Pass[T, S], told: S) -> None:
         LOG.exception("metrics of %s could not be set", this.observed.meta.name)
 
 
-async def _record(port: Port, document: Document, after: status.RefreshStatus | status.ResidualStatus) -> Document:
-    rendered = status.render(after)
+async def _record(port: Port, document: Document, after: RefreshStatus | ResidualStatus) -> Document:
+    rendered = after.render()
     if rendered == document.get("status"):
         return document
     return await port.put_status(kinds.OF[document["kind"]], document | {"status": rendered})

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from modelrefresh.api.conditions import ConditionType, Reason
-from modelrefresh.api.run_status import Condition, Failure, Outcome, Run, StageRecord
-from modelrefresh.api.status import RefreshStatus, ResidualStatus, fit
+from modelrefresh.api.status.refresh import RefreshStatus, fit
+from modelrefresh.api.status.residual import ResidualStatus
+from modelrefresh.api.status.run import Condition, Failure, Outcome, Run, StageRecord
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.actions import Plan, RefreshPlan, ResidualPlan, StatusSummary
 from modelrefresh.plan.judging import promotion

@@ -3,8 +3,9 @@
 import datetime
 
 from modelrefresh.api.conditions import ConditionType
-from modelrefresh.api.run_status import Condition, Failure, Outcome, Run, StageRecord, StageState, Trigger, TriggerKind
-from modelrefresh.api.stage_facts import (
+from modelrefresh.api.status.refresh import Cost, HistoryEntry, RefreshStatus, Rollout, StageCost, Sweep, VersionRef
+from modelrefresh.api.status.run import Condition, Failure, Outcome, Run, StageRecord, StageState, Trigger, TriggerKind
+from modelrefresh.api.status.stage_facts import (
     EvaluateFacts,
     MergeFacts,
     OverlapFacts,
@@ -15,7 +16,6 @@ from modelrefresh.api.stage_facts import (
     TrainFacts,
     VerdictFacts,
 )
-from modelrefresh.api.status import Cost, HistoryEntry, RefreshStatus, Rollout, StageCost, Sweep, VersionRef
 from modelrefresh.contract.vocabulary import Stage
 from tests import builders
 

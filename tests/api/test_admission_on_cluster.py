@@ -16,7 +16,8 @@ import kubernetes
 import pytest
 
 from hack.cluster import facts
-from modelrefresh.api import names, schema, status
+from modelrefresh.api import names, schema
+from modelrefresh.api.status import refresh
 from tests import builders
 from tests.api import fullest
 from tests.api.refusals import REFUSALS, Refusal
@@ -121,7 +122,7 @@ def test_the_server_fills_in_the_same_defaults_as_the_models_and_none_inside_lis
 
 def test_the_server_stores_the_fullest_status_as_it_was_rendered(server: Server) -> None:
     server.create(builders.refresh(name="full"), dry=False)
-    rendered = status.render(status.fit(fullest.refresh_status()))
+    rendered = refresh.fit(fullest.refresh_status()).render()
     stored = server.objects.replace_namespaced_custom_object_status(
         group=names.GROUP, version=names.VERSION, plural=names.PLURALS[names.REFRESH], namespace=server.namespace,
         name="full", body=server.read(names.REFRESH, "full") | {"status": rendered}, field_validation="Strict",

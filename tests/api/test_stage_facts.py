@@ -4,8 +4,10 @@ import dataclasses
 
 import pytest
 
-from modelrefresh.api import stage_facts
-from modelrefresh.api.stage_facts import (
+from modelrefresh.api.status import stage_facts
+from modelrefresh.api.status.record import Record
+from modelrefresh.api.status.residual import ResidualStatus
+from modelrefresh.api.status.stage_facts import (
     EvaluateFacts,
     MergeFacts,
     PrepareFacts,
@@ -15,8 +17,6 @@ from modelrefresh.api.stage_facts import (
     TrainFacts,
     VerdictFacts,
 )
-from modelrefresh.api.status import ResidualStatus
-from modelrefresh.api.status_record import Record
 from modelrefresh.contract.stages.evaluate import EvaluateSummary, Score
 from modelrefresh.contract.stages.extract import ExtractSummary
 from modelrefresh.contract.stages.merge import MergeSummary

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelrefresh.api import run_status, status, status_types
-from modelrefresh.api.run_status import Condition, Failure
-from modelrefresh.api.stage_facts import MergeFacts
-from modelrefresh.api.status import RefreshStatus, VersionRef
-from modelrefresh.api.status_record import Record
+from modelrefresh.api.status import refresh, run, types
+from modelrefresh.api.status.record import Record
+from modelrefresh.api.status.refresh import RefreshStatus, VersionRef
+from modelrefresh.api.status.run import Condition, Failure
+from modelrefresh.api.status.stage_facts import MergeFacts
 from modelrefresh.contract.vocabulary import Stage
 from tests.api import fullest
 from tests.api.fullest import DIGEST, LONG, NOW
@@ -28,41 +28,41 @@ def test_the_fullest_status_sets_every_field_there_is() -> None:
     full = fullest.refresh_status()
     assert full.run is not None
     assert full.model_fields_set == RefreshStatus.model_fields.keys()
-    assert full.run.model_fields_set == run_status.Run.model_fields.keys()
-    assert all(stage.model_fields_set == run_status.StageRecord.model_fields.keys() for stage in full.run.stages)
+    assert full.run.model_fields_set == run.Run.model_fields.keys()
+    assert all(stage.model_fields_set == run.StageRecord.model_fields.keys() for stage in full.run.stages)
 
 
 def test_the_fullest_status_is_brought_below_its_limit() -> None:
     full = fullest.refresh_status()
-    assert status.size(full) > status.SIZE_LIMIT
-    assert status.size(status.fit(full)) <= status.SIZE_LIMIT
+    assert refresh.size(full) > refresh.SIZE_LIMIT
+    assert refresh.size(refresh.fit(full)) <= refresh.SIZE_LIMIT
 
 
 def test_fitting_keeps_what_later_passes_need() -> None:
-    full, fitted = fullest.refresh_status(), status.fit(fullest.refresh_status())
+    full, fitted = fullest.refresh_status(), refresh.fit(fullest.refresh_status())
     assert _needed(fitted) == _needed(full)
 
 
 def test_fitting_leaves_an_ordinary_status_alone() -> None:
     ordinary = RefreshStatus(held=(DIGEST,), history=fullest.refresh_status().history[:3])
-    assert status.fit(ordinary) is ordinary
+    assert refresh.fit(ordinary) is ordinary
 
 
 def test_a_status_reads_back_as_it_was_written() -> None:
-    full = status.fit(fullest.refresh_status())
-    assert status.read(RefreshStatus, status.render(full)) == full
+    full = refresh.fit(fullest.refresh_status())
+    assert RefreshStatus.read(full.render()) == full
 
 
 def test_an_absent_status_reads_as_an_empty_one() -> None:
-    assert status.read(RefreshStatus, None) == RefreshStatus()
+    assert RefreshStatus.read(None) == RefreshStatus()
 
 
 def test_fields_of_a_newer_operator_are_passed_over() -> None:
-    assert status.read(RefreshStatus, {"observedGeneration": 3, "mood": "good"}).observed_generation == 3
+    assert RefreshStatus.read({"observedGeneration": 3, "mood": "good"}).observed_generation == 3
 
 
 def test_times_are_written_as_kubernetes_writes_them() -> None:
-    assert status.render(VersionRef(version="v", digest="d", since=NOW))["since"] == "2026-11-22T12:30:15Z"
+    assert VersionRef(version="v", digest="d", since=NOW).render()["since"] == "2026-11-22T12:30:15Z"
 
 
 def test_measures_are_written_with_four_decimals() -> None:
@@ -99,7 +99,7 @@ def message_of(kind: type[Record], text: str) -> str:
 )
 def test_an_excerpt_is_short_and_made_of_whole_lines_but_for_marked_ones(lines: list[str], limit: int) -> None:
     text = "\n".join(lines)
-    cut = status_types.excerpt(text, limit)
+    cut = types.excerpt(text, limit)
     assert len(cut) <= limit
     assert all(line in lines or line.endswith("…") for line in cut.split("\n")) or cut == text
     assert cut == text or "…" in cut

@@ -10,7 +10,7 @@ import pytest
 
 from modelrefresh import errors
 from modelrefresh.api import names
-from modelrefresh.api.run_status import Outcome
+from modelrefresh.api.status.run import Outcome
 from modelrefresh.contract import codec, result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.stages.evaluate import EvaluateInput, EvaluateSummary, Score, SuiteInput

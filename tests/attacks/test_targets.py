@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from modelrefresh import errors, reconcile
-from modelrefresh.api import names, status
+from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.status import RefreshStatus
+from modelrefresh.api.status.refresh import RefreshStatus
 from modelrefresh.kube import kinds
 from modelrefresh.plan import decide, prerequisites, profiles
 from modelrefresh.plan.rollout import holding, serving
@@ -218,7 +218,7 @@ def twin(place: World, name: str) -> RefreshStatus:
         asyncio.run(reconcile.one_pass(place.cluster, key, now=place.now))
     found = place.cluster.peek(kinds.MODEL_REFRESH, namespace=NAMESPACE, name=name)
     assert found is not None
-    return status.read(RefreshStatus, found["status"])
+    return RefreshStatus.read(found["status"])
 
 
 @attack(

@@ -8,7 +8,7 @@ import pathlib
 import pytest
 
 from modelrefresh import errors
-from modelrefresh.api.run_status import Condition, Failure, StageRecord, StageState
+from modelrefresh.api.status.run import Condition, Failure, StageRecord, StageState
 from modelrefresh.cluster import events
 from modelrefresh.contract import printable
 from modelrefresh.contract.vocabulary import Stage

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from modelrefresh.api import names, status
-from modelrefresh.api.status import RefreshStatus
+from modelrefresh.api import names
+from modelrefresh.api.status.refresh import RefreshStatus
 from modelrefresh.cluster import gather
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.kube import kinds
@@ -37,7 +37,7 @@ def asked(place: World) -> list[tuple[str, str]]:
 
 def remember(place: World, told: RefreshStatus) -> None:
     """Let the refresh have this status."""
-    place.edit(lambda refresh: refresh.update(status=status.render(told)))
+    place.edit(lambda refresh: refresh.update(status=told.render()))
 
 
 def with_versions(count: int) -> World:

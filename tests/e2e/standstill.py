@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from modelrefresh.api import model, names
-from modelrefresh.api.run_status import StageState, TriggerKind
 from modelrefresh.api.spec import RefreshSpec
+from modelrefresh.api.status.run import StageState, TriggerKind
 from modelrefresh.contract import artifacts
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan import prerequisites

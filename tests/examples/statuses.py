@@ -6,7 +6,9 @@ So the demo's pictures and tables break here, not on a cluster, when a field cha
 import datetime
 from typing import Any
 
-from modelrefresh.api import run_status, stage_facts, status
+from modelrefresh.api.status import run as runs
+from modelrefresh.api.status import stage_facts
+from modelrefresh.api.status.refresh import RefreshStatus
 from modelrefresh.contract.vocabulary import Stage
 
 MORNING = datetime.datetime(2026, 11, 23, 8, 0, tzinfo=datetime.UTC)
@@ -18,29 +20,29 @@ def after(seconds: int) -> datetime.datetime:
     return MORNING + datetime.timedelta(seconds=seconds)
 
 
-def stage(name: Stage, state: run_status.StageState, *, seconds: int = 0, progress: str = "") -> run_status.StageRecord:
+def stage(name: Stage, state: runs.StageState, *, seconds: int = 0, progress: str = "") -> runs.StageRecord:
     """The first attempt of a stage in a state, with the time it took."""
-    ended = state in (run_status.StageState.SUCCEEDED, run_status.StageState.FAILED)
+    ended = state in (runs.StageState.SUCCEEDED, runs.StageState.FAILED)
     end = after(seconds) if ended else None
-    return run_status.StageRecord(
+    return runs.StageRecord(
         name=name, state=state, attempt=1, start_time=MORNING, end_time=end, progress=progress or None
     )
 
 
 def document(
-    *stages: run_status.StageRecord,
-    outcome: run_status.Outcome | None = None,
-    conditions: tuple[run_status.Condition, ...] = (),
+    *stages: runs.StageRecord,
+    outcome: runs.Outcome | None = None,
+    conditions: tuple[runs.Condition, ...] = (),
 ) -> dict[str, Any]:
     """The status of a ModelRefresh whose run has these stages."""
-    trigger = run_status.Trigger(kind=run_status.TriggerKind.FIRST_SIGHT)
-    run = run_status.Run(id="5c1e", trigger=trigger, start_time=MORNING, outcome=outcome, stages=stages)
-    return status.render(status.RefreshStatus(run=run, conditions=conditions))
+    trigger = runs.Trigger(kind=runs.TriggerKind.FIRST_SIGHT)
+    run = runs.Run(id="5c1e", trigger=trigger, start_time=MORNING, outcome=outcome, stages=stages)
+    return RefreshStatus(run=run, conditions=conditions).render()
 
 
-def condition(kind: str, reason: str, *, truth: str = "True") -> run_status.Condition:
+def condition(kind: str, reason: str, *, truth: str = "True") -> runs.Condition:
     """A condition of this type."""
-    return run_status.Condition(type=kind, status=truth, reason=reason, last_transition_time=MORNING)
+    return runs.Condition(type=kind, status=truth, reason=reason, last_transition_time=MORNING)
 
 
 def evaluation(verdict: str = "Pass", message: str = "") -> dict[str, Any]:
@@ -53,4 +55,4 @@ def evaluation(verdict: str = "Pass", message: str = "") -> dict[str, Any]:
         suite="new-knowledge", metric="exact_match", versus="Incumbent", needed=0.05, seen=0.9387, low=0.9076,
         high=0.9698, verdict=verdict, message=message,
     )  # fmt: skip
-    return status.render(stage_facts.EvaluateFacts(scores=(score,), verdicts=(gate,)))
+    return stage_facts.EvaluateFacts(scores=(score,), verdicts=(gate,)).render()

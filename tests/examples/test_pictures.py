@@ -1,7 +1,7 @@
 """The demo's one-line picture of a run."""
 
 from examples.demo import picture
-from modelrefresh.api.run_status import Outcome, StageState
+from modelrefresh.api.status.run import Outcome, StageState
 from modelrefresh.contract.vocabulary import Stage
 from tests.examples import statuses
 

@@ -1,7 +1,7 @@
 """The demo's verdict table and lineage."""
 
 from examples.demo import chat, measures, tables
-from modelrefresh.api import status
+from modelrefresh.api.status import version
 from tests.examples import statuses
 
 
@@ -29,12 +29,12 @@ def test_only_gates_that_did_not_pass_give_reasons() -> None:
 
 
 def test_the_lineage_names_what_a_version_was_made_of_and_leaves_out_what_is_absent() -> None:
-    lineage = status.Lineage(strategy="Residual", method="Full", base="pvc://workspace/models/base", tokens=819200)
-    spec = status.VersionSpec(
+    lineage = version.Lineage(strategy="Residual", method="Full", base="pvc://workspace/models/base", tokens=819200)
+    spec = version.VersionSpec(
         refresh="world-chat", run="5c1e", digest=statuses.DIGEST, path="versions/7f3a", lineage=lineage,
         verdict="Passed", summary="new-knowledge +0.9387",
     )  # fmt: skip
-    text = tables.lineage({"metadata": {"name": "world-chat-7f3a"}, "spec": status.render(spec)})
+    text = tables.lineage({"metadata": {"name": "world-chat-7f3a"}, "spec": spec.render()})
     assert [line.split()[0] for line in text.splitlines()] == [
         "version", "digest", "strategy", "method", "base", "tokens", "verdict",
     ]  # fmt: skip

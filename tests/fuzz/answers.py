@@ -9,9 +9,9 @@ from typing import Any
 import pydantic
 
 from modelrefresh.api import names
-from modelrefresh.api import status as statuses
-from modelrefresh.api.run_status import StageRecord, StageState
-from modelrefresh.api.status import RefreshStatus, VersionStatus
+from modelrefresh.api.status.refresh import RefreshStatus
+from modelrefresh.api.status.run import StageRecord, StageState
+from modelrefresh.api.status.version import VersionStatus
 from modelrefresh.cluster import stage_jobs
 from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
@@ -108,10 +108,10 @@ def _status(path: pathlib.Path) -> None:
         return
     if isinstance(document, dict):
         try:
-            read = statuses.read(RefreshStatus if path.stem == "refresh" else VersionStatus, document)
+            read = (RefreshStatus if path.stem == "refresh" else VersionStatus).read(document)
         except pydantic.ValidationError:
             return
-        statuses.render(read)
+        read.render()
 
 
 def _summaries() -> dict[Stage, object]:

@@ -4,8 +4,8 @@ import dataclasses
 import datetime
 from typing import Any, Final
 
-from modelrefresh.api.run_status import Run, StageRecord, StageState, Trigger, TriggerKind
-from modelrefresh.api.status import RefreshStatus, VersionRef
+from modelrefresh.api.status.refresh import RefreshStatus, VersionRef
+from modelrefresh.api.status.run import Run, StageRecord, StageState, Trigger, TriggerKind
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan import prerequisites
 from modelrefresh.plan.attempts.stage_results import AttemptContext

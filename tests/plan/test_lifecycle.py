@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from modelrefresh.api.status import ResidualStatus
+from modelrefresh.api.status.residual import ResidualStatus
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan import lifecycle
 from modelrefresh.plan.actions import AddFinalizer, RemoveFinalizer, StopJob

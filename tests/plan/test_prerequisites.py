@@ -6,7 +6,7 @@ import random
 import pytest
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.run_status import StageState
+from modelrefresh.api.status.run import StageState
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.kube import kinds
 from modelrefresh.plan.actions import AddFinalizer, Plan, RemoveFinalizer, StartStage, StopJob

@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from modelrefresh.api.status import RefreshStatus
+from modelrefresh.api.status.refresh import RefreshStatus
 from modelrefresh.contract.vocabulary import Stage
 from tests.fakes import controllers
 from tests.reconcile import world

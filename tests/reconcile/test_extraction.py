@@ -2,8 +2,7 @@
 
 import datetime
 
-from modelrefresh.api import status
-from modelrefresh.api.status import ResidualStatus
+from modelrefresh.api.status.residual import ResidualStatus
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.kube import kinds
@@ -14,7 +13,7 @@ from tests.reconcile.world import NAMESPACE, RESIDUAL, World
 def _status(place: World) -> ResidualStatus:
     document = place.cluster.peek(kinds.INSTRUCTION_RESIDUAL, namespace=NAMESPACE, name=RESIDUAL.name)
     assert document is not None
-    return status.read(ResidualStatus, document.get("status"))
+    return ResidualStatus.read(document.get("status"))
 
 
 def test_waiting_for_the_next_attempt_writes_nothing() -> None:

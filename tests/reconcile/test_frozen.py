@@ -6,8 +6,8 @@ from typing import Any, Final
 import pytest
 
 from modelrefresh.api import names
-from modelrefresh.api.run_status import Condition, Outcome
-from modelrefresh.api.status import RefreshStatus
+from modelrefresh.api.status.refresh import RefreshStatus
+from modelrefresh.api.status.run import Condition, Outcome
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.kube import kinds
 from tests.fakes import controllers

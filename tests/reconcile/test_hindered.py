@@ -5,9 +5,9 @@ from typing import Final
 import pytest
 
 from modelrefresh import errors
-from modelrefresh.api import status
-from modelrefresh.api.run_status import Condition, Outcome
-from modelrefresh.api.status import RefreshStatus, ResidualStatus
+from modelrefresh.api.status.refresh import RefreshStatus
+from modelrefresh.api.status.residual import ResidualStatus
+from modelrefresh.api.status.run import Condition, Outcome
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.kube import kinds
 from modelrefresh.kube.kinds import Kind
@@ -35,7 +35,7 @@ def residual(place: World) -> ResidualStatus:
     """The status of the InstructionResidual."""
     document = place.cluster.peek(kinds.INSTRUCTION_RESIDUAL, namespace=NAMESPACE, name=world.RESIDUAL.name)
     assert document is not None
-    return status.read(ResidualStatus, document["status"])
+    return ResidualStatus.read(document["status"])
 
 
 def refusing(stage: Stage, cause: str = CAUSES[0]) -> World:

@@ -7,7 +7,7 @@ import pytest
 
 from modelrefresh import reconcile
 from modelrefresh.api import names
-from modelrefresh.api.run_status import Outcome
+from modelrefresh.api.status.run import Outcome
 from modelrefresh.cluster import gather
 from modelrefresh.contract import stage_request
 from modelrefresh.contract.exit_codes import ExitCode

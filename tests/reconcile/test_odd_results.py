@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from modelrefresh.api.run_status import Outcome, StageRecord
+from modelrefresh.api.status.run import Outcome, StageRecord
 from modelrefresh.contract.result import Result
 from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh.contract.vocabulary import Stage

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from modelrefresh import errors, reconcile
-from modelrefresh.api.run_status import Outcome
+from modelrefresh.api.status.run import Outcome
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.kube import kinds
@@ -239,3 +239,17 @@ def test_only_a_version_that_was_given_the_residual_tells_its_scale(strategy: st
     versions = place.cluster.all(kinds.MODEL_VERSION, namespace=NAMESPACE)
     (lineage,) = (item["spec"]["lineage"] for item in versions if item["spec"]["lineage"]["strategy"] == strategy)
     assert lineage.get("scale") == scale
+
+
+def test_a_version_tells_its_tensors_factors_and_what_it_was_averaged_with() -> None:
+    place = World(
+        {
+            "spec.residual.scales": [{"tensors": "*.mlp.*", "scale": "0.5"}],
+            "spec.average": {"previous": "0.3"},
+        }
+    )
+    place.settle()
+    versions = place.cluster.all(kinds.MODEL_VERSION, namespace=NAMESPACE)
+    (lineage,) = (item["spec"]["lineage"] for item in versions if item["spec"]["lineage"]["strategy"] == "Residual")
+    assert lineage["scales"] == [{"tensors": "*.mlp.*", "scale": "0.5"}]
+    assert (lineage["average"], lineage["averaged"]) == ("0.3", STOCK)

@@ -4,8 +4,8 @@ import asyncio
 import datetime
 
 from modelrefresh import reconcile
-from modelrefresh.api import names, status
-from modelrefresh.api.status import RefreshStatus
+from modelrefresh.api import names
+from modelrefresh.api.status.refresh import RefreshStatus
 from modelrefresh.kube import kinds
 from modelrefresh.runtime.queue import Key
 from tests import builders
@@ -24,7 +24,7 @@ def _with_twin(place: World, *, age_seconds: float) -> RefreshStatus:
         asyncio.run(reconcile.one_pass(place.cluster, TWIN, now=place.now))
     document = place.cluster.peek(kinds.MODEL_REFRESH, namespace=NAMESPACE, name=TWIN.name)
     assert document is not None
-    return status.read(RefreshStatus, document["status"])
+    return RefreshStatus.read(document["status"])
 
 
 def test_a_younger_refresh_leaves_the_deployment_to_the_older() -> None:

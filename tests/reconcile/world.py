@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from modelrefresh import reconcile
-from modelrefresh.api import names, status
-from modelrefresh.api.status import RefreshStatus
+from modelrefresh.api import names
+from modelrefresh.api.status.refresh import RefreshStatus
 from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.result import Result
@@ -128,7 +128,7 @@ class World:
         """The refresh's status as it stands in the API."""
         document = self.cluster.peek(kinds.MODEL_REFRESH, namespace=NAMESPACE, name=REFRESH.name)
         assert document is not None
-        return status.read(RefreshStatus, document.get("status"))
+        return RefreshStatus.read(document.get("status"))
 
     def jobs(self, stage: Stage | None = None) -> list[dict[str, Any]]:
         """Jobs in the namespace, of one stage or all."""
@@ -189,7 +189,7 @@ class World:
         for write in writes:
             if (write.kind, write.verb) != (kinds.MODEL_REFRESH.kind, "put_status"):
                 continue
-            told = status.read(RefreshStatus, write.document["status"])
+            told = RefreshStatus.read(write.document["status"])
             held = {item.type: item for item in told.conditions}
             for condition in told.conditions:
                 named = re.findall(r"(\S+) (?:serves\b|was chosen by hand|is set in)", condition.message)

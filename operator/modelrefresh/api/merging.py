@@ -14,7 +14,8 @@ from modelrefresh.contract.vocabulary import Transfer
 SCALES = 8
 """The most factors of one search."""
 _DEV_SUITES = 4
-_PATTERNS = 16
+PATTERNS = 16
+"""The most patterns of factors."""
 
 
 class ResidualRef(ApiModel):
@@ -65,7 +66,7 @@ class ResidualSettings(ApiModel):
 
     scale: Scale = str(limits.SCALE.default)
     """Factor of the residual, a decimal in quotes from 0 to 2; 1.0 in the paper."""
-    scales: Annotated[tuple[TensorScale, ...], pydantic.Field(max_length=_PATTERNS)] = ()
+    scales: Annotated[tuple[TensorScale, ...], pydantic.Field(max_length=PATTERNS)] = ()
     """Factors for some tensors instead; the first pattern that a name matches counts."""
     search: Search | None = None
     """Try several factors instead, without training again."""

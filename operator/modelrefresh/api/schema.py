@@ -16,7 +16,9 @@ from modelrefresh.api import names, structural
 from modelrefresh.api.model import ApiModel
 from modelrefresh.api.profile import ProfileSpec
 from modelrefresh.api.spec import RefreshSpec, ResidualSpec
-from modelrefresh.api.status import RefreshStatus, ResidualStatus, VersionSpec, VersionStatus
+from modelrefresh.api.status.refresh import RefreshStatus
+from modelrefresh.api.status.residual import ResidualStatus
+from modelrefresh.api.status.version import VersionSpec, VersionStatus
 
 _NUMBER_LIKE: Final = re.compile(r"[-+]?[0-9][0-9.]*(e[-+]?[0-9]+)?")
 _READY: Final = '.status.conditions[?(@.type=="Ready")]'

@@ -11,7 +11,8 @@ import logging
 from dataclasses import dataclass
 
 from modelrefresh import errors
-from modelrefresh.api import names, status_types
+from modelrefresh.api import names
+from modelrefresh.api.status import types
 from modelrefresh.kube import kinds
 from modelrefresh.kube.port import Document, Port
 
@@ -77,7 +78,7 @@ def document(event: Event, *, now: dt.datetime) -> Document:
         },
         "type": event.severity.value,
         "reason": event.reason,
-        "message": status_types.one_line(event.message, _MESSAGE_LIMIT),
+        "message": types.one_line(event.message, _MESSAGE_LIMIT),
         "source": {"component": names.MANAGER},
         "reportingComponent": names.MANAGER,
         "firstTimestamp": time,

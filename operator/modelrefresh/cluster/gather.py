@@ -13,12 +13,15 @@ from typing import Any, TypeVar
 import pydantic
 
 from modelrefresh import errors
-from modelrefresh.api import names, status
+from modelrefresh.api import names
 from modelrefresh.api.conditions import ConditionType
 from modelrefresh.api.model import ApiModel, parse
 from modelrefresh.api.profile import ProfileSpec
 from modelrefresh.api.spec import RefreshSpec, ResidualSpec
-from modelrefresh.api.status import RefreshStatus, ResidualStatus, VersionSpec
+from modelrefresh.api.status.record import Record
+from modelrefresh.api.status.refresh import RefreshStatus
+from modelrefresh.api.status.residual import ResidualStatus
+from modelrefresh.api.status.version import VersionSpec
 from modelrefresh.cluster import children
 from modelrefresh.contract import uris
 from modelrefresh.kube import documents, kinds
@@ -38,6 +41,7 @@ from modelrefresh.targets import table
 
 LOG = logging.getLogger(__name__)
 S = TypeVar("S", bound=ApiModel)
+R = TypeVar("R", bound=Record)
 _NAMING = 2000
 """Versions, and targets, of a namespace that may name a digest."""
 _VERSIONS = 1100
@@ -199,10 +203,10 @@ def _spec(kind: type[S], document: Document) -> tuple[S | None, tuple[str, ...]]
         return None, error.faults
 
 
-def _status(kind: type[status.R], document: Document) -> status.R:
+def _status(kind: type[R], document: Document) -> R:
     """What was remembered; a status that somebody else damaged counts as none, the rules find the rest again."""
     try:
-        return status.read(kind, document.get("status"))
+        return kind.read(document.get("status"))
     except pydantic.ValidationError as error:
         LOG.warning("the status cannot be read and is written anew: %s", error)
         return kind()
@@ -258,7 +262,7 @@ async def _residual(port: Port, meta: Meta, name: str) -> ObservedResidual | Non
 def _version(document: Document) -> ObservedVersion | None:
     """The version, or None for one that nobody of ours wrote: it must not stop the pass over its refresh."""
     try:
-        spec = status.read(VersionSpec, document.get("spec"))
+        spec = VersionSpec.read(document.get("spec"))
     except pydantic.ValidationError as error:
         LOG.warning("ModelVersion %s cannot be read and is left alone: %s", document["metadata"]["name"], error)
         return None

@@ -11,7 +11,8 @@ import hmac
 from collections.abc import Sequence
 from typing import Any, Final
 
-from modelrefresh.api import names, status_types
+from modelrefresh.api import names
+from modelrefresh.api.status import types
 from modelrefresh.contract import stage_request
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.kube import documents, kinds
@@ -182,9 +183,9 @@ def _cause(waiting: Document) -> str:
 def _log(text: str) -> str:
     """The end of a log, from the beginning of a line."""
     if len(text.encode()) < _LOG_BYTES:
-        return status_types.excerpt(text, _LOG_LIMIT)
+        return types.excerpt(text, _LOG_LIMIT)
     _, _, whole = text.partition("\n")
-    return status_types.excerpt(f"…\n{whole or text}", _LOG_LIMIT)
+    return types.excerpt(f"…\n{whole or text}", _LOG_LIMIT)
 
 
 def _suspended(job: Document) -> str:

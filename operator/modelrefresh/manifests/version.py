@@ -3,12 +3,12 @@
 import datetime
 from typing import Any
 
-from modelrefresh.api import names, status
+from modelrefresh.api import names
 from modelrefresh.api.profile import ProfileSpec
 from modelrefresh.api.rollout import Stock
 from modelrefresh.api.spec import RefreshSpec
-from modelrefresh.api.stage_facts import EvaluateFacts
-from modelrefresh.api.status import AddedLineage, Lineage, Served, VersionSpec, VersionStatus
+from modelrefresh.api.status.stage_facts import EvaluateFacts
+from modelrefresh.api.status.version import AddedLineage, Lineage, ScaledTensors, Served, VersionSpec, VersionStatus
 from modelrefresh.contract import artifacts
 from modelrefresh.contract.vocabulary import Stage, Strategy
 from modelrefresh.manifests import labels
@@ -29,13 +29,13 @@ def build(seal: SealVersion, observed: ObservedRefresh) -> dict[str, Any]:
             "labels": labels.of_child(observed.meta, kind=names.REFRESH) | {names.LABEL_RUN: seal.run.id},
             "ownerReferences": labels.owner(observed.meta, kind=names.REFRESH),
         },
-        "spec": status.render(_spec(seal, observed)),
+        "spec": _spec(seal, observed).render(),
     }
 
 
 def served(deployment: str | None, *, now: datetime.datetime) -> dict[str, Any]:
     """Status of a ModelVersion that serves, or no longer does."""
-    return status.render(VersionStatus(served=Served(deployment=deployment, since=now) if deployment else None))
+    return VersionStatus(served=Served(deployment=deployment, since=now) if deployment else None).render()
 
 
 def _spec(seal: SealVersion, observed: ObservedRefresh) -> VersionSpec:
@@ -68,12 +68,14 @@ def _lineage(seal: SealVersion, observed: ObservedRefresh) -> Lineage:
     spec = observed.spec
     prepared, trained, merged = (seal.run.record(stage) for stage in (Stage.PREPARE, Stage.TRAIN, Stage.MERGE))
     scale = None if spec.training.strategy is Strategy.DIRECT else stage_records.scale(seal.run) or spec.residual.scale
+    averaged = merged.incumbent if merged else None
     return Lineage(
         strategy=spec.training.strategy,
         method=spec.training.method,
         base=spec.base.uri,
         **_residuals(spec, observed, scale=scale),
-        average=spec.average.previous if spec.average and merged and merged.incumbent else None,
+        average=spec.average.previous if spec.average and averaged else None,
+        averaged=averaged if spec.average else None,
         data=spec.data.uri,
         data_fingerprint=prepared.prepare.fingerprint if prepared and prepared.prepare else None,
         tokens=trained.train.tokens if trained and trained.train else 0,
@@ -88,6 +90,7 @@ def _residuals(spec: RefreshSpec, observed: ObservedRefresh, *, scale: str | Non
         "residual": spec.residual_ref.name,
         "residual_digest": observed.residual.digest if observed.residual else None,
         "scale": scale,
+        "scales": tuple(ScaledTensors(tensors=one.tensors, scale=one.scale) for one in spec.residual.scales),
         "transfer": spec.residual_ref.transfer,
         "added": tuple(
             AddedLineage(residual=one.name, digest=seen.digest if seen else None, scale=one.scale)

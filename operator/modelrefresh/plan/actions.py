@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeAlias
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.run_status import Run
-from modelrefresh.api.status import RefreshStatus, ResidualStatus
+from modelrefresh.api.status.refresh import RefreshStatus
+from modelrefresh.api.status.residual import ResidualStatus
+from modelrefresh.api.status.run import Run
 from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh.plan.observed import S
 

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from modelrefresh.plan import lifecycle, prerequisites, retention
 from modelrefresh.plan.actions import RefreshPlan
 from modelrefresh.plan.attempts import stage_results, stage_steps
-from modelrefresh.plan.judging import promotion
+from modelrefresh.plan.judging import outdated, promotion
 from modelrefresh.plan.observed import ObservedRefresh, ReadyRefresh
 from modelrefresh.plan.rollout import holding, rollout
 from modelrefresh.plan.runs import opening
@@ -41,6 +41,7 @@ RULES: Final[tuple[Rule, ...]] = (
     stage_steps.register_stock,  # version zero exists
     rollout.install,  # and serves before anything is trained
     stage_steps.skip_unchanged,  # nothing new to learn
+    outdated.repeat,  # what serves has changed under a candidate
     promotion.conclude,  # numbers decide whether serving may change
     stage_steps.await_stage,  # a Job is at work
     retention.make_room,  # the next one has found none

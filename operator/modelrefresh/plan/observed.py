@@ -14,7 +14,8 @@ from typing import Generic, TypeVar
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.profile import ProfileSpec
 from modelrefresh.api.spec import RefreshSpec, ResidualSpec
-from modelrefresh.api.status import RefreshStatus, ResidualStatus
+from modelrefresh.api.status.refresh import RefreshStatus
+from modelrefresh.api.status.residual import ResidualStatus
 from modelrefresh.contract.result import Result
 from modelrefresh.contract.vocabulary import Stage
 

@@ -15,8 +15,8 @@ from modelrefresh.api.conditions import Reason
 from modelrefresh.api.evaluation import Versus
 from modelrefresh.api.merging import ResidualRef
 from modelrefresh.api.rollout import Stock
-from modelrefresh.api.run_status import StageState
 from modelrefresh.api.spec import RefreshSpec
+from modelrefresh.api.status.run import StageState
 from modelrefresh.contract import limits
 from modelrefresh.contract.vocabulary import Strategy
 from modelrefresh.plan import lifecycle, profiles
@@ -169,7 +169,9 @@ def _residual(
 
 def _incumbent(observed: ObservedRefresh, spec: RefreshSpec) -> Iterator[Lack]:
     """Gates that compare with an incumbent need one, or no candidate would ever pass."""
-    if spec.rollout.stock is not Stock.NONE or observed.status.live or (observed.target and observed.target.digest):
+    named = observed.target.digest if observed.target else None
+    serves = observed.status.live is not None or (named is not None and named not in observed.status.held)
+    if spec.rollout.stock is not Stock.NONE or serves:
         return
     compared = [gate.suite for gate in spec.evaluation.gates if gate.versus is Versus.INCUMBENT]
     if compared:

@@ -9,8 +9,8 @@ import datetime
 from typing import Final
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.run_status import StageRecord, StageState
-from modelrefresh.api.status import SWEPT, RefreshStatus, Sweep
+from modelrefresh.api.status.refresh import SWEPT, RefreshStatus, Sweep
+from modelrefresh.api.status.run import StageRecord, StageState
 from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh.contract.stages.sweep import SweepInput, SweepSummary
 from modelrefresh.contract.vocabulary import Stage

@@ -4,8 +4,8 @@ from typing import Any
 
 from modelrefresh.contract.stages.toy import ToyInput, ToySummary  # type: ignore[import-not-found]
 
-from modelrefresh.api.run_status import Run, StageRecord
 from modelrefresh.api.spec import RefreshSpec
+from modelrefresh.api.status.run import Run, StageRecord
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.observed import ReadyRefresh
 from modelrefresh.plan.stages.run_stage import RunStage, UnusableSummaryError

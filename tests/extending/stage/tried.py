@@ -6,7 +6,7 @@ import sys
 
 from modelrefresh.contract.stages.toy import ToyInput, ToySummary  # type: ignore[import-not-found]
 
-from modelrefresh.api.run_status import Outcome, StageState
+from modelrefresh.api.status.run import Outcome, StageState
 from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs import __main__ as entry

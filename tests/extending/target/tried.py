@@ -1,6 +1,6 @@
 """Run in a tree that has the toy target: a run rolls its candidate into it, and what it watches follows."""
 
-from modelrefresh.api.run_status import Outcome
+from modelrefresh.api.status.run import Outcome
 from modelrefresh.kube import kinds
 from modelrefresh.runtime import access, watch_index
 from modelrefresh.targets import toy  # type: ignore[attr-defined]

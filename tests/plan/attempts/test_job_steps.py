@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.run_status import StageRecord, StageState
-from modelrefresh.api.status import ResidualStatus
+from modelrefresh.api.status.residual import ResidualStatus
+from modelrefresh.api.status.run import StageRecord, StageState
 from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh.contract.stages.extract import ExtractInput
 from modelrefresh.contract.vocabulary import Stage

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.run_status import Failure, StageRecord
+from modelrefresh.api.status.run import Failure, StageRecord
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.result import Result
 from modelrefresh.contract.vocabulary import Stage

@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from modelrefresh.api.run_status import StageRecord, StageState
+from modelrefresh.api.status.run import StageRecord, StageState
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.attempts import stage_state
 from modelrefresh.plan.attempts.stage_state import TRANSITIONS, StageEvent

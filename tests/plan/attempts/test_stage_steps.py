@@ -7,8 +7,8 @@ import json
 import pytest
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.run_status import Outcome, StageState
-from modelrefresh.api.status import RefreshStatus
+from modelrefresh.api.status.refresh import RefreshStatus
+from modelrefresh.api.status.run import Outcome, StageState
 from modelrefresh.contract import stage_request
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.result import Result

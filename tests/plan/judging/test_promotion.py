@@ -3,7 +3,7 @@
 import pytest
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.stage_facts import EvaluateFacts
+from modelrefresh.api.status.stage_facts import EvaluateFacts
 from modelrefresh.plan.judging import promotion
 
 

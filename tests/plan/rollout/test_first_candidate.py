@@ -4,8 +4,8 @@ import dataclasses
 import datetime
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.run_status import Outcome
-from modelrefresh.api.status import RefreshStatus, Rollout
+from modelrefresh.api.status.refresh import RefreshStatus, Rollout
+from modelrefresh.api.status.run import Outcome
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.actions import Serve
 from modelrefresh.plan.decide import decide

@@ -6,8 +6,8 @@ import datetime
 import pytest
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.run_status import Outcome
-from modelrefresh.api.status import RefreshStatus, Rollout
+from modelrefresh.api.status.refresh import RefreshStatus, Rollout
+from modelrefresh.api.status.run import Outcome
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.actions import MarkServed, Serve, StopJob
 from modelrefresh.plan.decide import decide

@@ -6,8 +6,8 @@ import re
 import pytest
 
 from modelrefresh.api import names
-from modelrefresh.api.run_status import StageRecord, StageState
-from modelrefresh.api.status import Rollout, Sweep
+from modelrefresh.api.status.refresh import Rollout, Sweep
+from modelrefresh.api.status.run import StageRecord, StageState
 from modelrefresh.contract.result import Result
 from modelrefresh.contract.stages.train import TrainSummary
 from modelrefresh.contract.vocabulary import Stage

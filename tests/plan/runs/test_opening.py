@@ -4,8 +4,8 @@ import datetime
 
 import pytest
 
-from modelrefresh.api.run_status import Outcome, TriggerKind
-from modelrefresh.api.status import RefreshStatus
+from modelrefresh.api.status.refresh import RefreshStatus
+from modelrefresh.api.status.run import Outcome, TriggerKind
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.decide import decide
 from tests.plan.sights import NOW, a_deployment, a_job, a_meta, a_run, a_sight, a_status, at_work

@@ -4,8 +4,8 @@ import datetime
 
 import pytest
 
-from modelrefresh.api.run_status import Run
-from modelrefresh.api.stage_facts import PrepareFacts
+from modelrefresh.api.status.run import Run
+from modelrefresh.api.status.stage_facts import PrepareFacts
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.result import Result
 from modelrefresh.contract.stages.prepare import PrepareSummary

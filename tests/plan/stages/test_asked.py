@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from modelrefresh.api.run_status import Outcome, Run, StageRecord, StageState
-from modelrefresh.api.stage_facts import SearchFacts
-from modelrefresh.api.status import RefreshStatus
+from modelrefresh.api.status.refresh import RefreshStatus
+from modelrefresh.api.status.run import Outcome, Run, StageRecord, StageState
+from modelrefresh.api.status.stage_facts import SearchFacts
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.manifests import version
 from modelrefresh.plan.actions import SealVersion

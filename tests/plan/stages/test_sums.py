@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.run_status import StageRecord, StageState
-from modelrefresh.api.stage_facts import ScaleFacts, SearchFacts
+from modelrefresh.api.status.run import StageRecord, StageState
+from modelrefresh.api.status.stage_facts import ScaleFacts, SearchFacts
 from modelrefresh.contract.stages.evaluate import EvaluateInput, SuiteInput
 from modelrefresh.contract.stages.import_ import ImportInput
 from modelrefresh.contract.stages.merge import AddedResidual, MergeInput, TensorScale
@@ -20,7 +20,18 @@ from modelrefresh.plan.observed import ObservedRefresh
 from modelrefresh.plan.stages import order, search
 from modelrefresh.plan.stages.run_stage import UnusableSummaryError
 from tests import builders
-from tests.plan.sights import NOW, RESIDUAL, STOCK, a_deployment, a_residual, a_run, a_sight, a_status
+from tests.plan.sights import (
+    NEWER,
+    NOW,
+    RESIDUAL,
+    STOCK,
+    a_deployment,
+    a_residual,
+    a_run,
+    a_sight,
+    a_status,
+    a_version,
+)
 
 SAFE = "a" * 64
 DEV: dict[str, object] = {"name": "dev", "uri": "pvc://evals/dev.jsonl", "task": "question-answering"}
@@ -197,3 +208,11 @@ def test_gates_that_compare_are_refused_while_there_is_nothing_to_compare_with()
     assert "gates of knowledge have no incumbent" in message
     assert told(a_sight({**edits, "spec.evaluation.gates": [ABSOLUTE]}, **empty))[2]
     assert told(a_sight(edits))[2]
+
+
+def test_a_version_that_is_held_is_nothing_to_compare_with() -> None:
+    edits: dict[str, object] = {"spec.rollout.stock": "None"}
+    named = {"target": a_deployment(digest=NEWER), "versions": (a_version(NEWER),)}
+    held = a_status(live=None, stock=None, held=(NEWER,))
+    assert told(a_sight(edits, status=held, **named))[0] is Reason.INVALID_SPEC
+    assert told(a_sight(edits, status=held.evolve(held=()), **named))[0] is not Reason.INVALID_SPEC

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Generic
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.run_status import StageRecord, StageState
+from modelrefresh.api.status.run import StageRecord, StageState
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan import lifecycle
 from modelrefresh.plan.actions import Plan, StartStage, StatusSummary

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.run_status import Failure, StageRecord
+from modelrefresh.api.status.run import Failure, StageRecord
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.plan.observed import ObservedJob
 

@@ -12,8 +12,8 @@ from typing import Any
 import pydantic
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.run_status import Failure, StageRecord, StageState
-from modelrefresh.api.status import RefreshStatus
+from modelrefresh.api.status.refresh import RefreshStatus
+from modelrefresh.api.status.run import Failure, StageRecord, StageState
 from modelrefresh.contract import sections
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.result import Result

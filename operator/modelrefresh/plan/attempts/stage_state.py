@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.run_status import StageRecord, StageState
+from modelrefresh.api.status.run import StageRecord, StageState
 
 
 class StageEvent(enum.StrEnum):

@@ -6,8 +6,8 @@ Rules of `decide.py`, over one run that is open and wanted; the steps with a Job
 import datetime
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.run_status import Outcome, Run, StageRecord, StageState
-from modelrefresh.api.status import RefreshStatus, VersionRef
+from modelrefresh.api.status.refresh import RefreshStatus, VersionRef
+from modelrefresh.api.status.run import Outcome, Run, StageRecord, StageState
 from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.actions import Plan, RefreshPlan, SealVersion, StartStage, StatusSummary

@@ -1,18 +1,15 @@
-"""From verdicts to what happens: promote, hold for approval, reject, or measure again."""
+"""From verdicts to what happens: promote, hold for approval, or reject."""
 
 import datetime
-import itertools
 
 from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.rollout import Approval
-from modelrefresh.api.run_status import Outcome, Run, StageRecord, StageState
-from modelrefresh.api.stage_facts import EvaluateFacts, VerdictFacts
-from modelrefresh.api.status import VersionRef
+from modelrefresh.api.status.refresh import VersionRef
+from modelrefresh.api.status.run import Outcome, Run, StageState
+from modelrefresh.api.status.stage_facts import EvaluateFacts, VerdictFacts
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.actions import DropVersion, Plan, RefreshPlan, SealVersion, StatusSummary
-from modelrefresh.plan.attempts import stage_state
-from modelrefresh.plan.attempts.stage_state import StageEvent
 from modelrefresh.plan.judging.gates import Verdict
 from modelrefresh.plan.observed import ObservedVersion, ReadyRefresh
 from modelrefresh.plan.rollout import rollout, serving
@@ -30,8 +27,6 @@ def conclude(ready: ReadyRefresh, now: datetime.datetime) -> RefreshPlan | None:
     if measured.digest != stage_records.candidate(run):
         # Another model was measured than the one that was merged: nothing is known of this one.
         return _reject(ready, run, EvaluateFacts(), now)
-    if outdated := _outdated(ready, run):
-        return _repeat(ready, run, outdated)
     digest = stage_records.candidate(run)
     assert digest is not None  # noqa: S101 -- merge comes before evaluate
     target = VersionRef(version=serving.name_of(ready, digest), digest=digest)
@@ -104,31 +99,3 @@ def _await_approval(ready: ReadyRefresh, target: VersionRef) -> RefreshPlan:
         f"-n {ready.meta.namespace} --overwrite {names.ANNOTATION_APPROVE}={target.version}"
     )
     return Plan(status=ready.status, summary=StatusSummary(reason=Reason.AWAITING_APPROVAL, message=text))
-
-
-def _outdated(ready: ReadyRefresh, run: Run) -> tuple[StageRecord, ...]:
-    """What is to be done again: the first stage that was asked with another version than serves now, and all after it.
-
-    Evaluate compares with what serves; where the spec has an average, search and merge have averaged with it.
-    """
-    live = ready.status.live.digest if ready.status.live else None
-    stages = (Stage.SEARCH, Stage.MERGE, Stage.EVALUATE) if ready.spec.average else (Stage.EVALUATE,)
-    records = [record for stage in stages if (record := run.record(stage)) is not None]
-    return tuple(itertools.dropwhile(lambda record: _asked_with(record) == live, records))
-
-
-def _asked_with(record: StageRecord) -> str | None:
-    return record.evaluate.incumbent if record.evaluate else record.incumbent
-
-
-def _repeat(ready: ReadyRefresh, run: Run, outdated: tuple[StageRecord, ...]) -> RefreshPlan:
-    for stage in outdated:
-        again = stage_state.move(
-            stage, StageEvent.REPEAT, search=None, merge=None, evaluate=None, digest=None, end_time=None
-        )
-        run = stage_records.put(run, again)
-    # Another sum is another candidate.
-    candidate = ready.status.candidate if stage_records.candidate(run) else None
-    what = "measuring against it" if candidate else "averaging with it"
-    summary = StatusSummary(reason=Reason.RUNNING, message=f"the live version changed; {what}", reconciling=True)
-    return Plan(status=ready.status.evolve(run=run, candidate=candidate), summary=summary, requeue_after_seconds=0.0)

@@ -11,8 +11,8 @@ import datetime
 from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.rollout import Stock
-from modelrefresh.api.run_status import Outcome, Run
-from modelrefresh.api.status import RefreshStatus, Rollout, VersionRef
+from modelrefresh.api.status.refresh import RefreshStatus, Rollout, VersionRef
+from modelrefresh.api.status.run import Outcome, Run
 from modelrefresh.contract import artifacts
 from modelrefresh.plan import prerequisites
 from modelrefresh.plan.actions import Action, MarkServed, Plan, RefreshPlan, Serve, StatusSummary

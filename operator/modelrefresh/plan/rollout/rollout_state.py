@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from modelrefresh.api.run_status import StageState
-from modelrefresh.api.status import RefreshStatus, Rollout, VersionRef
+from modelrefresh.api.status.refresh import RefreshStatus, Rollout, VersionRef
+from modelrefresh.api.status.run import StageState
 from modelrefresh.contract import artifacts
 from modelrefresh.plan.observed import ObservedVersion, ServedRefresh
 from modelrefresh.plan.rollout import trial

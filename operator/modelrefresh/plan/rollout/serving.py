@@ -5,8 +5,8 @@ The record of an ended run stays as it was; what serves may have changed since b
 
 from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.run_status import Outcome
-from modelrefresh.api.status import RefreshStatus
+from modelrefresh.api.status.refresh import RefreshStatus
+from modelrefresh.api.status.run import Outcome
 from modelrefresh.plan.actions import StatusSummary
 from modelrefresh.plan.observed import ObservedTarget, ServedRefresh
 

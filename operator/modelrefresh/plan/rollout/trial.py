@@ -5,7 +5,7 @@ person, a quota, a missing node or registry say nothing about it (docs/decisions
 """
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.status import Rollout
+from modelrefresh.api.status.refresh import Rollout
 from modelrefresh.plan.observed import Hindrance, ServedRefresh
 
 

@@ -10,8 +10,8 @@ import datetime
 
 from modelrefresh.api import names
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.run_status import Outcome, Run, StageState, Trigger, TriggerKind
-from modelrefresh.api.status import RefreshStatus
+from modelrefresh.api.status.refresh import RefreshStatus
+from modelrefresh.api.status.run import Outcome, Run, StageState, Trigger, TriggerKind
 from modelrefresh.plan import lifecycle, retention
 from modelrefresh.plan.actions import Plan, RefreshPlan, StatusSummary, StopJob
 from modelrefresh.plan.attempts import retries, stage_results, stage_steps

@@ -4,8 +4,8 @@ import datetime
 from dataclasses import dataclass
 
 from modelrefresh.api.conditions import Reason
-from modelrefresh.api.run_status import Outcome, Run
-from modelrefresh.api.status import Cost, HistoryEntry, RefreshStatus, StageCost
+from modelrefresh.api.status.refresh import Cost, HistoryEntry, RefreshStatus, StageCost
+from modelrefresh.api.status.run import Outcome, Run
 from modelrefresh.contract.vocabulary import Stage
 
 _JUDGED = (Outcome.PROMOTED, Outcome.REJECTED, Outcome.ROLLED_BACK)

@@ -3,8 +3,8 @@
 from typing import Any
 
 from modelrefresh.api.rollout import Stock
-from modelrefresh.api.run_status import Run, StageRecord
 from modelrefresh.api.spec import RefreshSpec
+from modelrefresh.api.status.run import Run, StageRecord
 from modelrefresh.contract.stages.import_ import ImportInput, ImportSummary
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.observed import ReadyRefresh

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from modelrefresh.api.run_status import StageRecord
 from modelrefresh.api.spec import RefreshSpec
+from modelrefresh.api.status.run import StageRecord
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.stages import evaluate, import_, merge, prepare, search, train
 from modelrefresh.plan.stages.run_stage import RunStage

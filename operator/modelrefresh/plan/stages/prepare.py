@@ -3,9 +3,9 @@
 import datetime
 from typing import Any
 
-from modelrefresh.api.run_status import Run, StageRecord
 from modelrefresh.api.spec import RefreshSpec
-from modelrefresh.api.stage_facts import PrepareFacts
+from modelrefresh.api.status.run import Run, StageRecord
+from modelrefresh.api.status.stage_facts import PrepareFacts
 from modelrefresh.contract.stages.prepare import PrepareInput, PrepareSummary
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.observed import ReadyRefresh

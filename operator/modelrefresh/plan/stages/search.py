@@ -3,9 +3,9 @@
 import math
 from typing import Any
 
-from modelrefresh.api.run_status import Run, StageRecord
 from modelrefresh.api.spec import RefreshSpec
-from modelrefresh.api.stage_facts import ScaleFacts, SearchFacts
+from modelrefresh.api.status.run import Run, StageRecord
+from modelrefresh.api.status.stage_facts import ScaleFacts, SearchFacts
 from modelrefresh.contract.stages.search import SearchInput, SearchSummary
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh.plan.observed import ReadyRefresh

@@ -1,7 +1,7 @@
 """Reading and replacing the stage records of a run."""
 
-from modelrefresh.api.run_status import Run, StageRecord, StageState
-from modelrefresh.api.status import RefreshStatus
+from modelrefresh.api.status.refresh import RefreshStatus
+from modelrefresh.api.status.run import Run, StageRecord, StageState
 from modelrefresh.contract.vocabulary import Stage
 
 

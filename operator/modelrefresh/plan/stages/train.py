@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from modelrefresh.api.run_status import Run, StageRecord
 from modelrefresh.api.spec import RefreshSpec
-from modelrefresh.api.stage_facts import TrainFacts
+from modelrefresh.api.status.run import Run, StageRecord
+from modelrefresh.api.status.stage_facts import TrainFacts
 from modelrefresh.contract import defaults
 from modelrefresh.contract.stages.train import TrainInput, TrainSummary
 from modelrefresh.contract.vocabulary import Stage

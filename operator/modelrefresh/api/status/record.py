@@ -1,6 +1,7 @@
-"""The common form of what the operator writes into a status."""
+"""The common form of what the operator writes."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, Self
 
 import pydantic
@@ -25,3 +26,16 @@ class Record(ApiModel):
             ValidationError: a value that a status cannot hold.
         """
         return cls.model_validate(dataclasses.asdict(summary) | more)
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any] | None) -> Self:
+        """The record behind a part of an API object; an absent one is empty.
+
+        Raises:
+            pydantic.ValidationError: somebody else wrote into it.
+        """
+        return cls.model_validate(document or {})
+
+    def render(self) -> dict[str, Any]:
+        """The record as a part of an API object; what is absent is left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)

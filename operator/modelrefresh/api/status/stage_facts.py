@@ -9,8 +9,8 @@ import pydantic
 
 from modelrefresh.api.evaluation import GATES
 from modelrefresh.api.merging import SCALES
-from modelrefresh.api.status_record import Record
-from modelrefresh.api.status_types import (
+from modelrefresh.api.status.record import Record
+from modelrefresh.api.status.types import (
     Count,
     Digest,
     Measure,

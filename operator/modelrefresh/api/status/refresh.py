@@ -1,21 +1,18 @@
-"""What the operator writes: status of ModelRefresh and InstructionResidual, spec and status of ModelVersion.
+"""Where a ModelRefresh stands.
 
 Everything a later pass needs stands here, because Jobs and pods go away: after any crash the
 operator reads these records and goes on. `phase` is for people; nothing reads it back.
 """
 
 import json
-from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import pydantic
 
-from modelrefresh.api.model import ListMap, ValidationRule
-from modelrefresh.api.run_status import Conditions, Failure, Outcome, Run, StageRecord, TriggerKind
-from modelrefresh.api.stage_facts import EvaluateFacts
-from modelrefresh.api.status_record import Record
-from modelrefresh.api.status_types import Count, Digest, Label, Measure, Message, Note, ShortText, Time, excerpt, first
-from modelrefresh.contract.limits import ADDED_RESIDUALS
+from modelrefresh.api.model import ListMap
+from modelrefresh.api.status.record import Record
+from modelrefresh.api.status.run import Conditions, Failure, Outcome, Run, StageRecord, TriggerKind
+from modelrefresh.api.status.types import Count, Digest, Label, Message, Note, ShortText, Time, excerpt, first
 from modelrefresh.contract.vocabulary import Stage
 
 SIZE_LIMIT = 16 * 1024
@@ -136,130 +133,6 @@ class RefreshStatus(Record):
     last_failure: Failure | None = None
 
 
-class ResidualStatus(Record):
-    """Where an InstructionResidual stands."""
-
-    observed_generation: Count = 0
-    phase: ShortText | None = None
-    conditions: Conditions = ()
-    digest: Digest | None = None
-    """Of the stored residual, residuals/DIGEST on the workspace."""
-    base_fingerprint: Digest | None = None
-    """Of the base it was cut from; a merge refuses any other base."""
-    instruct_fingerprint: Digest | None = None
-    architecture: Note | None = None
-    parameters: Count | None = None
-    bytes: Count | None = None
-    relative_norm: Measure | None = None
-    """Size of the residual, relative to the base."""
-    extract: StageRecord | None = None
-    """Its one stage."""
-    last_failure: Failure | None = None
-
-
-class AddedLineage(Record):
-    """One residual that was added besides."""
-
-    residual: Label
-    """Name of the InstructionResidual."""
-    digest: Digest | None = None
-    """Of that residual."""
-    scale: ShortText | None = None
-    """Its factor."""
-
-
-class Lineage(Record):
-    """What a version was made of."""
-
-    strategy: ShortText
-    """Residual, Direct, Stock for the imported instruct model, or Transferred for an untrained base with a residual."""
-    method: ShortText | None = None
-    """LoRA or Full."""
-    base: Annotated[str, pydantic.Field(max_length=512)] | None = None
-    """URI of the model that training started from."""
-    residual: Label | None = None
-    """Name of the InstructionResidual."""
-    residual_digest: Digest | None = None
-    """Of that residual."""
-    scale: ShortText | None = None
-    """Factor of the residual."""
-    transfer: ShortText | None = None
-    """SameFamily where the residual was cut from another base."""
-    added: Annotated[tuple[AddedLineage, ...], pydantic.Field(max_length=ADDED_RESIDUALS), first(ADDED_RESIDUALS)] = ()
-    """Residuals that were added besides."""
-    average: ShortText | None = None
-    """Share of the version before."""
-    data: Annotated[str, pydantic.Field(max_length=512)] | None = None
-    """URI of the text that was learned."""
-    data_fingerprint: Digest | None = None
-    """Content fingerprint of that text."""
-    tokens: Count = 0
-    """Tokens trained on."""
-    image: Annotated[str, pydantic.Field(max_length=512)] | None = None
-    """Jobs image, by digest."""
-    config: Digest | None = None
-    """Hash of the part of the spec that the run worked on."""
-
-
-class VersionSpec(Record):
-    """One sealed candidate: what it is, what it was made of, what was measured. Never changes."""
-
-    rules = (
-        ValidationRule(
-            cel="self == oldSelf",
-            holds=lambda _: True,
-            message="a ModelVersion is sealed: its spec never changes; a new candidate is a new ModelVersion",
-        ),
-    )
-    refresh: Label
-    """The ModelRefresh that made it."""
-    run: ShortText
-    """The run that made it."""
-    digest: Digest
-    """Content digest, versions/DIGEST on the workspace."""
-    path: Annotated[str, pydantic.Field(max_length=512)]
-    """Where it lies on the workspace claim."""
-    lineage: Lineage
-    """What it was made of."""
-    evaluation: EvaluateFacts = EvaluateFacts()
-    """What was measured and what the gates said of it."""
-    verdict: ShortText
-    """Passed, Rejected, or Stock for what was served before the first candidate."""
-    summary: Note = ""
-    """The measured differences in short, such as `new-knowledge +0.1200`."""
-
-
-class Served(Record):
-    """Where a version serves."""
-
-    deployment: Label
-    since: Time | None = None
-
-
-class VersionStatus(Record):
-    """Whether a version serves."""
-
-    conditions: Conditions = ()
-    served: Served | None = None
-
-
-R = TypeVar("R", bound=Record)
-
-
-def read(kind: type[R], document: Mapping[str, Any] | None) -> R:
-    """The record behind an API object's `status`; an absent one is empty.
-
-    Raises:
-        pydantic.ValidationError: somebody else wrote into the status.
-    """
-    return kind.model_validate(document or {})
-
-
-def render(record: Record) -> dict[str, Any]:
-    """The record as an API document; what is absent is left out."""
-    return record.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
 def fit(status: RefreshStatus) -> RefreshStatus:
     """The status within `SIZE_LIMIT`: what only people read goes first, the oldest runs before all else."""
     while size(status) > SIZE_LIMIT and status.history:
@@ -280,7 +153,7 @@ def fit(status: RefreshStatus) -> RefreshStatus:
 
 def size(record: Record) -> int:
     """Bytes of the record as compact JSON."""
-    return len(json.dumps(render(record), ensure_ascii=False, separators=(",", ":")).encode())
+    return len(json.dumps(record.render(), ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def _without_remarks(stage: StageRecord) -> StageRecord:

@@ -10,9 +10,9 @@ from typing import Annotated
 import pydantic
 
 from modelrefresh.api.model import ListMap
-from modelrefresh.api.stage_facts import EvaluateFacts, MergeFacts, PrepareFacts, SearchFacts, TrainFacts
-from modelrefresh.api.status_record import Record
-from modelrefresh.api.status_types import (
+from modelrefresh.api.status.record import Record
+from modelrefresh.api.status.stage_facts import EvaluateFacts, MergeFacts, PrepareFacts, SearchFacts, TrainFacts
+from modelrefresh.api.status.types import (
     Account,
     Count,
     Digest,

@@ -1,0 +1,1 @@
+"""What the operator writes: the status of its objects, and the whole of a ModelVersion."""
