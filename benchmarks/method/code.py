@@ -13,6 +13,8 @@ from benchmarks.method import cells
 _ROOT = pathlib.Path(__file__).parents[2]
 _SEED = ("examples/seed", "benchmarks/method/pairs.py")
 _WORKER = "images/jobs/modelrefresh_jobs"
+_BY_HAND = "by_hand"
+"""The part of the worker that reads a command line; stages are called without it here."""
 _REFRESH = ("benchmarks/method/measuring.py", "benchmarks/method/running.py", _WORKER)
 
 
@@ -36,7 +38,7 @@ def _sources(places: tuple[str, ...]) -> str:
 
 
 def _files(place: pathlib.Path) -> list[pathlib.Path]:
-    return [place] if place.is_file() else sorted(place.rglob("*.py"))
+    return [place] if place.is_file() else [one for one in sorted(place.rglob("*.py")) if _BY_HAND not in one.parts]
 
 
 def _said(file: pathlib.Path) -> str:
