@@ -81,3 +81,15 @@ def test_a_pod_takes_digests_only(field: str, strange: str) -> None:
     }
     with pytest.raises(codec.CodecError, match=field):
         stage_request.parse(json.dumps(sections[field] | {"owner": "chat", "run": "r1"}))
+
+
+@pytest.mark.parametrize(
+    ("field", "beyond"), [("scale", 2.5), ("scale", -0.1), ("previous_share", 1.0), ("previous_share", 0)]
+)
+def test_a_pod_takes_no_number_beyond_its_range(field: str, beyond: float) -> None:
+    merge = {"start": "pvc://a/b", "residual": DIGEST, field: beyond}
+    document = {"stage": "merge", "owner": "chat", "run": "r1", "merge": merge}
+    with pytest.raises(codec.CodecError, match=rf"{field}: expected a number .*, saw {beyond}"):
+        stage_request.parse(json.dumps(document))
+    merge[field] = 0.5
+    assert stage_request.parse(json.dumps(document))

@@ -1,8 +1,8 @@
 """Frozen records to JSON documents and back, strictly.
 
 Knows the few shapes the contract uses: str, int, float, bool, enums, tuples, mappings,
-optionals, nested records and texts of a form. Refuses unknown and missing keys and wrong types
-by name, so that an operator and a Job image of different versions fail loudly, not by guessing.
+optionals, nested records, texts of a form and numbers of a range. Refuses unknown and missing keys and
+wrong types by name, so that an operator and a Job image of different versions fail loudly, not by guessing.
 Written by hand because the contract must need nothing but the standard library.
 """
 
@@ -16,6 +16,8 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
+
+from modelrefresh.contract.limits import Range
 
 R = TypeVar("R")
 E = TypeVar("E", bound=enum.Enum)
@@ -149,6 +151,8 @@ def _parse_form(arguments: tuple[Any, ...], value: object, *, path: str) -> obje
     for form in arguments[1:]:
         if isinstance(form, Form) and not re.fullmatch(form.pattern, str(parsed), flags=re.DOTALL):
             raise CodecError(f"{path}: expected {form.says}, saw {parsed!r}")
+        if isinstance(form, Range) and isinstance(parsed, int | float) and not form.holds(parsed):
+            raise CodecError(f"{path}: expected a number {form.accepted}, saw {parsed!r}")
     return parsed
 
 
