@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import pathlib
-import shutil
 
 import pytest
 import safetensors.torch
@@ -18,7 +17,6 @@ from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.stages import import_
 from modelrefresh_jobs.storage import run_folders, sealed
-from modelrefresh_jobs.weights import stored_residual
 from tests.jobs import builders
 from tests.jobs.weights.merges import Merges, exact
 
@@ -170,25 +168,14 @@ def test_version_zero_can_be_the_untrained_base_with_the_residual(
 def test_a_number_format_that_is_unknown_here_is_refused_by_name(
     pair: builders.Pair, older: pathlib.Path, merges: Merges
 ) -> None:
-    residual = resealed(merges, merges.extract(pair.base, pair.instruct), **{"model.norm.weight": torch.int16})
+    other = {"model.norm.weight": torch.ones(32, dtype=torch.int16)}
+    residual = merges.resealed(merges.extract(pair.base, pair.instruct), **other)
     with pytest.raises(StageError, match=r"formats unknown here: model\.norm\.weight: I16; this version reads BF16"):
         merges.merge(older, residual, transfer=Transfer.SAME_FAMILY)
     added = (AddedResidual(residual=residual, transfer=Transfer.SAME_FAMILY),)
     own = merges.extract(older, pair.instruct)
     with pytest.raises(StageError, match=r"formats unknown here: model\.norm\.weight: I16"):
         merges.merge(older, own, added=added)
-
-
-def resealed(merges: Merges, residual: str, **formats: torch.dtype) -> str:
-    """The digest of the same residual with some tensors in other formats."""
-    folder = builders.workspace_of(merges.root).residual(residual)
-    with sealed.draft(folder.parent, kind=stored_residual.KIND, label="other") as made:
-        shutil.copytree(folder, made.path, dirs_exist_ok=True)
-        (made.path / "manifest.json").unlink()
-        file = made.path / "model.safetensors"
-        values = safetensors.torch.load_file(file)
-        builders.edit_weights(file, **{name: values[name].to(form) for name, form in formats.items()})
-        return sealed.seal(made).digest
 
 
 def test_version_zero_of_a_transfer_lies_where_it_is_asked_for(
