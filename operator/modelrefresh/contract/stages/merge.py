@@ -66,6 +66,6 @@ class MergeSummary:
     drift: float
     """`||trained - start|| / ||start||` over all weights."""
     residual_norm: float
-    """`||residual|| / ||start||` over all weights."""
+    """`||residual|| / ||start||` over all weights, of the main residual before any factor; `added` is left out."""
     alignment: float
-    """Cosine between the drift and the residual."""
+    """Cosine between the drift and that residual."""
