@@ -9,6 +9,7 @@ import safetensors.torch
 import torch
 import transformers
 
+from modelrefresh.contract import artifacts
 from modelrefresh.contract.stages.import_ import ImportInput
 from modelrefresh.contract.stages.merge import AddedResidual, MergeInput
 from modelrefresh.contract.vocabulary import Stage, Transfer
@@ -68,6 +69,24 @@ def test_without_the_word_another_base_is_refused(pair: builders.Pair, older: pa
     residual = merges.extract(pair.base, pair.instruct)
     with pytest.raises(StageError, match=r"has fingerprint .* was cut from base"):
         merges.merge(older, residual)
+
+
+def test_on_its_own_base_a_transferred_residual_gives_the_instruct_model_back_bit_for_bit(
+    pair: builders.Pair, merges: Merges
+) -> None:
+    far = {name: value * 3 for name, value in safetensors.torch.load_file(pair.instruct / "model.safetensors").items()}
+    builders.set_weights(pair.instruct, **far)
+    merges.train(pair.base)
+    version = transferred(merges, pair, pair.base)
+    assert builders.weights(version) == builders.weights(pair.instruct)
+    assert not json.loads((version / artifacts.PROVENANCE).read_text()).get("transferred")
+
+
+def test_its_own_base_under_a_configuration_of_other_positions_keeps_them(pair: builders.Pair, merges: Merges) -> None:
+    residual = merges.extract(pair.base, pair.instruct)
+    merges.train(configured(pair.base, rope_parameters=SCALED))
+    version = merges.merge(pair.base, residual, transfer=Transfer.SAME_FAMILY)
+    assert json.loads((version / "config.json").read_text())["rope_parameters"]["rope_type"] == "linear"
 
 
 def test_a_base_in_another_number_format_keeps_it(tmp_path: pathlib.Path, pair: builders.Pair, merges: Merges) -> None:

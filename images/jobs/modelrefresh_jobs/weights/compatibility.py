@@ -74,9 +74,14 @@ def check_served(start: Model, instruct: Mapping[str, Any], residual: pathlib.Pa
     Raises:
         StageError: ResidualIncompatible, when they differ; the message names all differences.
     """
-    faults = model_config.differences(start.config, instruct, "start", "instruct", unknown=True)
+    faults = served_differences(start, instruct)
     hint = "the residual was cut by a release that did not compare them: extract it again from a true pair"
     _refuse(faults, start.folder, residual, hint=hint)
+
+
+def served_differences(start: Model, instruct: Mapping[str, Any]) -> list[str]:
+    """What `check_served` would refuse."""
+    return model_config.differences(start.config, instruct, "start", "instruct", unknown=True)
 
 
 def _architectures(left: Model, right: Model, left_role: str, right_role: str) -> list[str]:
