@@ -24,6 +24,7 @@ from modelrefresh_jobs.weights.merge_sources import AddedSource, MergeSources
 
 LOG = logging.getLogger("modelrefresh.jobs")
 KIND = "version"
+_TRANSFER = ", or add it to another base of its family: residualRef.transfer: SameFamily, by hand --transfer SameFamily"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +128,8 @@ def _check_start(given: MergeSources, description: stored_residual.Description) 
         raise StageError(
             StageReason.BASE_MISMATCH,
             f"{given.start} has fingerprint {known}, but residual {given.residual.name} was cut from "
-            f"{role} {expected}; compare spec.base.uri of the refresh with base and instruct of the residual",
+            f"{role} {expected}; compare spec.base.uri of the refresh (by hand --base) with base and instruct of the "
+            f"residual{'' if direct else _TRANSFER}",
         )
     merge_inputs.check_added(given, (known, description.instruct_fingerprint))
     return known
