@@ -2,7 +2,7 @@
 
 A row is an object of the builders with one edit; the fault must name the edited field (or
 `names`). `says` is demanded of both readers, `server` only of the API server, whose wording
-of plain schema faults is not ours.
+of plain schema faults is not ours. Last stands what both must take.
 """
 
 from collections.abc import Mapping
@@ -276,3 +276,6 @@ _PROFILE: Final = (
 )  # fmt: skip
 
 REFUSALS: Final = (*_SOURCES, *_SHAPES, *_TRAINING, *_EVALUATION, *_SUM, *_OPERATION, *_PROFILE)
+
+EMPTY_LISTS: Final = {"spec.training.strategy": "Direct", "spec.residuals": [], "spec.residual.scales": []}
+"""Edits that both readers take: an empty list is as good as none."""

@@ -20,7 +20,7 @@ from modelrefresh.api import names, schema
 from modelrefresh.api.status import refresh
 from tests import builders
 from tests.api import fullest
-from tests.api.refusals import REFUSALS, Refusal
+from tests.api.refusals import EMPTY_LISTS, REFUSALS, Refusal
 
 pytestmark = pytest.mark.cluster
 _CRDS = Path(__file__).parents[2] / "crds"
@@ -103,6 +103,10 @@ def server() -> Iterator[Server]:
 @pytest.mark.parametrize("build", _BUILDERS.values(), ids=_BUILDERS)
 def test_the_server_takes_the_smallest_object_of_every_kind(server: Server, build: _Builder) -> None:
     assert server.refusal(build()) == ""
+
+
+def test_the_server_takes_an_empty_list_for_none(server: Server) -> None:
+    assert server.refusal(builders.refresh(EMPTY_LISTS)) == ""
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.id)

@@ -13,7 +13,7 @@ from modelrefresh.api.profile import ProfileSpec
 from modelrefresh.api.spec import RefreshSpec, ResidualSpec
 from modelrefresh.contract.vocabulary import Method, Strategy
 from tests import builders
-from tests.api.refusals import REFUSALS, Refusal
+from tests.api.refusals import EMPTY_LISTS, REFUSALS, Refusal
 
 _SPECS = {names.REFRESH: RefreshSpec, names.RESIDUAL: ResidualSpec, names.PROFILE: ProfileSpec}
 
@@ -29,6 +29,10 @@ def test_parse_refuses_a_bad_object_and_names_the_field(refusal: Refusal) -> Non
     with pytest.raises(errors.SpecError) as caught:
         model.parse(_SPECS[refusal.kind], refusal.document()["spec"])
     assert any(fault.startswith(refusal.names) and refusal.says in fault for fault in caught.value.faults)
+
+
+def test_an_empty_list_is_as_good_as_none() -> None:
+    assert not builders.refresh_spec(EMPTY_LISTS).composes
 
 
 def test_parse_tells_every_fault_at_once() -> None:

@@ -88,12 +88,18 @@ def test_no_field_inside_a_list_item_has_a_default(kind: schema.Kind) -> None:
 @_each_kind
 def test_a_field_of_a_list_item_that_may_be_absent_says_what_its_absence_means(kind: schema.Kind) -> None:
     spec = _root(kind)["properties"]["spec"]
+    defaulted = {
+        (name, field["description"])
+        for node in _nodes(kind.spec.model_json_schema(by_alias=True))
+        for name, field in (node["properties"].items() if isinstance(node.get("properties"), dict) else ())
+        if field.get("default") and not isinstance(field["default"], list | dict)
+    }
     chosen = [
         (name, field["description"])
         for item in (node["items"] for node in _nodes(spec) if isinstance(node.get("items"), dict))
         for node in _nodes(item)
         for name, field in node.get("properties", {}).items()
-        if "enum" in field and name not in node.get("required", ())
+        if ("enum" in field and name not in node.get("required", ())) or (name, field["description"]) in defaulted
     ]
     assert [name for name, said in chosen if "if absent" not in said] == []
 
@@ -111,6 +117,25 @@ def test_a_rule_asks_first_whether_a_field_that_may_be_absent_is_there(kind: sch
         and f"has(self.{name})" not in rule["rule"]
     ]
     assert unguarded == []
+
+
+@_each_kind
+def test_a_rule_that_wants_a_list_to_be_absent_takes_an_empty_one_for_it(kind: schema.Kind) -> None:
+    taken = [
+        (path, rule["rule"])
+        for node in _nodes(_root(kind))
+        for rule in node.get("x-kubernetes-validations", [])
+        for path in re.findall(r"has\(self\.([a-zA-Z.]+)\)", rule["rule"])
+        if _below(node, path.split(".")).get("type") == "array"
+        and not re.search(rf"self\.{re.escape(path)}\.(size|exists|all)\(", rule["rule"])
+    ]
+    assert taken == []
+
+
+def _below(node: dict[str, Any], path: list[str]) -> dict[str, Any]:
+    for name in path:
+        node = node.get("properties", {}).get(name, {})
+    return node
 
 
 @_each_kind

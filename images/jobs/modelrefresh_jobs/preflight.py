@@ -97,7 +97,7 @@ def _check_start(start: Model, wanted: PrepareInput, progress: Progress) -> None
         raise StageError(
             StageReason.INVALID_SPEC,
             f"spec.training.sequenceLength is {wanted.sequence_length}, but {wanted.base} knows {longest} positions; "
-            f"expected at most {longest}.",
+            f"expected at most {longest} (by hand --sequence-length).",
         )
     prompts.prove_generation(start.folder)
     _check_vocabulary(start, settings.vocab_size)

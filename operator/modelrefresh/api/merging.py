@@ -31,7 +31,7 @@ class AddedResidual(ResidualRef):
     """One more residual."""
 
     scale: Scale = str(limits.SCALE.default)
-    """Factor of the residual, a decimal in quotes from 0 to 2."""
+    """Factor of the residual, a decimal in quotes from 0 to 2; 1.0 if absent."""
 
 
 class TensorScale(ApiModel):

@@ -147,8 +147,9 @@ class RefreshSpec(ApiModel):
             path=".residual.scale",
         ),
         ValidationRule(
-            cel="self.training.strategy != 'Direct' || (!has(self.residual.search) && !has(self.residual.scales)"
-            " && !has(self.residuals) && !has(self.residualRef.transfer))",
+            cel="self.training.strategy != 'Direct' || (!has(self.residual.search) && !has(self.residualRef.transfer)"
+            " && (!has(self.residual.scales) || self.residual.scales.size() == 0)"
+            " && (!has(self.residuals) || self.residuals.size() == 0))",
             holds=lambda spec: spec.training.strategy != Strategy.DIRECT or not spec.composes,
             message="training.strategy Direct adds no residual; leave out residual.scales, residual.search, residuals "
             "and residualRef.transfer",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import shutil
 from typing import Any
 
 import safetensors.torch
@@ -13,6 +14,7 @@ from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs.attempt import stage_module
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.storage import sealed
+from modelrefresh_jobs.weights import stored_residual
 from tests.jobs import builders
 
 
@@ -49,6 +51,15 @@ class Merges:
         request = builders.request(self.root, Stage.MERGE, section=wanted)
         summary = stage_module.run(request, progress or builders.quiet(Stage.MERGE))
         return self.version(summary.digest)
+
+    def resealed(self, residual: str, **changes: torch.Tensor) -> str:
+        """Digest of the same residual with some tensors replaced, sealed as if it had been cut so."""
+        folder = builders.workspace_of(self.root).residual(residual)
+        with sealed.draft(folder.parent, kind=stored_residual.KIND, label="other") as made:
+            shutil.copytree(folder, made.path, dirs_exist_ok=True)
+            (made.path / "manifest.json").unlink()
+            builders.edit_weights(made.path / "model.safetensors", **changes)
+            return sealed.seal(made).digest
 
     def version(self, digest: str) -> pathlib.Path:
         """Its folder."""

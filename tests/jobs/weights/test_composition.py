@@ -70,7 +70,7 @@ def test_a_residual_of_some_other_base_is_not_added(
     other = builders.tiny_pair(tmp_path / "other", dtype="float32")
     moved = builders.disturbed(other.base, tmp_path / "moved", seed=4)
     first, second = merges.extract(pair.base, pair.instruct), merges.extract(moved, other.instruct)
-    with pytest.raises(StageError, match=r"was cut from a base with fingerprint .* transfer it"):
+    with pytest.raises(StageError, match=r"was cut from a base with fingerprint .* by hand PLACE=SCALE=SameFamily"):
         merges.merge(pair.base, first, added=(AddedResidual(residual=second),))
 
 
@@ -118,6 +118,16 @@ def test_a_pattern_that_no_tensor_matches_is_refused_with_names_that_there_are(
         merges.merge(pair.base, residual, scales=(TensorScale(tensors="*.moe.*", scale=0.5),))
 
 
+def test_a_pattern_that_decides_no_tensor_is_refused_with_those_before_it(pair: builders.Pair, merges: Merges) -> None:
+    names = ("*.0.mlp.*", "*.1.*", "*.mlp.*", "*.norm.*")
+    residual, scales = merges.extract(pair.base, pair.instruct), tuple(TensorScale(tensors=n, scale=0.5) for n in names)
+    message = (
+        r"residual\.scales .*\*\.mlp\.\* decides no tensor.*earlier patterns \*\.0\.mlp\.\*, \*\.1\.\*; .*before them"
+    )
+    with pytest.raises(StageError, match=message):
+        merges.merge(pair.base, residual, scales=scales)
+
+
 @pytest.mark.parametrize(("patterns", "warned"), [(("*.mlp.*",), False), (("*.mlp.*", "*"), True)])
 def test_patterns_that_leave_no_tensor_to_the_factor_are_told(
     pair: builders.Pair, merges: Merges, patterns: tuple[str, ...], *, warned: bool
@@ -155,5 +165,14 @@ def test_a_version_of_another_shape_is_not_averaged_with(
 ) -> None:
     other = builders.tiny_pair(tmp_path / "other", arch=builders.QWEN2)
     residual = merges.extract(pair.base, pair.instruct)
-    with pytest.raises(StageError, match=r"architecture: start Llama.*previous Qwen2.*leave out spec\.average"):
+    with pytest.raises(
+        StageError, match=r"architecture: start Llama.*previous Qwen2.*leave out spec\.average \(by hand --previous\)"
+    ):
         merges.merge(pair.base, residual, previous=stock(merges, other), previous_share=0.3)
+
+
+def test_a_residual_is_not_averaged_with(pair: builders.Pair, merges: Merges) -> None:
+    residual = merges.extract(pair.base, pair.instruct)
+    folder = builders.workspace_of(merges.root).residual(residual)
+    with pytest.raises(StageError, match=rf"{residual}: a stored residual; expected a model's folder to average with"):
+        merges.merge(pair.base, residual, previous=builders.uri(folder), previous_share=0.3)

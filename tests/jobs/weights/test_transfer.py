@@ -3,13 +3,13 @@
 import dataclasses
 import json
 import pathlib
-import shutil
 
 import pytest
 import safetensors.torch
 import torch
 import transformers
 
+from modelrefresh.contract import artifacts
 from modelrefresh.contract.stages.import_ import ImportInput
 from modelrefresh.contract.stages.merge import AddedResidual, MergeInput
 from modelrefresh.contract.vocabulary import Stage, Transfer
@@ -18,7 +18,6 @@ from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.stages import import_
 from modelrefresh_jobs.storage import run_folders, sealed
-from modelrefresh_jobs.weights import stored_residual
 from tests.jobs import builders
 from tests.jobs.weights.merges import Merges, exact
 
@@ -68,8 +67,26 @@ def test_the_candidate_is_the_trained_base_and_the_other_releases_residual(
 
 def test_without_the_word_another_base_is_refused(pair: builders.Pair, older: pathlib.Path, merges: Merges) -> None:
     residual = merges.extract(pair.base, pair.instruct)
-    with pytest.raises(StageError, match=r"has fingerprint .* was cut from base"):
+    with pytest.raises(StageError, match=r"has fingerprint .* was cut from base.* by hand --transfer SameFamily"):
         merges.merge(older, residual)
+
+
+def test_on_its_own_base_a_transferred_residual_gives_the_instruct_model_back_bit_for_bit(
+    pair: builders.Pair, merges: Merges
+) -> None:
+    far = {name: value * 3 for name, value in safetensors.torch.load_file(pair.instruct / "model.safetensors").items()}
+    builders.set_weights(pair.instruct, **far)
+    merges.train(pair.base)
+    version = transferred(merges, pair, pair.base)
+    assert builders.weights(version) == builders.weights(pair.instruct)
+    assert not json.loads((version / artifacts.PROVENANCE).read_text()).get("transferred")
+
+
+def test_its_own_base_under_a_configuration_of_other_positions_keeps_them(pair: builders.Pair, merges: Merges) -> None:
+    residual = merges.extract(pair.base, pair.instruct)
+    merges.train(configured(pair.base, rope_parameters=SCALED))
+    version = merges.merge(pair.base, residual, transfer=Transfer.SAME_FAMILY)
+    assert json.loads((version / "config.json").read_text())["rope_parameters"]["rope_type"] == "linear"
 
 
 def test_a_base_in_another_number_format_keeps_it(tmp_path: pathlib.Path, pair: builders.Pair, merges: Merges) -> None:
@@ -170,25 +187,14 @@ def test_version_zero_can_be_the_untrained_base_with_the_residual(
 def test_a_number_format_that_is_unknown_here_is_refused_by_name(
     pair: builders.Pair, older: pathlib.Path, merges: Merges
 ) -> None:
-    residual = resealed(merges, merges.extract(pair.base, pair.instruct), **{"model.norm.weight": torch.int16})
+    other = {"model.norm.weight": torch.ones(32, dtype=torch.int16)}
+    residual = merges.resealed(merges.extract(pair.base, pair.instruct), **other)
     with pytest.raises(StageError, match=r"formats unknown here: model\.norm\.weight: I16; this version reads BF16"):
         merges.merge(older, residual, transfer=Transfer.SAME_FAMILY)
     added = (AddedResidual(residual=residual, transfer=Transfer.SAME_FAMILY),)
     own = merges.extract(older, pair.instruct)
     with pytest.raises(StageError, match=r"formats unknown here: model\.norm\.weight: I16"):
         merges.merge(older, own, added=added)
-
-
-def resealed(merges: Merges, residual: str, **formats: torch.dtype) -> str:
-    """The digest of the same residual with some tensors in other formats."""
-    folder = builders.workspace_of(merges.root).residual(residual)
-    with sealed.draft(folder.parent, kind=stored_residual.KIND, label="other") as made:
-        shutil.copytree(folder, made.path, dirs_exist_ok=True)
-        (made.path / "manifest.json").unlink()
-        file = made.path / "model.safetensors"
-        values = safetensors.torch.load_file(file)
-        builders.edit_weights(file, **{name: values[name].to(form) for name, form in formats.items()})
-        return sealed.seal(made).digest
 
 
 def test_version_zero_of_a_transfer_lies_where_it_is_asked_for(

@@ -196,3 +196,13 @@ def test_what_is_added_or_averaged_counts_in_the_rows_that_only_the_instruct_mod
         sums = instruct[name] + 0.5 * (skilled[name] - instruct[name])
         wanted = (0.75 * sums + 0.25 * skilled[name])[known:]
         assert torch.allclose(version[name][known:], wanted, rtol=0, atol=1e-6)
+
+
+def test_a_version_of_another_number_of_rows_is_not_averaged_with(tmp_path: pathlib.Path, merges: Merges) -> None:
+    pair = pair_of(tmp_path, MORE)
+    merges.train(pair.trained)
+    residual = merges.extract(pair.base, pair.instruct)
+    message = rf"{builders.VOCABULARY} rows of embeddings; expected {MORE}, as many as the residual's instruct model"
+    with pytest.raises(StageError, match=message) as caught:
+        merges.merge(pair.base, residual, previous=builders.uri(pair.base), previous_share=0.25)
+    assert "other shapes" not in str(caught.value)

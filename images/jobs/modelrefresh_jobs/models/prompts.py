@@ -19,6 +19,7 @@ from modelrefresh_jobs.models import first_load, library_errors, model_folder, t
 from modelrefresh_jobs.process import errors
 from modelrefresh_jobs.process.errors import StageError
 
+_BY_HAND = " (by hand --max-new-tokens)"
 _GENERATION = "generation_config.json"
 _PROBE = "Which river flows through the town"
 """Must occur in the rendered text, so it has no character that a template may escape."""
@@ -88,13 +89,15 @@ class PromptFormat:
         room = self.context - max_new_tokens
         limits = f"{self.folder} reads {self.context} tokens and spec.evaluation.maxNewTokens keeps {max_new_tokens}"
         if room < 1:
-            raise StageError(StageReason.INVALID_SPEC, f"{limits}: no question of {subject} fits; lower maxNewTokens")
+            raise StageError(
+                StageReason.INVALID_SPEC, f"{limits}: no question of {subject} fits; lower maxNewTokens{_BY_HAND}"
+            )
         lengths = self.lengths(questions)
         if over := [length for length in lengths if length > room]:
             message = (
                 f"{subject}: {len(over)} of {len(lengths)} questions do not fit: with the chat template the longest "
                 f"has {max(over)} tokens, expected at most {room} ({limits}). Shorten or remove them, or lower "
-                "maxNewTokens; a question is never cut"
+                f"maxNewTokens{_BY_HAND}; a question is never cut"
             )
             raise StageError(StageReason.EVALUATION_UNREADABLE, message)
 

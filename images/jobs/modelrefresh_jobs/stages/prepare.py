@@ -114,7 +114,8 @@ def _check_base(wanted: PrepareInput, folders: RunFolders) -> None:
         message = (
             f"{wanted.base}: its weights have the fingerprint {saw}, the residual was cut from "
             f"{wanted.base_fingerprint}. Training must start from the base of the InstructionResidual: compare "
-            "spec.base.uri of both objects, or make a new InstructionResidual if the files were replaced."
+            "spec.base.uri of both objects (by hand --base), or make a new InstructionResidual "
+            "if the files were replaced."
         )
         raise errors.StageError(StageReason.BASE_MISMATCH, message)
 

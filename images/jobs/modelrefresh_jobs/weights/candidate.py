@@ -1,6 +1,7 @@
 """The candidate: a merge checked, written and sealed with its lineage. The pass over the weights is `merge_pass`."""
 
 import json
+import logging
 import pathlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,17 +11,20 @@ from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.stages.merge import AddedResidual, MergeSummary, TensorScale
 from modelrefresh.contract.vocabulary import Strategy, Transfer
 from modelrefresh_jobs.models import instruct_assets, model_config, model_folder
+from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process import release
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.storage import sealed
 from modelrefresh_jobs.tensors import dtypes, safetensors_writer
 from modelrefresh_jobs.tensors.safetensors_writer import Shard
-from modelrefresh_jobs.weights import lineage, merge_inputs, merge_pass, stored_residual, trained_weights
+from modelrefresh_jobs.weights import compatibility, lineage, merge_inputs, merge_pass, stored_residual, trained_weights
 from modelrefresh_jobs.weights.merge_inputs import MergeInputs
 from modelrefresh_jobs.weights.merge_sources import AddedSource, MergeSources
 
+LOG = logging.getLogger("modelrefresh.jobs")
 KIND = "version"
+_TRANSFER = ", or add it to another base of its family: residualRef.transfer: SameFamily, by hand --transfer SameFamily"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +85,7 @@ def check(given: MergeSources, progress: Progress) -> Checked:
     start = model_folder.accept(given.start)
     description = stored_residual.read_description(given.residual)
     known = _check_start(given, description)
+    given = _at_home(given, start, known=known, base=description.base_fingerprint)
     direct = given.strategy is Strategy.DIRECT
     other = description.base_fingerprint if direct else description.instruct_fingerprint
     proven = lineage.check_start(given.trained, expected=known, other=other, direct=direct)
@@ -123,10 +128,22 @@ def _check_start(given: MergeSources, description: stored_residual.Description) 
         raise StageError(
             StageReason.BASE_MISMATCH,
             f"{given.start} has fingerprint {known}, but residual {given.residual.name} was cut from "
-            f"{role} {expected}; compare spec.base.uri of the refresh with base and instruct of the residual",
+            f"{role} {expected}; compare spec.base.uri of the refresh (by hand --base) with base and instruct of the "
+            f"residual{'' if direct else _TRANSFER}",
         )
     merge_inputs.check_added(given, (known, description.instruct_fingerprint))
     return known
+
+
+def _at_home(given: MergeSources, start: Model, *, known: str, base: str) -> MergeSources:
+    """The same without the transfer, if the start is the residual's own base, configuration included: that is exact."""
+    if not given.transferred or known != base:
+        return given
+    if compatibility.served_differences(start, instruct_assets.read_configuration(given.residual)):
+        return given
+    seen = "residual %s was cut from this very base: it is added as without a transfer, exactly"
+    LOG.info(seen, given.residual.name)
+    return replace(given, transferred=False)
 
 
 def _provenance(

@@ -1,4 +1,4 @@
-"""Comparison of two models that must fit together: base and instruct of a pair, start and trained of a run.
+"""Comparison of models that must fit together: a pair, start and trained of a run, a residual and another base.
 
 Compares architecture, arithmetic, tensor names, shapes and tokenizers, and names every kind of
 difference at once with a few examples. Number formats may differ. Knows no weights' values.
@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modelrefresh.contract.reasons import StageReason
-from modelrefresh_jobs.models import arithmetic, model_config, model_folder, vocabularies
+from modelrefresh_jobs.models import arithmetic, instruct_assets, model_config, model_folder, vocabularies
 from modelrefresh_jobs.models.model_folder import Model
 from modelrefresh_jobs.process import errors
 from modelrefresh_jobs.process.errors import StageError
+from modelrefresh_jobs.process.progress import Progress
 
 LOG = logging.getLogger("modelrefresh.jobs")
 
@@ -56,15 +57,18 @@ def check_trained(start: Model, trained: Model) -> None:
 
 
 def check_previous(start: Model, previous: Model) -> None:
-    """Refuse a version that cannot be averaged with what the start becomes.
+    """Refuse a version that cannot be averaged with what the start becomes, whose rows it has already.
 
     Raises:
         StageError: ResidualIncompatible, when they differ; the message names all kinds of differences.
     """
     faults = _architectures(start, previous, "start", "previous")
     faults += model_config.differences(start.config, previous.config, "start", "previous")
-    faults += _tensors(start, previous, "start", "previous")
-    hint = "leave out spec.average until a version of this base serves"
+    if previous.rows != start.rows:
+        seen = f"previous has {previous.rows} rows of embeddings"
+        faults.append(f"{seen}; expected {start.rows}, as many as the residual's instruct model")
+    faults += _tensors(start, previous.with_rows(start.rows), "start", "previous")
+    hint = "leave out spec.average (by hand --previous) until a version of this base and instruct model serves"
     _refuse(faults, start.folder, previous.folder, hint=hint)
 
 
@@ -74,9 +78,51 @@ def check_served(start: Model, instruct: Mapping[str, Any], residual: pathlib.Pa
     Raises:
         StageError: ResidualIncompatible, when they differ; the message names all differences.
     """
-    faults = model_config.differences(start.config, instruct, "start", "instruct", unknown=True)
+    faults = served_differences(start, instruct)
     hint = "the residual was cut by a release that did not compare them: extract it again from a true pair"
     _refuse(faults, start.folder, residual, hint=hint)
+
+
+def check_transfer(
+    start: Model, instruct: Mapping[str, Any], residual: pathlib.Path, progress: Progress
+) -> dict[str, object]:
+    """The config.json under which a start and the residual of another release are served; warns of what differs.
+
+    What may differ is how positions are encoded and how many there are, which releases of a family change; the
+    candidate keeps those of the start, which was trained with them.
+
+    Raises:
+        StageError: ResidualIncompatible, when the two are of different families or fit together in no other way.
+        StageError: ModelUnreadable, when one of the tokenizers cannot be loaded.
+    """
+    theirs = _named(instruct)
+    if theirs != start.architecture:
+        seen = f"{theirs} (residual {residual}) against {start.architecture} (start {start.folder})"
+        raise StageError(
+            StageReason.RESIDUAL_INCOMPATIBLE,
+            f"a residual cannot go over to another family: {seen}; extract one from a pair of the start's family",
+        )
+    roles = "start", "residual's model"
+    served = model_config.transferred(start.config, instruct)
+    faults = model_config.differences(start.config, served, *roles, unknown=True)
+    faults += vocabularies.differences(start.folder, residual / instruct_assets.FOLDER)
+    if faults:
+        raise StageError(
+            StageReason.RESIDUAL_INCOMPATIBLE,
+            f"{residual} cannot be transferred to {start.folder}: {'; '.join(faults)}; only releases that differ in "
+            "their weights and in how positions are encoded fit together",
+        )
+    if found := model_config.position_differences(start.config, instruct, *roles):
+        progress.warn(
+            f"{residual.name} is transferred to a base that encodes positions otherwise: {'; '.join(found)}; "
+            "the candidate keeps the start's"
+        )
+    return served
+
+
+def served_differences(start: Model, instruct: Mapping[str, Any]) -> list[str]:
+    """What `check_served` would refuse."""
+    return model_config.differences(start.config, instruct, "start", "instruct", unknown=True)
 
 
 def _architectures(left: Model, right: Model, left_role: str, right_role: str) -> list[str]:
@@ -113,3 +159,8 @@ def _refuse(faults: Sequence[str], left: pathlib.Path, right: pathlib.Path, *, h
         raise StageError(
             StageReason.RESIDUAL_INCOMPATIBLE, f"{left} and {right} do not fit: {'; '.join(faults)}; {hint}"
         )
+
+
+def _named(config: Mapping[str, Any]) -> str:
+    named = config.get("architectures")
+    return str(named[0]) if isinstance(named, list) and named else "an unknown architecture"

@@ -18,11 +18,13 @@ from modelrefresh_jobs.process.errors import StageError, few
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.tensors.dtypes import FORMATS, Format
 from modelrefresh_jobs.tensors.safetensors_reader import Tensor
-from modelrefresh_jobs.weights import compatibility, stored_residual, transferability
+from modelrefresh_jobs.weights import compatibility, stored_residual
 from modelrefresh_jobs.weights.merge_sources import AddedSource, MergeSources, PreviousSource
 from modelrefresh_jobs.weights.residual_math import Forms
 from modelrefresh_jobs.weights.stored_residual import Description, Encoding, Stored
 from modelrefresh_jobs.weights.trained_weights import Trained
+
+_SCALES = "spec.residual.scales (by hand --scales)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +92,7 @@ def gather(
     direct = sources.strategy is Strategy.DIRECT
     config = instruct_assets.read_configuration(sources.residual)
     if sources.transferred:
-        config = transferability.check(start, config, sources.residual, progress)
+        config = compatibility.check_transfer(start, config, sources.residual, progress)
         _require_numbers(description, sources.residual)
     else:
         compatibility.check_served(start, config, sources.residual)
@@ -141,7 +143,8 @@ def check_added(sources: MergeSources, known: Collection[str]) -> None:
             raise StageError(
                 StageReason.BASE_MISMATCH,
                 f"residual {one.residual.name} was cut from a base with fingerprint {base}; expected the run's base or "
-                f"the residual's instruct model ({', '.join(known)}): transfer it (SameFamily) if that is meant",
+                f"the residual's instruct model ({', '.join(known)}); if another of its family is meant, transfer it: "
+                "transfer: SameFamily, by hand PLACE=SCALE=SameFamily",
             )
 
 
@@ -150,7 +153,7 @@ def _added(source: AddedSource, start: Model, base_rows: int, progress: Progress
     _require_numbers(description, source.residual)
     config = instruct_assets.read_configuration(source.residual)
     if source.transferred:
-        transferability.check(start, config, source.residual, progress)
+        compatibility.check_transfer(start, config, source.residual, progress)
     else:
         compatibility.check_served(start, config, source.residual)
     stored = stored_residual.open_shards(source.residual, description.encoding)
@@ -177,6 +180,9 @@ def _require_rows(start: Model, description: Description, residual: Stored) -> N
 
 
 def _previous(source: PreviousSource, start: Model) -> Previous:
+    if (source.version / stored_residual.DESCRIPTION).is_file():
+        message = f"{source.version}: a stored residual; expected a model's folder to average with, such as a version's"
+        raise StageError(StageReason.MODEL_UNREADABLE, message)
     model = model_folder.accept(source.version)
     compatibility.check_previous(start, model)
     return Previous(model=model, share=source.share)
@@ -192,20 +198,28 @@ def _check_residual(parts: MergeInputs, *, own: bool) -> None:
 
 
 def _check_scales(parts: MergeInputs, progress: Progress) -> None:
-    if parts.scale is not None and all(
-        any(fnmatch.fnmatchcase(name, one.tensors) for one in parts.scales) for name in parts.start.tensors
-    ):
-        progress.warn(
-            "spec.residual.scales: its patterns match every tensor, so spec.residual.scale and a search change "
-            "nothing; leave some tensors out if that is not meant"
-        )
+    decided: dict[str, str] = {}
     for one in parts.scales:
-        if not fnmatch.filter(parts.start.tensors, one.tensors):
-            seen = f"no tensor of {parts.start.folder} matches {one.tensors}"
+        found = fnmatch.filter(parts.start.tensors, one.tensors)
+        if not found:
             known = few(sorted(parts.start.tensors), separator=", ")
-            raise StageError(
-                StageReason.INVALID_SPEC, f"spec.residual.scales: {seen}; expected a pattern of such names as {known}"
+            seen = (
+                f"no tensor of {parts.start.folder} matches {one.tensors}; expected a pattern of such names as {known}"
             )
+            raise StageError(StageReason.INVALID_SPEC, f"{_SCALES}: {seen}")
+        before = list(dict.fromkeys(decided[name] for name in found if name in decided))
+        left = [name for name in found if name not in decided]
+        if not left:
+            seen = f"{one.tensors} decides no tensor, since all that match it match the earlier patterns"
+            hint = "the first that matches counts: name it before them, or leave it out"
+            message = f"{_SCALES}: {seen} {few(before, separator=', ')}; {hint}"
+            raise StageError(StageReason.INVALID_SPEC, message)
+        decided |= dict.fromkeys(left, one.tensors)
+    if parts.scale is not None and len(decided) == len(parts.start.tensors):
+        progress.warn(
+            f"{_SCALES}: the patterns match every tensor, so residual.scale (--scale) and a search change nothing; "
+            "leave some tensors out if that is not meant"
+        )
 
 
 def _require_numbers(description: Description, folder: pathlib.Path) -> None:

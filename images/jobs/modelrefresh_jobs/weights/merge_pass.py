@@ -27,7 +27,7 @@ from modelrefresh_jobs.tensors.dtypes import Bits, Scratch, Values
 from modelrefresh_jobs.tensors.safetensors_reader import Reader, Tensor
 from modelrefresh_jobs.tensors.safetensors_writer import Planned, Shard
 from modelrefresh_jobs.weights import residual_math
-from modelrefresh_jobs.weights.merge_inputs import MergeInputs
+from modelrefresh_jobs.weights.merge_inputs import MergeInputs, Previous
 from modelrefresh_jobs.weights.residual_math import Norms, Slice
 from modelrefresh_jobs.weights.stored_residual import Residual
 from modelrefresh_jobs.weights.trained_weights import Span
@@ -61,7 +61,8 @@ def write(parts: MergeInputs, made: sealed.Draft, *, progress: Progress) -> tupl
 
     Raises:
         StageError: TrainingDiverged, when a trained weight is not finite.
-        StageError: ResidualIncompatible, when a sum exceeds its format or the residual is damaged.
+        StageError: ResidualIncompatible, when a sum exceeds its format or a residual is damaged.
+        StageError: ModelUnreadable, when the start or what is averaged with has a weight that is not finite.
         ValueError: when a shard read back differs from what was computed.
     """
     planned = [
@@ -103,7 +104,8 @@ def _write_tensor(work: _Pass, writer: safetensors_writer.Writer, planned: Plann
             other.update(piece.other.data)
         norms.measure(piece.values, piece.residual, piece.drift)
         merged = _merged(work, given, span, piece)
-        _require_finite(work, name, norms, piece, merged)
+        if not norms.finite or not dtypes.is_finite(merged, work.parts.written(name)):
+            raise _not_finite(work, given, span)
         writer.place(planned, span[0], merged)
     return norms, other.hexdigest()
 
@@ -154,25 +156,40 @@ def _composed(work: _Pass, given: _Tensor, span: tuple[int, int], piece: Slice, 
         piece, factors, added=((factor, read(*span, piece.start)) for factor, read in given.added)
     )
     if parts.previous:
-        tensor = parts.previous.model.tensors[name]
-        served = dtypes.widen(work.reader.bits(tensor, *span), tensor.form, work.scratch, "previous")
-        sums = residual_math.mean(sums, served, share=parts.previous.share)
+        sums = residual_math.mean(sums, _served(work, parts.previous, name, span), share=parts.previous.share)
     return dtypes.narrow(sums, parts.written(name), work.scratch)
 
 
-def _require_finite(work: _Pass, name: str, norms: Norms, piece: Slice, merged: Bits) -> None:
-    if not norms.finite:
-        if not np.isfinite(piece.trained).all():
-            message = f"{name}: infinite or not a number in the trained weights; lower the learning rate"
-            raise StageError(StageReason.TRAINING_DIVERGED, message, exit_code=ExitCode.DIVERGED)
-        seen = f"{work.parts.residual.folder}: {name} is infinite or not a number in the residual"
-        message = f"{seen}; it was damaged, extract it again"
-        raise StageError(StageReason.RESIDUAL_INCOMPATIBLE, message)
-    if not dtypes.is_finite(merged, work.parts.written(name)):
-        seen = f"{name}: the sum exceeds {work.parts.written(name).name}"
-        raise StageError(
-            StageReason.RESIDUAL_INCOMPATIBLE, f"{seen}; the residual does not suit these weights, lower its scale"
-        )
+def _served(work: _Pass, previous: Previous, name: str, span: tuple[int, int]) -> Values:
+    tensor = previous.model.tensors[name]
+    return dtypes.widen(work.reader.bits(tensor, *span), tensor.form, work.scratch, "previous")
+
+
+def _not_finite(work: _Pass, given: _Tensor, span: tuple[int, int]) -> StageError:
+    """Which part of a sum is not finite; all are read once more, since the sum was made in their place."""
+    parts, name = work.parts, given.start.name
+    piece, seen = _slice(work, given, span), f"{name}: infinite or not a number in"
+    if not np.isfinite(piece.values).all():
+        message = f"{seen} {parts.start.folder}; the checkpoint is damaged, fetch it again"
+        return StageError(StageReason.MODEL_UNREADABLE, message)
+    if not np.isfinite(piece.trained).all():
+        message = f"{seen} the trained weights; lower the learning rate"
+        return StageError(StageReason.TRAINING_DIVERGED, message, exit_code=ExitCode.DIVERGED)
+    if not np.isfinite(piece.residual).all():
+        return _damaged(f"{seen} the residual {parts.residual.folder}")
+    for one, (_, read) in zip(parts.added, given.added, strict=True):
+        if not np.isfinite(read(*span, piece.start)).all():
+            return _damaged(f"{seen} the added residual {one.stored.folder}")
+    if parts.previous and not np.isfinite(_served(work, parts.previous, name, span)).all():
+        message = f"{seen} {parts.previous.model.folder}, which the sum is averaged with; leave the average out"
+        return StageError(StageReason.MODEL_UNREADABLE, message)
+    several = "the residuals do not suit these weights, lower their scales"
+    hint = several if parts.added else "the residual does not suit these weights, lower its scale"
+    return StageError(StageReason.RESIDUAL_INCOMPATIBLE, f"{name}: the sum exceeds {parts.written(name).name}; {hint}")
+
+
+def _damaged(seen: str) -> StageError:
+    return StageError(StageReason.RESIDUAL_INCOMPATIBLE, f"{seen}; it was damaged, extract it again")
 
 
 def _verify(work: _Pass, folder: pathlib.Path) -> None:

@@ -27,7 +27,7 @@ class Norms:
     drift: float = 0.0
     """Sum of squares of trained minus start."""
     residual: float = 0.0
-    """Sum of squares of other minus start."""
+    """Sum of squares of other minus start: of the main residual as it is, without its factor and what is added."""
     product: float = 0.0
     """Dot product of drift and residual."""
 

@@ -101,9 +101,9 @@ class MergeFacts(Record):
     drift: Measure | None = None
     """Size of the change by training, relative to the weights."""
     residual_norm: Measure | None = None
-    """Size of the instruction residual, relative to the weights."""
+    """Size of the residual of residualRef before any factor, relative to the weights; without `residuals`."""
     alignment: Measure | None = None
-    """Cosine between the two."""
+    """Cosine between the two, of the same residual."""
 
 
 class ScoreFacts(Record):

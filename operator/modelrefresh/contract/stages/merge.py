@@ -49,7 +49,7 @@ class MergeInput:
     transfer: Transfer | None = None
     """SameFamily adds the residual to another base of its family; absent to its own base only."""
     added: tuple[AddedResidual, ...] = ()
-    """More residuals, added in the same pass."""
+    """More residuals, added in the same pass; with SameFamily one that was cut from another base of the family."""
     previous: Digest | None = None
     """Digest under `versions/` that the sum is averaged with; nothing is if absent."""
     previous_share: Annotated[float, limits.PREVIOUS_SHARE] | None = None
@@ -66,6 +66,6 @@ class MergeSummary:
     drift: float
     """`||trained - start|| / ||start||` over all weights."""
     residual_norm: float
-    """`||residual|| / ||start||` over all weights."""
+    """`||residual|| / ||start||` over all weights, of the main residual before any factor; `added` is left out."""
     alignment: float
-    """Cosine between the drift and the residual."""
+    """Cosine between the drift and that residual."""
