@@ -8,7 +8,7 @@ import pytest
 
 from modelrefresh.contract.exit_codes import ExitCode
 from tests.jobs.by_hand.test_cli import Shell
-from tests.jobs.training import memory_count
+from tests.jobs.memory import count
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 PAGE = pathlib.Path(__file__).parents[3] / "docs" / "howto" / "gpus.md"
@@ -18,7 +18,7 @@ FOLDERS = {"qwen2.5-0.5b": "0.5 B", "llama-3-8b": "8 B", "llama-3-70b": "70 B"}
 @pytest.fixture
 def shell(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
     for folder, release in FOLDERS.items():
-        config = memory_count.RELEASES[release]
+        config = count.RELEASES[release]
         config.architectures = [f"{type(config).__name__.removesuffix('Config')}ForCausalLM"]
         config.save_pretrained(tmp_path / folder)
     return Shell(tmp_path, monkeypatch)

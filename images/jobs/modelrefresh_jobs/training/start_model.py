@@ -15,9 +15,9 @@ from transformers import PreTrainedModel
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method
-from modelrefresh_jobs.models import model_config, model_folder
+from modelrefresh_jobs.models import lora, model_config, model_folder
 from modelrefresh_jobs.process import errors
-from modelrefresh_jobs.training import lora, trainer_arguments
+from modelrefresh_jobs.training import trainer_arguments
 
 
 def load(

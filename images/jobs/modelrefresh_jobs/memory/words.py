@@ -1,6 +1,6 @@
 """What people are told of a training's memory: the parts, whether it fits, and what to change. Knows no stage."""
 
-from modelrefresh_jobs.training.memory_fit import Fit
+from modelrefresh_jobs.memory.ways import Fit
 
 _GB = 1_000_000_000
 

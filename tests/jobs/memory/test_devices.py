@@ -10,8 +10,9 @@ import torch
 
 from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method
-from modelrefresh_jobs.training import device_fit, step_plan
-from modelrefresh_jobs.training.memory_fit import Fit
+from modelrefresh_jobs.memory import devices
+from modelrefresh_jobs.memory.needs import Setting
+from modelrefresh_jobs.memory.ways import Fit
 from tests.jobs import builders
 
 GB = 10**9
@@ -19,8 +20,8 @@ GB = 10**9
 
 def fit(folder: pathlib.Path, *, said: str | None = None, recomputes: bool = False) -> Fit | None:
     wanted = TrainInput(start="file:///x", method=Method.FULL, batch_size=1024, gpu_memory=said)
-    course, base = step_plan.plan(wanted, blocks=4096), builders.tiny_model(folder / "base")
-    return device_fit.of(wanted, base, course, length=128, recomputes=recomputes)
+    asked = Setting(zero_stage=wanted.zero_stage, cards=1, batch_size=1024, sequence_length=128)
+    return devices.fit(wanted, builders.tiny_model(folder / "base"), asked, recomputes=recomputes)
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, *, memory: float) -> None:
@@ -59,9 +60,9 @@ def test_on_cpus_nothing_is_chosen(tmp_path: pathlib.Path) -> None:
 
 _SAYS = """
 import os, pathlib, sys
-from modelrefresh_jobs.training import device_fit
+from modelrefresh_jobs.memory import devices
 rank = int(os.environ["RANK"])
-pathlib.Path(sys.argv[1], str(rank)).write_text(str(device_fit.smallest((80, 40)[rank])))
+pathlib.Path(sys.argv[1], str(rank)).write_text(str(devices.smallest((80, 40)[rank])))
 """
 
 

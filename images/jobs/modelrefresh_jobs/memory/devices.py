@@ -1,6 +1,6 @@
 """How a training fits on the GPUs that it finds: whether it recomputes activations, whether it offloads the optimizer.
 
-Decided from the arithmetic of `memory`, before the weights are loaded, alike in every process. What was asked for
+Decided from the arithmetic of `needs`, before the weights are loaded, alike in every process. What was asked for
 (ZeRO stage, micro-batch) stays as it is. Knows torch's devices.
 """
 
@@ -13,17 +13,16 @@ from torch.distributed.rendezvous import rendezvous
 
 from modelrefresh.contract import quantities
 from modelrefresh.contract.stages.train import TrainInput
+from modelrefresh_jobs.memory import shapes, ways, words
+from modelrefresh_jobs.memory.needs import Setting
+from modelrefresh_jobs.memory.ways import Fit
 from modelrefresh_jobs.models import model_config, model_folder
-from modelrefresh_jobs.training import memory_fit, memory_words, model_shape
-from modelrefresh_jobs.training.memory import Setting
-from modelrefresh_jobs.training.memory_fit import Fit
-from modelrefresh_jobs.training.step_plan import Course
 
 LOG = logging.getLogger("modelrefresh.jobs")
 
 
-def of(wanted: TrainInput, start: pathlib.Path, course: Course, *, length: int, recomputes: bool) -> Fit | None:
-    """How it fits, with blocks of `length` tokens; None on CPUs, where nothing is chosen.
+def fit(wanted: TrainInput, start: pathlib.Path, asked: Setting, *, recomputes: bool) -> Fit | None:
+    """How it fits in the setting that was asked for; None on CPUs, where nothing is chosen.
 
     The smallest GPU of all processes decides. `recomputes` has activations recomputed in any case.
     """
@@ -33,16 +32,10 @@ def of(wanted: TrainInput, start: pathlib.Path, course: Course, *, length: int, 
     card = smallest(torch.cuda.get_device_properties(device).total_memory)
     if wanted.gpu_memory:
         card = min(card, quantities.in_bytes(wanted.gpu_memory))
-    shape = model_shape.planned(model_config.load(start, model_folder.accept(start).config), wanted)
-    asked = Setting(
-        zero_stage=wanted.zero_stage,
-        cards=course.processes,
-        batch_size=course.batch_size,
-        sequence_length=length,
-    )
-    fit = memory_fit.settle(shape, asked, card=card, forced=recomputes)
-    LOG.info("train: %s", memory_words.told(fit))
-    return fit
+    shape = shapes.planned(model_config.load(start, model_folder.accept(start).config), wanted)
+    found = ways.settle(shape, asked, card=card, forced=recomputes)
+    LOG.info("train: %s", words.told(found))
+    return found
 
 
 def smallest(card: int) -> int:
