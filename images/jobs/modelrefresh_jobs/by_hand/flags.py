@@ -19,7 +19,7 @@ import typing
 from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any
 
-from modelrefresh.contract import codec, limits
+from modelrefresh.contract import codec, limits, quantities
 from modelrefresh.contract.forms import DIGEST, TENSORS, URI
 from modelrefresh.contract.quantities import MEMORY
 from modelrefresh.contract.stages.evaluate import SuiteInput
@@ -165,6 +165,8 @@ def _reader(known: Hint) -> Callable[[str], object]:
         return _stored
     if URI in known.notes:
         return place
+    if MEMORY in known.notes:
+        return _memory
     if form := next((note for note in known.notes if isinstance(note, codec.Form)), None):
         return lambda text: _formed(text, form)
     if limit := known.limit:
@@ -195,6 +197,11 @@ def _formed(text: str, form: codec.Form) -> str:
     if not re.fullmatch(form.pattern, text):
         raise argparse.ArgumentTypeError(f"{text!r}; expected {form.says}")
     return text
+
+
+def _memory(text: str) -> str:
+    spelled = quantities.spelled(text)
+    return spelled if re.fullmatch(MEMORY.pattern, spelled) else _formed(text, MEMORY)
 
 
 def _word(text: str, words: type[enum.Enum]) -> object:

@@ -7,15 +7,17 @@ words and columns; the arithmetic is that of `memory`.
 import argparse
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from modelrefresh.contract import artifacts, defaults, limits, quantities
 from modelrefresh.contract.forms import Uri
 from modelrefresh.contract.quantities import Memory
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method
 from modelrefresh_jobs.by_hand import flags
+from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.storage import sources
 from modelrefresh_jobs.storage.run_folders import RunFolders
 
@@ -64,6 +66,7 @@ def run(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
     folders = RunFolders(workspace=artifacts.Workspace(root=pathlib.Path(given.workspace)), owner="", run="")
     folder = sources.resolve(asked.model, folders, weights=False)
     config = model_folder.read_json(folder / "config.json")
+    _require_sizes(folder, config)
     model_config.check(folder, config)
     shape = shapes.planned(model_config.load(folder, config), _training(asked))
     size = {
@@ -77,6 +80,18 @@ def run(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
     rows = [_row(ways.choose(shape, cards=cards, **size)) for cards in numbers]
     document = {"weights": shape.parameters, "trained": shape.trained, "fewest": fewest, "ways": rows}
     return document, "\n".join([*_summary(asked, document), *_table(rows)])
+
+
+def _require_sizes(folder: pathlib.Path, config: Mapping[str, Any]) -> None:
+    """What is absent counts as transformers' default elsewhere, where weights have the last word; here is none."""
+    from modelrefresh_jobs.models import arithmetic
+
+    if missing := [key for key in arithmetic.SHAPE if key not in config]:
+        raise StageError(
+            StageReason.MODEL_UNREADABLE,
+            f"{folder / 'config.json'}: it lacks {', '.join(missing)}; expected all sizes of the model, which a plan is "
+            "computed from: take the config.json of the release",
+        )
 
 
 def _training(asked: PlanInput) -> TrainInput:
