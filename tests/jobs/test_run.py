@@ -20,8 +20,6 @@ from modelrefresh_jobs.process import progress
 from modelrefresh_jobs.storage import sealed
 from tests.jobs import builders, corpora
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
-
 
 @pytest.fixture(autouse=True)
 def no_port(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,6 @@ from modelrefresh_jobs.by_hand import cli
 from tests.jobs.by_hand.test_cli import Shell
 from tests.jobs.memory import count
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 PAGE = pathlib.Path(__file__).parents[3] / "docs" / "howto" / "gpus.md"
 FOLDERS = {"qwen2.5-0.5b": "0.5 B", "llama-3-8b": "8 B", "llama-3-70b": "70 B"}
 

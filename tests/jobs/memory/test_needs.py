@@ -15,7 +15,6 @@ from modelrefresh_jobs.models import families
 from tests.jobs import builders
 from tests.jobs.memory import count
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 FULL = TrainInput(start="file:///x", method=Method.FULL)
 LORA = TrainInput(start="file:///x", method=Method.LORA, lora_rank=16)
 WANTED = {Method.FULL: FULL, Method.LORA: LORA}

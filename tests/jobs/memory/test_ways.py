@@ -99,6 +99,13 @@ def test_what_was_asked_for_is_kept_and_only_recomputation_and_offload_are_added
     assert ways.settle(EIGHT_BILLION, alone, card=80 * GB).setting == dataclasses.replace(alone, offload=True)
 
 
+def test_the_optimizer_stays_on_the_card_where_the_host_has_no_room_for_it() -> None:
+    asked = Setting(zero_stage=2, cards=1, batch_size=1, sequence_length=2048)
+    takes = 16 * EIGHT_BILLION.trained
+    assert ways.settle(EIGHT_BILLION, asked, card=80 * GB, host=takes).setting.offload
+    assert not ways.settle(EIGHT_BILLION, asked, card=80 * GB, host=takes - 1).setting.offload
+
+
 def test_activations_that_are_not_counted_rightly_are_always_recomputed() -> None:
     odd = dataclasses.replace(EIGHT_BILLION, is_plain=False)
     asked = Setting(zero_stage=2, cards=64, batch_size=1, sequence_length=2048)

@@ -165,10 +165,8 @@ def _reader(known: Hint) -> Callable[[str], object]:
         return _stored
     if URI in known.notes:
         return place
-    if MEMORY in known.notes:
-        return _memory
     if form := next((note for note in known.notes if isinstance(note, codec.Form)), None):
-        return lambda text: _formed(text, form)
+        return lambda text: _formed(quantities.spelled(text) if form is MEMORY else text, form)
     if limit := known.limit:
         words = "a whole number" if known.plain is int else "a number"
         return lambda text: _number(text, limit, known.plain, words)
@@ -197,11 +195,6 @@ def _formed(text: str, form: codec.Form) -> str:
     if not re.fullmatch(form.pattern, text):
         raise argparse.ArgumentTypeError(f"{text!r}; expected {form.says}")
     return text
-
-
-def _memory(text: str) -> str:
-    spelled = quantities.spelled(text)
-    return spelled if re.fullmatch(MEMORY.pattern, spelled) else _formed(text, MEMORY)
 
 
 def _word(text: str, words: type[enum.Enum]) -> object:

@@ -89,8 +89,8 @@ def _require_sizes(folder: pathlib.Path, config: Mapping[str, Any]) -> None:
     if missing := [key for key in arithmetic.SHAPE if key not in config]:
         raise StageError(
             StageReason.MODEL_UNREADABLE,
-            f"{folder / 'config.json'}: it lacks {', '.join(missing)}; expected all sizes of the model, which a plan is "
-            "computed from: take the config.json of the release",
+            f"{folder / 'config.json'}: it lacks {', '.join(missing)}; expected all sizes of the model, which make "
+            "the plan; take the config.json of the release",
         )
 
 

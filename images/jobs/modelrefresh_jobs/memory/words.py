@@ -31,6 +31,13 @@ def means(fit: Fit) -> str:
     return ", ".join(words)
 
 
+def hostless(fit: Fit, wished: Fit, *, host: int) -> str:
+    """That neither the cards nor, for the optimizer, the host has room; `host` in bytes per card."""
+    seen = f"with its optimizer in host memory ({size(wished.need.host)} GB per GPU, of {size(host)} GB that are there)"
+    hint = "raise the memory limit of the train stage, take more GPUs, or use method LoRA"
+    return f"training does not fit: it takes {needed(fit)}, and the host has no room either {seen}; {hint}"
+
+
 def advice(better: Fit, fewest: int | None) -> str:
     """What to change when a setting does not fit, given the best way on the same cards."""
     if better.fits:

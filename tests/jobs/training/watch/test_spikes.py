@@ -11,8 +11,6 @@ from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.training.watch import spikes
 from tests.jobs.runs import Run, same
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
-
 STEPS = 90
 AT = 80
 """Step whose block is noise; by then there is history enough."""
