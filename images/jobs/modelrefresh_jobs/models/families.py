@@ -53,10 +53,8 @@ class Family:
     @property
     def lora_leaves(self) -> str:
         """What LoRA leaves as it is, for people; empty where it trains all linear layers but the head."""
-        if not self.lora:
-            return ""
         only = f"of which LoRA trains only {', '.join(self.lora)}; method: Full trains the experts too"
-        return f"is a mixture of experts ({self.architecture}), {only}"
+        return f"is a mixture of experts ({self.architecture}), {only}" if self.lora else ""
 
 
 def of(config: Config) -> Family:

@@ -30,7 +30,7 @@ STOP = "stop"
 """File in that folder: processes leave after their step."""
 STARTED = "started"
 """Suffix of the file by which a process says that it began."""
-_TOO_EARLY = "asked to leave before the first step: this attempt leaves nothing, checkpoints of earlier ones stay"
+_TOO_EARLY = "asked to leave before the first step; nothing of this attempt is kept, checkpoints of earlier ones are"
 _PORT = 29500
 _POLL_SECONDS = 0.5
 _END_SECONDS = 45
