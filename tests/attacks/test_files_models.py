@@ -13,8 +13,7 @@ from modelrefresh.contract import result, stage_request
 from modelrefresh.contract.stages.evaluate import SuiteInput
 from modelrefresh.contract.stages.import_ import ImportInput
 from modelrefresh.contract.vocabulary import Stage, Task
-from modelrefresh_jobs import __main__ as entry
-from modelrefresh_jobs.attempt import record, stage_module
+from modelrefresh_jobs.attempt import in_pod, record, stage_module
 from modelrefresh_jobs.corpus import data_files, documents
 from modelrefresh_jobs.evaluation import suites
 from modelrefresh_jobs.process import guarded_files, progress
@@ -305,7 +304,7 @@ def test_a_secret_reaches_no_log_no_message_no_file(
     link.unlink(missing_ok=True)
     link.symlink_to(place / "secret")
     with caplog.at_level(logging.DEBUG):
-        ended = entry.attempt(asks(place, "pvc://models/public"), nonce="n" * 32)
+        ended = in_pod.attempt(asks(place, "pvc://models/public"), nonce="n" * 32)
     files = [path.read_bytes() for path in (place / "workspace").rglob("*") if path.is_file()]
     seen = [
         result.render(ended),
@@ -331,7 +330,7 @@ def test_a_parser_of_a_library_does_not_quote_the_file(
     for text in (CANARY, f'{{"{CANARY}": "{CANARY}"}}', f'{{"model_type": "{CANARY}", "version": "{CANARY}"}}'):
         file.write_text(text)
         with caplog.at_level(logging.DEBUG):
-            ended = entry.attempt(asks(place))
+            ended = in_pod.attempt(asks(place))
         assert CANARY not in f"{ended.message}{caplog.text}{announced.read_text()}"
 
 

@@ -16,8 +16,7 @@ from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.stages.evaluate import EvaluateInput, EvaluateSummary, Score, SuiteInput
 from modelrefresh.contract.vocabulary import Stage, Task
 from modelrefresh.kube import kinds
-from modelrefresh_jobs import __main__ as entry
-from modelrefresh_jobs.attempt import record
+from modelrefresh_jobs.attempt import in_pod, record
 from modelrefresh_jobs.process import progress
 from modelrefresh_jobs.storage import sealed
 from tests.attacks.catalogue import attack
@@ -283,7 +282,7 @@ def test_an_evaluation_that_lies_on_the_workspace_is_not_believed(
     folder = tmp_path / "runs" / "chat" / "r1" / "evaluate"
     with sealed.draft(folder, kind="records", label="records") as made:
         sealed.seal(made, target=folder / "records")
-    ended = entry.attempt(request)
+    ended = in_pod.attempt(request)
     assert (ended.exit_code, ended.summary) == (ExitCode.BAD_INPUT, None)
 
 

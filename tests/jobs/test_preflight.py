@@ -24,7 +24,6 @@ from modelrefresh_jobs.stages import evaluate, extract, prepare
 from modelrefresh_jobs.storage import run_folders, sealed
 from tests.jobs import builders, corpora
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 CONTEXT = 128
 TRAIN = TrainInput(start="", method=Method.LORA, learning_rate=1e-4, sequence_length=32, lora_rank=4)
 

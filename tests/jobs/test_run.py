@@ -15,7 +15,7 @@ from modelrefresh.contract.stages.merge import MergeInput, MergeSummary
 from modelrefresh.contract.stages.prepare import PrepareInput
 from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method, Stage, Strategy
-from modelrefresh_jobs import __main__ as entry
+from modelrefresh_jobs.attempt import in_pod
 from modelrefresh_jobs.process import progress
 from modelrefresh_jobs.storage import sealed
 from tests.jobs import builders, corpora
@@ -39,7 +39,7 @@ class Run:
     def stage(self, stage: Stage, section: object) -> result.Result:
         """Run a stage as a pod would; its result travels as a termination message."""
         request = stage_request.parse(stage_request.render(builders.request(self.root, stage, section)))
-        ended = entry.attempt(request)
+        ended = in_pod.attempt(request)
         assert ended.exit_code is ExitCode.OK, ended.message
         return result.parse(result.render_short(ended))
 

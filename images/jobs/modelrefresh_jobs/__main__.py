@@ -1,115 +1,47 @@
 """Entry of every stage: `python -m modelrefresh_jobs <stage>` in a pod, flags at a shell.
 
-In a pod the request comes from the environment; by hand `cli` builds it from flags. This is the
-boundary at which every exception becomes an exit code and a reason, once. Knows no stage's work.
+In a pod the request comes from the environment; by hand `cli` builds it from flags. Takes over signals before
+anything else is loaded, and leaves them so that none interrupts the end of the process. Knows no stage's work.
 """
 
-import logging
-import os
-import pathlib
 import sys
 
-from modelrefresh.contract import codec, result, sections, stage_request
 from modelrefresh.contract.exit_codes import ExitCode
-from modelrefresh.contract.reasons import StageReason
-from modelrefresh.contract.vocabulary import Stage
-from modelrefresh_jobs.attempt import record, stage_module
-from modelrefresh_jobs.by_hand import cli
-from modelrefresh_jobs.process import abrupt_end, classification, guarded_files, log_lines, progress, signals
-from modelrefresh_jobs.process.errors import StageError
-from modelrefresh_jobs.process.progress import Progress
-from modelrefresh_jobs.storage import sealed
-
-LOG = logging.getLogger("modelrefresh.jobs")
+from modelrefresh_jobs.process import signals
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one stage; the return value is the process's exit code."""
     signals.install()
+    import logging
+    import os
+
+    from modelrefresh.contract import stage_request
+    from modelrefresh.contract.vocabulary import Stage
+    from modelrefresh_jobs.attempt import in_pod
+    from modelrefresh_jobs.by_hand import cli
+    from modelrefresh_jobs.process import log_lines
+
     words = sys.argv[1:] if arguments is None else arguments
-    in_pod = stage_request.INPUT_VARIABLE in os.environ and len(words) == 1 and words[0] in set(Stage)
+    from_pod = stage_request.INPUT_VARIABLE in os.environ and len(words) == 1 and words[0] in set(Stage)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(log_lines.Formatter("%(asctime)s %(levelname)s %(message)s" if in_pod else "%(message)s"))
+    handler.setFormatter(log_lines.Formatter("%(asctime)s %(levelname)s %(message)s" if from_pod else "%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    return _from_environment(Stage(words[0])).exit_code if in_pod else cli.main(words)
+    return in_pod.run(Stage(words[0])).exit_code if from_pod else cli.main(words)
 
 
-def _from_environment(stage: Stage) -> result.Result:
-    # No process that the stage starts needs to know it.
-    nonce = os.environ.pop(stage_request.NONCE_VARIABLE, None)
+def entry() -> int:
+    """The whole life of the process; `main` beside what a signal may do before and after a stage's own boundary."""
+    code: int = ExitCode.PREEMPTED
     try:
-        request = stage_request.parse(os.environ[stage_request.INPUT_VARIABLE])
-    except codec.CodecError as error:
-        return _misunderstood(stage, str(error), nonce)
-    if request.stage is not stage:
-        return _misunderstood(
-            stage, f"{stage_request.INPUT_VARIABLE} asks for {request.stage}, the command for {stage}", nonce
-        )
-    return attempt(request, nonce=nonce)
-
-
-def _misunderstood(stage: Stage, message: str, nonce: str | None) -> result.Result:
-    LOG.error(message)
-    ended = result.Result(
-        stage=stage, run="", attempt=0, exit_code=ExitCode.BAD_INPUT, reason=StageReason.INPUT_INVALID, message=message
-    )
-    record.announce(ended, nonce=nonce)
-    return ended
-
-
-def attempt(request: stage_request.StageRequest, *, nonce: str | None = None) -> result.Result:
-    """One attempt of one stage in a pod, from request to recorded result; never raises."""
-    with guarded_files.guarding(pathlib.Path(request.workspace)):
-        ended = _attempted(request, nonce)
-    record.announce(ended, nonce=nonce)
-    return ended
-
-
-def _attempted(request: stage_request.StageRequest, nonce: str | None) -> result.Result:
-    position = Progress(stage=request.stage.value)
-    try:
-        ended = _finished(request)
-        if ended is None:
-            record.begin(request)
-            progress.serve(position, port=stage_request.PROGRESS_PORT)
-            with abrupt_end.telling(lambda error: _tell(request, error, position, nonce)):
-                ended = record.succeeded(request, stage_module.run(request, position), position)
-            record.write(request, ended)
-    except BaseException as error:  # noqa: BLE001 -- the boundary; log() keeps the traceback of our own faults
-        failure = classification.classify(error)
-        classification.log(failure, error)
-        ended = record.failed(request, failure, position)
-        _try_to_record(request, ended)
-    return ended
-
-
-def _finished(request: stage_request.StageRequest) -> result.Result | None:
-    # What decides believes no file: whoever can write to the workspace would be the judge (docs/decisions/0024).
-    found = None if request.stage is Stage.EVALUATE else record.earlier(request)
-    if found is None or not isinstance(found.summary, sections.summary_of(request.stage)):
-        return None
-    folder = stage_module.artifact(request, found.summary)
-    if folder is not None and not sealed.is_sealed(folder):
-        LOG.warning("%s finished before, but %s is gone or incomplete; it runs again", request.stage, folder)
-        return None
-    LOG.info("%s finished before with this very request; its result stands", request.stage)
-    return found
-
-
-def _tell(request: stage_request.StageRequest, error: StageError, position: Progress, nonce: str | None) -> None:
-    # The workspace may be what hangs, so what lies on the node comes first.
-    ended = record.failed(request, classification.classify(error), position)
-    record.announce(ended, nonce=nonce)
-    _try_to_record(request, ended)
-
-
-def _try_to_record(request: stage_request.StageRequest, ended: result.Result) -> None:
-    try:
-        record.write(request, ended)
-    except OSError as error:
-        # A full or missing workspace is often why the stage failed; the termination message still tells it.
-        LOG.warning("result.json could not be written: %s", error)
+        code = main()
+    except SystemExit:  # of argparse, after --help
+        code = ExitCode.OK
+    except (signals.Preempted, KeyboardInterrupt) as error:
+        sys.stderr.write(f"Preempted: {error or 'asked to leave before anything began'}\n")
+    signals.ending(code)
+    return code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry())

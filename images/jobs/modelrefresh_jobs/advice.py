@@ -16,10 +16,7 @@ SMALL = 1_500_000_000
 def given(wanted: PrepareInput, *, parameters: int, family: Family) -> Iterator[str]:
     """A sentence for each thing to think about; `parameters` is the number of weights of the start."""
     if family.lora and wanted.train and wanted.train.method is Method.LORA:
-        yield (
-            f"{wanted.base} is a mixture of experts ({family.architecture}), of which LoRA trains only "
-            f"{', '.join(family.lora)}; method: Full trains the experts too"
-        )
+        yield f"{wanted.base} {family.lora_leaves}"
     if parameters <= SMALL:
         yield (
             f"{wanted.base} has {parameters:,} weights; with at most {SMALL / 1e9:g} billion the "

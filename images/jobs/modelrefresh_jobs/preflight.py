@@ -105,7 +105,7 @@ def _check_start(start: Model, wanted: PrepareInput, progress: Progress) -> None
         built = _built(settings)
         _check_tensors(start, built)
         if wanted.train and wanted.train.method is Method.LORA:
-            from modelrefresh_jobs.training import lora
+            from modelrefresh_jobs.models import lora
 
             built = lora.attach(built, wanted.train)
     if wanted.train:
@@ -113,7 +113,7 @@ def _check_start(start: Model, wanted: PrepareInput, progress: Progress) -> None
 
 
 def _check_memory(built: Any, wanted: TrainInput, progress: Progress, *, length: int) -> None:  # noqa: ANN401 -- as above
-    from modelrefresh_jobs.training import memory_check
+    from modelrefresh_jobs.memory import check as memory_check
 
     fit = memory_check.prove(built, wanted, length=length)
     if fit and (doubt := memory_check.doubts(fit)):

@@ -9,7 +9,7 @@ from modelrefresh.contract.stages.toy import ToyInput, ToySummary  # type: ignor
 from modelrefresh.api.status.run import Outcome, StageState
 from modelrefresh.contract.stage_request import StageRequest
 from modelrefresh.contract.vocabulary import Stage
-from modelrefresh_jobs import __main__ as entry
+from modelrefresh_jobs.attempt import in_pod
 from tests.reconcile import world
 
 TOY = Stage("toy")
@@ -19,7 +19,7 @@ def worker(root: pathlib.Path) -> None:
     """One attempt as a pod makes it."""
     os.environ["MODELREFRESH_TERMINATION_LOG"] = str(root / "termination")
     request = StageRequest(stage=TOY, owner="news", run="r1", workspace=str(root), section=ToyInput(most=7))
-    assert entry.attempt(request).summary == ToySummary(counted=7)
+    assert in_pod.attempt(request).summary == ToySummary(counted=7)
 
 
 def run() -> None:

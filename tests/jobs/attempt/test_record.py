@@ -21,8 +21,7 @@ from modelrefresh.contract.stages.merge import MergeInput
 from modelrefresh.contract.stages.sweep import SweepInput
 from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Stage
-from modelrefresh_jobs import __main__ as entry
-from modelrefresh_jobs.attempt import record
+from modelrefresh_jobs.attempt import in_pod, record
 from modelrefresh_jobs.process import classification, progress, signals
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.stages import extract
@@ -99,7 +98,7 @@ def test_whatever_ends_a_stage_has_an_exit_code_and_a_reason(
 
 def test_a_finished_stage_leaves_the_same_result_twice(tmp_path: pathlib.Path) -> None:
     request = extraction(tmp_path, builders.tiny_pair(tmp_path))
-    ended = entry.attempt(request)
+    ended = in_pod.attempt(request)
     assert ended.exit_code is ExitCode.OK
     stored = builders.workspace_of(tmp_path / "ws").stage("chat", "r1", Stage.EXTRACT) / "result.json"
     assert result.parse(stored.read_text()) == ended == announced(tmp_path)
@@ -107,22 +106,22 @@ def test_a_finished_stage_leaves_the_same_result_twice(tmp_path: pathlib.Path) -
 
 def test_running_a_finished_stage_again_does_nothing(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     request = extraction(tmp_path, builders.tiny_pair(tmp_path))
-    first = entry.attempt(request)
+    first = in_pod.attempt(request)
     monkeypatch.setattr(extract, "run", lambda *_: pytest.fail("it ran again"))
-    assert entry.attempt(request) == first
+    assert in_pod.attempt(request) == first
 
 
 def test_a_finished_stage_runs_again_for_another_request_or_a_lost_artifact(tmp_path: pathlib.Path) -> None:
     pair = builders.tiny_pair(tmp_path)
-    first = entry.attempt(extraction(tmp_path, pair))
+    first = in_pod.attempt(extraction(tmp_path, pair))
     assert first.summary is not None
     other = builders.Pair(base=pair.base, instruct=pair.trained, trained=pair.trained)
-    second = entry.attempt(extraction(tmp_path, other))
+    second = in_pod.attempt(extraction(tmp_path, other))
     assert second.summary is not None
     assert second.summary.digest != first.summary.digest
     folder = builders.workspace_of(tmp_path / "ws").residual(second.summary.digest)
     (folder / "manifest.json").unlink()
-    assert entry.attempt(extraction(tmp_path, other)) == second
+    assert in_pod.attempt(extraction(tmp_path, other)) == second
     assert sealed.is_sealed(folder)
 
 
@@ -130,7 +129,7 @@ def test_a_record_of_success_that_says_nothing_is_none(tmp_path: pathlib.Path) -
     request = extraction(tmp_path, builders.tiny_pair(tmp_path / "models"))
     record.begin(request)
     record.write(request, result.Result(stage=Stage.EXTRACT, run="r1", attempt=1, exit_code=ExitCode.OK))
-    assert entry.attempt(request).summary is not None
+    assert in_pod.attempt(request).summary is not None
 
 
 @pytest.mark.parametrize(
@@ -167,7 +166,7 @@ def test_a_result_stands_only_for_what_the_stage_before_left_then(
 
 def test_a_refused_input_says_why_in_result_and_termination_message(tmp_path: pathlib.Path) -> None:
     pair = builders.Pair(base=tmp_path / "none", instruct=tmp_path / "none", trained=tmp_path)
-    ended = entry.attempt(extraction(tmp_path, pair))
+    ended = in_pod.attempt(extraction(tmp_path, pair))
     assert (ended.exit_code, ended.reason) == (ExitCode.BAD_INPUT, "ModelUnreadable")
     assert "does not exist" in announced(tmp_path).message
 
@@ -176,7 +175,7 @@ def test_a_fault_of_ours_is_an_internal_error_with_its_type(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(extract, "run", lambda *_: os.environ["MISSING"])
-    ended = entry.attempt(extraction(tmp_path, builders.Pair(base=tmp_path, instruct=tmp_path, trained=tmp_path)))
+    ended = in_pod.attempt(extraction(tmp_path, builders.Pair(base=tmp_path, instruct=tmp_path, trained=tmp_path)))
     assert (ended.exit_code, ended.reason) == (ExitCode.INTERNAL, "InternalError")
     assert "KeyError" in ended.message
 
@@ -184,7 +183,7 @@ def test_a_fault_of_ours_is_an_internal_error_with_its_type(
 def test_a_workspace_that_cannot_be_written_still_gets_a_termination_message(tmp_path: pathlib.Path) -> None:
     (tmp_path / "ws").write_text("not a folder")
     pair = builders.Pair(base=tmp_path, instruct=tmp_path, trained=tmp_path)
-    assert entry.attempt(extraction(tmp_path, pair)) == announced(tmp_path)
+    assert in_pod.attempt(extraction(tmp_path, pair)) == announced(tmp_path)
 
 
 @pytest.fixture
@@ -269,5 +268,5 @@ def test_a_sweep_makes_room_where_there_is_none_for_its_own_folder(
         make(path, *arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(pathlib.Path, "mkdir", mkdir)
-    ended = entry.attempt(request)
+    ended = in_pod.attempt(request)
     assert (ended.exit_code, old.exists()) == (ExitCode.OK, False)

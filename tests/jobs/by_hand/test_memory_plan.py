@@ -1,5 +1,6 @@
 """`plan` by hand: the tables of docs/howto/gpus.md are what it prints, and it wants nothing but a config.json."""
 
+import json
 import pathlib
 import re
 import shlex
@@ -7,10 +8,10 @@ import shlex
 import pytest
 
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh_jobs.by_hand import cli
 from tests.jobs.by_hand.test_cli import Shell
-from tests.jobs.training import memory_count
+from tests.jobs.memory import count
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 PAGE = pathlib.Path(__file__).parents[3] / "docs" / "howto" / "gpus.md"
 FOLDERS = {"qwen2.5-0.5b": "0.5 B", "llama-3-8b": "8 B", "llama-3-70b": "70 B"}
 
@@ -18,7 +19,7 @@ FOLDERS = {"qwen2.5-0.5b": "0.5 B", "llama-3-8b": "8 B", "llama-3-70b": "70 B"}
 @pytest.fixture
 def shell(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
     for folder, release in FOLDERS.items():
-        config = memory_count.RELEASES[release]
+        config = count.RELEASES[release]
         config.architectures = [f"{type(config).__name__.removesuffix('Config')}ForCausalLM"]
         config.save_pretrained(tmp_path / folder)
     return Shell(tmp_path, monkeypatch)
@@ -48,11 +49,30 @@ def test_as_json_it_gives_bytes_of_the_given_number_and_of_the_fewest(shell: She
 
 
 @pytest.mark.parametrize(
+    ("written", "meant"), [("80gb", "80GB"), ("80 GB", "80GB"), (" 80 gib ", "80GiB"), ("80G", "80G"), ("80gI", "80Gi")]
+)
+def test_memory_is_understood_as_people_write_it(written: str, meant: str) -> None:
+    assert cli.parser().parse_args(["plan", "--model", "m", "--gpu-memory", written]).gpu_memory == meant
+
+
+def test_a_configuration_without_sizes_is_refused_and_the_missing_keys_are_named(shell: Shell) -> None:
+    bare = pathlib.Path("bare")
+    bare.mkdir()
+    known = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 64, "vocab_size": 512}
+    (bare / "config.json").write_text(json.dumps(known))
+    ended = shell.result("plan", "--model", "bare")
+    assert (ended["exit_code"], ended["reason"]) == (ExitCode.BAD_INPUT, "ModelUnreadable")
+    assert "lacks intermediate_size, num_attention_heads, num_hidden_layers" in ended["message"]
+
+
+@pytest.mark.parametrize(
     ("words", "reason", "expected"),
     [
         ("plan --model nothing", "ModelUnreadable", "does not exist"),
         ("plan --model .", "ModelUnreadable", "config.json: missing"),
         ("plan --model m --gpu-memory much", "InputInvalid", "such as 80Gi or 80GB"),
+        ("plan --model m --gpu-memory 0.1Gi", "InputInvalid", "a number from 1 and one of M, MB, Mi, MiB, G, GB"),
+        ("plan --model m --gpu-memory 80", "InputInvalid", "one of M, MB, Mi, MiB, G, GB, Gi, GiB, T, TB, Ti, TiB"),
         ("plan --model m --gpus 0", "InputInvalid", "from 1 to 1024"),
     ],
 )

@@ -15,10 +15,9 @@ from modelrefresh.contract.stages.prepare import PrepareInput
 from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method, Stage, Strategy
 from modelrefresh_jobs.attempt import stage_module
-from modelrefresh_jobs.models import families, model_folder
+from modelrefresh_jobs.models import families, lora, model_folder
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.storage import sealed
-from modelrefresh_jobs.training import lora
 from tests.jobs import builders, corpora
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")

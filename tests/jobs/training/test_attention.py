@@ -20,8 +20,6 @@ from modelrefresh_jobs.training import attention, dataset
 from tests.jobs import builders
 from tests.jobs.runs import Run
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
-
 DOCUMENTS = (tuple(range(5, 17)), tuple(range(40, 60)), (70,), tuple(range(80, 119)), tuple(range(120, 133)))
 PLAIN = "one_by_one"
 """Name of the attention below."""

@@ -13,7 +13,7 @@ import json, os, sys, torch, deepspeed, transformers
 from deepspeed import ops
 from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh_jobs.training import trainer_arguments
-from modelrefresh_jobs.training.memory import Setting
+from modelrefresh_jobs.memory.needs import Setting
 ops.__compatible_ops__["deepspeed_shm_comm"] = False
 torch.distributed.init_process_group("gloo", init_method=f"file://{sys.argv[1]}", rank=0, world_size=1)
 deepspeed.init_distributed(dist_backend="gloo", verbose=False)

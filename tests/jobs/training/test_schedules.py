@@ -53,6 +53,16 @@ def test_warm_up_stable_decay_stays_at_the_peak_and_falls_over_the_last_share(
     assert seen[100] == 0.0
 
 
+@pytest.mark.parametrize(("ratio", "is_said"), [(0.001, True), (0.01, True), (0.02, False)])
+def test_a_decay_too_short_to_lower_any_rate_is_said(
+    caplog: pytest.LogCaptureFixture, ratio: float, *, is_said: bool
+) -> None:
+    caplog.set_level("INFO")
+    seen = rates(asked(STABLE, warmup_ratio=0.1, decay_ratio=ratio), steps=100)
+    assert (seen[10:100] == [1.0] * 90) is is_said
+    assert ("the learning rate stays at its peak to the end" in caplog.text) is is_said
+
+
 def test_warm_up_and_decay_that_are_rounded_up_together_still_end_at_zero() -> None:
     seen = rates(asked(STABLE, warmup_ratio=0.5, decay_ratio=0.5), steps=7)
     assert (max(seen), seen[7]) == (1.0, 0.0)

@@ -10,13 +10,12 @@ from modelrefresh.contract.vocabulary import Method
 from modelrefresh_jobs.training import start_model
 from tests.jobs import builders
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
-
+MIXTURE = "MixtralForCausalLM"
 TOKENS = torch.arange(2, 34).unsqueeze(0)
 
 
-def loaded(root: pathlib.Path, *, gpu: bool, **changes: object) -> torch.nn.Module:
-    folder = builders.tiny_model(root / "base")
+def loaded(root: pathlib.Path, *, gpu: bool, arch: str = builders.LLAMA, **changes: object) -> torch.nn.Module:
+    folder = builders.tiny_model(root / "base", arch=arch)
     settings: dict[str, object] = {"method": Method.LORA, "lora_rank": 4, "zero_stage": 0} | changes
     wanted = TrainInput(start=builders.uri(folder), **settings)  # type: ignore[arg-type]
     return start_model.load(wanted, folder, length=32, gpu=gpu)
@@ -57,3 +56,16 @@ def test_adapters_on_bf16_learn_about_as_much_as_on_float32(tmp_path: pathlib.Pa
         losses.append(float(loss.detach()))
     assert max(losses) < 5.7
     assert losses[1] == pytest.approx(losses[0], abs=0.4)
+
+
+@pytest.mark.parametrize(
+    ("arch", "method", "is_said"),
+    [(MIXTURE, Method.LORA, True), (MIXTURE, Method.FULL, False), (builders.LLAMA, Method.LORA, False)],
+)
+def test_what_lora_leaves_of_a_mixture_of_experts_is_said(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture, arch: str, method: Method, *, is_said: bool
+) -> None:
+    caplog.set_level("INFO")
+    loaded(tmp_path, gpu=False, arch=arch, method=method)
+    said = "is a mixture of experts (MixtralForCausalLM), of which LoRA trains only q_proj, k_proj, v_proj, o_proj"
+    assert (said in caplog.text) is is_said

@@ -15,7 +15,7 @@ from modelrefresh.contract.stages.extract import ExtractInput
 from modelrefresh.contract.stages.merge import MergeSummary
 from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method, Stage, Strategy
-from modelrefresh_jobs import __main__ as entry
+from modelrefresh_jobs.attempt import in_pod
 from modelrefresh_jobs.models import model_folder
 from modelrefresh_jobs.process import progress
 from modelrefresh_jobs.process.errors import StageError
@@ -250,7 +250,7 @@ def test_a_warning_is_in_the_result_and_in_the_log(
     monkeypatch.setattr(progress, "serve", lambda *_, **__: None)
     wanted = ExtractInput(base=builders.uri(pair.base), instruct=builders.uri(pair.trained))
     with caplog.at_level(logging.WARNING):
-        ended = entry.attempt(builders.request(pair.base.parent / "ws", Stage.EXTRACT, section=wanted))
+        ended = in_pod.attempt(builders.request(pair.base.parent / "ws", Stage.EXTRACT, section=wanted))
     (said,) = result.parse(result.render_short(ended)).warnings
     assert ended.exit_code is ExitCode.OK
     assert said in caplog.text

@@ -1,21 +1,23 @@
 """The command `plan`: on how many GPUs a model can be trained, and how, from its config.json alone.
 
 A table for 1, 8 and the fewest GPUs, or for the number given beside the fewest. No weights are read or fetched. Knows
-words and columns; the arithmetic is that of `training/memory`.
+words and columns; the arithmetic is that of `memory`.
 """
 
 import argparse
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from modelrefresh.contract import artifacts, defaults, limits, quantities
 from modelrefresh.contract.forms import Uri
 from modelrefresh.contract.quantities import Memory
+from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method
 from modelrefresh_jobs.by_hand import flags
+from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.storage import sources
 from modelrefresh_jobs.storage.run_folders import RunFolders
 
@@ -57,26 +59,39 @@ def run(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
     Raises:
         StageError: as any stage says that a model's folder or its config.json cannot be used.
     """
+    from modelrefresh_jobs.memory import shapes, ways
     from modelrefresh_jobs.models import model_config, model_folder
-    from modelrefresh_jobs.training import memory_fit, model_shape
 
     asked = PlanInput(**flags.read(PlanInput, given))
     folders = RunFolders(workspace=artifacts.Workspace(root=pathlib.Path(given.workspace)), owner="", run="")
     folder = sources.resolve(asked.model, folders, weights=False)
     config = model_folder.read_json(folder / "config.json")
+    _require_sizes(folder, config)
     model_config.check(folder, config)
-    shape = model_shape.planned(model_config.load(folder, config), _training(asked))
+    shape = shapes.planned(model_config.load(folder, config), _training(asked))
     size = {
         "card": quantities.in_bytes(asked.gpu_memory),
         "sequences": asked.batch_size,
         "length": asked.sequence_length,
     }
-    fewest = memory_fit.fewest(shape, **size)
+    fewest = ways.fewest(shape, **size)
     wanted = [asked.gpus] if asked.gpus else list(_USUAL)
     numbers = sorted({*wanted, *([fewest] if fewest else [])})
-    rows = [_row(memory_fit.choose(shape, cards=cards, **size)) for cards in numbers]
+    rows = [_row(ways.choose(shape, cards=cards, **size)) for cards in numbers]
     document = {"weights": shape.parameters, "trained": shape.trained, "fewest": fewest, "ways": rows}
     return document, "\n".join([*_summary(asked, document), *_table(rows)])
+
+
+def _require_sizes(folder: pathlib.Path, config: Mapping[str, Any]) -> None:
+    """What is absent counts as transformers' default elsewhere, where weights have the last word; here is none."""
+    from modelrefresh_jobs.models import arithmetic
+
+    if missing := [key for key in arithmetic.SHAPE if key not in config]:
+        raise StageError(
+            StageReason.MODEL_UNREADABLE,
+            f"{folder / 'config.json'}: it lacks {', '.join(missing)}; expected all sizes of the model, which make "
+            "the plan; take the config.json of the release",
+        )
 
 
 def _training(asked: PlanInput) -> TrainInput:
@@ -119,9 +134,9 @@ def _table(rows: Sequence[dict[str, Any]]) -> Iterable[str]:
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    from modelrefresh_jobs.training import memory_words
+    from modelrefresh_jobs.memory import words
 
-    offload = f"{memory_words.size(row['bytes']['host'])} GB" if row["offload"] else "no"
+    offload = f"{words.size(row['bytes']['host'])} GB" if row["offload"] else "no"
     switches = ("yes" if row["fits"] else "no", str(row["zero_stage"]), "yes" if row["recompute"] else "no", offload)
     batches = f"{row['batch_size']} x {row['gradient_accumulation']}"
-    return (str(row["gpus"]), *switches, batches, *(memory_words.size(row["bytes"][name]) for name in _HEAD[6:]))
+    return (str(row["gpus"]), *switches, batches, *(words.size(row["bytes"][name]) for name in _HEAD[6:]))

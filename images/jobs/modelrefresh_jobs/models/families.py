@@ -50,6 +50,12 @@ class Family:
         """All keys that only this row explains."""
         return frozenset({*self.own, *self.read, *(one for many in self.spelled.values() for one in many)})
 
+    @property
+    def lora_leaves(self) -> str:
+        """What LoRA leaves as it is, for people; empty where it trains all linear layers but the head."""
+        only = f"of which LoRA trains only {', '.join(self.lora)}; method: Full trains the experts too"
+        return f"is a mixture of experts ({self.architecture}), {only}" if self.lora else ""
+
 
 def of(config: Config) -> Family:
     """The family that transformers builds from a config.json.

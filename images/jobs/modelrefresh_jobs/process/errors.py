@@ -1,7 +1,7 @@
 """How a stage gives up on purpose, and in how many words.
 
-Everything else that escapes a stage is an internal error; `__main__` maps both to an exit
-code and a result once. Knows that a status keeps little of a message.
+Everything else that escapes a stage is an internal error; the boundary of an attempt
+maps both to an exit code and a result once. Knows that a status keeps little of a message.
 """
 
 import re

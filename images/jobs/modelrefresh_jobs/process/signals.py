@@ -8,6 +8,7 @@ saves or how the exit is reported.
 """
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -30,9 +31,14 @@ _STATE = _State()
 def install() -> None:
     """Take over SIGTERM, SIGINT and a SIGHUP that is not ignored; call once from the main thread."""
     _STATE.requested.clear()
-    is_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    for number in (signal.SIGTERM, signal.SIGINT, *(() if is_nohup else (signal.SIGHUP,))):
+    for number in _ours():
         signal.signal(number, _on_signal)
+
+
+def ending(code: int) -> None:
+    """From now on a signal ends the process at once, with this exit code: all work is done and told."""
+    for number in _ours():
+        signal.signal(number, lambda *_: os._exit(code))
 
 
 def requested() -> bool:
@@ -51,6 +57,11 @@ def deferred(callback: Callable[[], None] | None = None) -> Iterator[None]:
         yield
     finally:
         _STATE.deferrals.pop()
+
+
+def _ours() -> tuple[signal.Signals, ...]:
+    is_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return (signal.SIGTERM, signal.SIGINT, *(() if is_nohup else (signal.SIGHUP,)))
 
 
 def _on_signal(number: int, _frame: object) -> None:

@@ -30,6 +30,7 @@ STOP = "stop"
 """File in that folder: processes leave after their step."""
 STARTED = "started"
 """Suffix of the file by which a process says that it began."""
+_TOO_EARLY = "asked to leave before the first step; nothing of this attempt is kept, checkpoints of earlier ones are"
 _PORT = 29500
 _POLL_SECONDS = 0.5
 _END_SECONDS = 45
@@ -121,7 +122,7 @@ def _wait(
             return code
         if signals.requested():
             if alone and seen == first:
-                raise signals.Preempted("asked to leave before the first step; nothing of this attempt is kept")
+                raise signals.Preempted(_TOO_EARLY)
             (exchange / STOP).touch()
         time.sleep(_POLL_SECONDS)
 

@@ -4,6 +4,7 @@ Every schedule rises in a straight line from zero and goes on from the peak. Ref
 since a setting that is silently without effect is a wrong one. Knows no optimizer.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,10 @@ from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import LearningRateSchedule
 from modelrefresh_jobs.process.errors import StageError
+
+LOG = logging.getLogger("modelrefresh.jobs")
+_FEWEST = 2
+"""Steps of a decay that lower the rate of any: the first is still taken at the peak."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +48,12 @@ def of(wanted: TrainInput, *, steps: int) -> Schedule:
             return Schedule(kind="cosine_with_min_lr", warmup_steps=warmup, settings={"min_lr_rate": floor})
         case LearningRateSchedule.WARMUP_STABLE_DECAY:
             decay = min(round(_decay_ratio(wanted) * steps), steps - warmup)
+            if decay < _FEWEST:
+                LOG.info(
+                    "train: decayRatio %g of %d steps is %d, so the learning rate stays at its peak to the end; "
+                    "raise decayRatio, or train for more steps",
+                    *(_decay_ratio(wanted), steps, decay),
+                )
             settings = {"num_decay_steps": decay, "decay_type": "1-sqrt"}
             return Schedule(kind="warmup_stable_decay", warmup_steps=warmup, settings=settings)
 

@@ -5,6 +5,7 @@ multiplied in bf16 there in any case. DeepSpeed casts everything by itself and k
 trained. Knows no data and no Trainer.
 """
 
+import logging
 import pathlib
 
 import torch
@@ -15,9 +16,11 @@ from transformers import PreTrainedModel
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method
-from modelrefresh_jobs.models import model_config, model_folder
+from modelrefresh_jobs.models import families, lora, model_config, model_folder
 from modelrefresh_jobs.process import errors
-from modelrefresh_jobs.training import lora, trainer_arguments
+from modelrefresh_jobs.training import trainer_arguments
+
+LOG = logging.getLogger("modelrefresh.jobs")
 
 
 def load(
@@ -47,6 +50,8 @@ def load(
     model.config.use_cache = False
     if wanted.method is Method.FULL:
         return model
+    if left := families.of({"model_type": model.config.model_type}).lora_leaves:
+        LOG.info("train: %s %s", wanted.start, left)
     adapted = lora.attach(model, wanted)
     if not trainer_arguments.uses_deepspeed(wanted, gpu=gpu):
         for weight in adapted.parameters():

@@ -23,6 +23,8 @@ from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.stages.train import TrainInput, TrainSummary
 from modelrefresh.contract.vocabulary import Method
 from modelrefresh_jobs.corpus import packing
+from modelrefresh_jobs.memory import devices, recomputation
+from modelrefresh_jobs.memory.needs import Setting
 from modelrefresh_jobs.models import model_folder
 from modelrefresh_jobs.process import abrupt_end, errors, signals
 from modelrefresh_jobs.process.progress import Progress
@@ -30,19 +32,15 @@ from modelrefresh_jobs.storage import sealed, sources
 from modelrefresh_jobs.storage.run_folders import RunFolders
 from modelrefresh_jobs.training import (
     attention,
-    callback,
     checkpointing,
     dataset,
-    device_fit,
-    memory,
     progress_file,
-    recomputation,
     start_model,
     step_plan,
     trainer_arguments,
-    watchdog,
 )
-from modelrefresh_jobs.training.steady_trainer import SteadyTrainer
+from modelrefresh_jobs.training.watch import callback, watchdog
+from modelrefresh_jobs.training.watch.steady_trainer import SteadyTrainer
 
 LOG = logging.getLogger("modelrefresh.jobs")
 _CHECKPOINT_BYTES = 12
@@ -140,9 +138,14 @@ def _examples(wanted: TrainInput, folders: RunFolders, progress: Progress) -> tu
 
 def _fitted(
     wanted: TrainInput, start: pathlib.Path, course: step_plan.Course, examples: dataset.Blocks, folders: RunFolders
-) -> memory.Setting | None:
-    recomputes = recomputation.is_forced(folders)
-    fit = device_fit.of(wanted, start, course, length=examples.sequence_length, recomputes=recomputes)
+) -> Setting | None:
+    asked = Setting(
+        zero_stage=wanted.zero_stage,
+        cards=course.processes,
+        batch_size=course.batch_size,
+        sequence_length=examples.sequence_length,
+    )
+    fit = devices.fit(wanted, start, asked, recomputes=recomputation.is_forced(folders))
     return fit.setting if fit else None
 
 

@@ -13,8 +13,8 @@ from transformers import TrainingArguments
 
 from modelrefresh.contract import defaults
 from modelrefresh.contract.stages.train import TrainInput
+from modelrefresh_jobs.memory.needs import Setting
 from modelrefresh_jobs.training import schedules
-from modelrefresh_jobs.training.memory import Setting
 from modelrefresh_jobs.training.step_plan import Course
 
 

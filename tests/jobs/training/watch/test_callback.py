@@ -15,7 +15,8 @@ import pathlib, sys, time
 from torch import distributed
 from transformers import TrainerControl, TrainerState, TrainingArguments
 from modelrefresh_jobs.process.progress import Progress
-from modelrefresh_jobs.training import callback, checkpointing
+from modelrefresh_jobs.training import checkpointing
+from modelrefresh_jobs.training.watch import callback
 root = pathlib.Path(sys.argv[1])
 went_on = root / "went-on"
 def slow(folder, *, at, parents):

@@ -8,10 +8,8 @@ import pytest
 
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh_jobs.process.errors import StageError
-from modelrefresh_jobs.training import spikes
+from modelrefresh_jobs.training.watch import spikes
 from tests.jobs.runs import Run, same
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 
 STEPS = 90
 AT = 80

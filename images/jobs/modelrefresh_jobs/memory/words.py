@@ -1,6 +1,6 @@
 """What people are told of a training's memory: the parts, whether it fits, and what to change. Knows no stage."""
 
-from modelrefresh_jobs.training.memory_fit import Fit
+from modelrefresh_jobs.memory.ways import Fit
 
 _GB = 1_000_000_000
 
@@ -29,6 +29,13 @@ def means(fit: Fit) -> str:
     words += ["activations recomputed"] if setting.recompute else []
     words += [f"optimizer in host memory ({size(fit.need.host)} GB per GPU)"] if setting.offload else []
     return ", ".join(words)
+
+
+def hostless(fit: Fit, wished: Fit, *, host: int) -> str:
+    """That neither the cards nor, for the optimizer, the host has room; `host` in bytes per card."""
+    seen = f"with its optimizer in host memory ({size(wished.need.host)} GB per GPU, of {size(host)} GB that are there)"
+    hint = "raise the memory limit of the train stage, take more GPUs, or use method LoRA"
+    return f"training does not fit: it takes {needed(fit)}, and the host has no room either {seen}; {hint}"
 
 
 def advice(better: Fit, fewest: int | None) -> str:

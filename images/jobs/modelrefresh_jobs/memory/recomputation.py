@@ -1,4 +1,4 @@
-"""What the attempts of a run teach about keeping activations, beside the arithmetic of `memory_fit`.
+"""What the attempts of a run teach about keeping activations, beside the arithmetic of `ways`.
 
 A file of one word in train's scratch: "kept" by a run that began so, "short" once memory did not suffice for it. A run
 that was begun by a release that wrote no such file recomputed, and does so on. Knows nothing of sizes.

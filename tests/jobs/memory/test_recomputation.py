@@ -8,10 +8,10 @@ import torch
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method, Stage
+from modelrefresh_jobs.memory import recomputation
 from modelrefresh_jobs.process.errors import StageError
 from modelrefresh_jobs.storage import run_folders
 from modelrefresh_jobs.storage.run_folders import RunFolders
-from modelrefresh_jobs.training import recomputation
 from tests.jobs import builders
 
 

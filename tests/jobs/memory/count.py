@@ -17,7 +17,8 @@ from transformers import LlamaConfig, Qwen2Config
 
 from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method
-from modelrefresh_jobs.training import lora, memory
+from modelrefresh_jobs.memory.needs import Setting
+from modelrefresh_jobs.models import lora
 
 _LLAMA_3 = {
     "vocab_size": 128_256,
@@ -99,7 +100,7 @@ def model(config: Any, wanted: TrainInput, *, autocast: bool = False) -> Any:  #
     return adapted.train()
 
 
-def count(config: Any, wanted: TrainInput, setting: memory.Setting) -> Counted:  # noqa: ANN401
+def count(config: Any, wanted: TrainInput, setting: Setting) -> Counted:  # noqa: ANN401
     """Forward and backward pass of one micro-batch; under autocast in stage 0."""
     autocast = not setting.zero_stage
     made = model(config, wanted, autocast=autocast)

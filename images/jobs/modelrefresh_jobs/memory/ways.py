@@ -5,12 +5,13 @@ waits for the host. Stage 0 is computed where asked for and never chosen: its fl
 no devices and no requests.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from modelrefresh_jobs.training import memory
-from modelrefresh_jobs.training.memory import Need, Setting
-from modelrefresh_jobs.training.model_shape import ModelShape
+from modelrefresh_jobs.memory import needs
+from modelrefresh_jobs.memory.needs import Need, Setting
+from modelrefresh_jobs.memory.shapes import ModelShape
 
 ROOM = 0.9
 """Share of a card up to which a training is sure to fit: allocators fragment."""
@@ -54,7 +55,7 @@ def choose(shape: ModelShape, *, cards: int, card: int, sequences: int, length: 
     for setting in _ways(shape, cards, length):
         for size in _sizes(sequences):
             one = replace(setting, batch_size=size)
-            fit = Fit(setting=one, need=memory.need(shape, one), card=card, accumulation=sequences // size)
+            fit = Fit(setting=one, need=needs.of(shape, one), card=card, accumulation=sequences // size)
             if fit.fits:
                 return fit
             least = fit if least is None or fit.need.peak < least.need.peak else least
@@ -62,16 +63,19 @@ def choose(shape: ModelShape, *, cards: int, card: int, sequences: int, length: 
     return least
 
 
-def settle(shape: ModelShape, asked: Setting, *, card: int, forced: bool = False) -> Fit:
+def settle(shape: ModelShape, asked: Setting, *, card: int, host: float = math.inf, forced: bool = False) -> Fit:
     """The setting that was asked for, with recomputation and offload only where it needs them; `card` in bytes.
 
-    It recomputes anyway where `forced`. If nothing makes it fit, the way that needs least.
+    It recomputes anyway where `forced`, and offloads no more than `host` bytes per card. If nothing makes it fit, the
+    way that needs least.
     """
     found = []
     for offload in (False, True) if asked.zero_stage >= _OFFLOADS else (False,):
         for recompute in (True,) if forced else _recomputes(shape):
             one = replace(asked, recompute=recompute, offload=offload)
-            fit = Fit(setting=one, need=memory.need(shape, one), card=card)
+            fit = Fit(setting=one, need=needs.of(shape, one), card=card)
+            if fit.need.host > host:
+                continue
             if fit.fits:
                 return fit
             found.append(fit)

@@ -8,14 +8,13 @@ from deepspeed.runtime.zero import stage3, stage_1_and_2
 
 from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method
+from modelrefresh_jobs.memory import needs, shapes
+from modelrefresh_jobs.memory.needs import Need, Setting
+from modelrefresh_jobs.memory.shapes import ModelShape
 from modelrefresh_jobs.models import families
-from modelrefresh_jobs.training import memory, model_shape
-from modelrefresh_jobs.training.memory import Need, Setting
-from modelrefresh_jobs.training.model_shape import ModelShape
 from tests.jobs import builders
-from tests.jobs.training import memory_count
+from tests.jobs.memory import count
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 FULL = TrainInput(start="file:///x", method=Method.FULL)
 LORA = TrainInput(start="file:///x", method=Method.LORA, lora_rank=16)
 WANTED = {Method.FULL: FULL, Method.LORA: LORA}
@@ -40,11 +39,11 @@ BYTES_OF_DEEPSPEED = 1_000_000
 
 
 def shape_of(release: str) -> ModelShape:
-    return model_shape.of(memory_count.model(memory_count.RELEASES[release], FULL))
+    return shapes.of(count.model(count.RELEASES[release], FULL))
 
 
 def need(shape: ModelShape, **changes: object) -> Need:
-    return memory.need(shape, dataclasses.replace(SETTING, **changes))
+    return needs.of(shape, dataclasses.replace(SETTING, **changes))
 
 
 def passing(found: Need) -> int:
@@ -61,14 +60,14 @@ def test_weights_are_counted_as_their_releases_are_published_tied_ones_once(rele
 
 def test_adapters_count_beside_the_weights_that_they_change() -> None:
     config = builders.tiny_config(builders.LLAMA)
-    bare = model_shape.of(memory_count.model(config, FULL))
-    adapted = model_shape.planned(config, LORA)
+    bare = shapes.of(count.model(config, FULL))
+    adapted = shapes.planned(config, LORA)
     assert adapted.parameters == bare.parameters + adapted.trained
     assert adapted.adapters == 7 * LORA.lora_rank
 
 
 @pytest.mark.parametrize("cards", [1, 8, 64])
-@pytest.mark.parametrize("release", memory_count.RELEASES)
+@pytest.mark.parametrize("release", count.RELEASES)
 def test_under_zero_2_weights_gradients_and_states_take_what_deepspeed_says(release: str, cards: int) -> None:
     shape = shape_of(release)
     for offload in (False, True):
@@ -80,7 +79,7 @@ def test_under_zero_2_weights_gradients_and_states_take_what_deepspeed_says(rele
 
 
 @pytest.mark.parametrize("cards", [1, 8, 64])
-@pytest.mark.parametrize("release", memory_count.RELEASES)
+@pytest.mark.parametrize("release", count.RELEASES)
 def test_under_zero_3_they_take_what_deepspeed_says_but_for_its_steps_in_parts(release: str, cards: int) -> None:
     shape = shape_of(release)
     found = need(shape, cards=cards, zero_stage=3)
@@ -100,8 +99,8 @@ def test_under_zero_3_they_take_what_deepspeed_says_but_for_its_steps_in_parts(r
 def test_activations_are_what_torch_keeps_of_them(family: str, method: Method, *, recompute: bool) -> None:
     config = transformers.AutoConfig.for_model(family, **SMALL)
     setting = dataclasses.replace(SETTING, recompute=recompute)
-    counted = memory_count.count(config, WANTED[method], setting)
-    found = memory.need(model_shape.planned(config, WANTED[method]), setting)
+    counted = count.count(config, WANTED[method], setting)
+    found = needs.of(shapes.planned(config, WANTED[method]), setting)
     within = WITHIN.get(family, 0.03)
     assert found.activations + found.logits / 3 == pytest.approx(counted.kept, rel=within)
     assert passing(found) == pytest.approx(counted.peak, rel=within)
@@ -111,26 +110,26 @@ def test_activations_are_what_torch_keeps_of_them(family: str, method: Method, *
 def test_a_family_whose_activations_are_not_counted_rightly_is_known_as_such(family: families.Family) -> None:
     config = transformers.AutoConfig.for_model(family.model_type, **SMALL)
     odd = {"gemma2", "mixtral", "qwen2_moe", "qwen3_moe"}
-    assert model_shape.planned(config, FULL).is_plain == (family.model_type not in odd)
+    assert shapes.planned(config, FULL).is_plain == (family.model_type not in odd)
 
 
 @pytest.mark.parametrize("recompute", [False, True])
-@pytest.mark.parametrize("release", memory_count.RELEASES)
+@pytest.mark.parametrize("release", count.RELEASES)
 def test_a_pass_of_a_release_takes_at_its_peak_what_torch_counts_within_1_percent(
     release: str, *, recompute: bool
 ) -> None:
     setting = dataclasses.replace(SETTING, recompute=recompute)
-    counted = memory_count.count(memory_count.RELEASES[release], FULL, setting)
-    assert passing(memory.need(shape_of(release), setting)) == pytest.approx(counted.peak, rel=0.01)
+    counted = count.count(count.RELEASES[release], FULL, setting)
+    assert passing(needs.of(shape_of(release), setting)) == pytest.approx(counted.peak, rel=0.01)
 
 
 @pytest.mark.parametrize("method", Method)
 def test_without_zero_the_copies_of_autocast_count_too_within_2_percent(method: Method) -> None:
-    config = memory_count.RELEASES["0.5 B"]
-    shape = model_shape.planned(config, WANTED[method])
+    config = count.RELEASES["0.5 B"]
+    shape = shapes.planned(config, WANTED[method])
     for recompute in (False, True):
         setting = dataclasses.replace(SETTING, zero_stage=0, recompute=recompute)
-        counted = memory_count.count(config, WANTED[method], setting)
-        found = memory.need(shape, setting)
+        counted = count.count(config, WANTED[method], setting)
+        found = needs.of(shape, setting)
         copies = found.weights - 4 * shape.trained - 2 * (shape.parameters - shape.trained)
         assert passing(found) + copies == pytest.approx(counted.peak, rel=0.02)

@@ -87,7 +87,7 @@ def planned(settings: Any, wanted: TrainInput) -> ModelShape:  # noqa: ANN401 --
     """The shape of what `train` would hold of a model with this configuration; no weights are made or read."""
     import transformers
 
-    from modelrefresh_jobs.training import lora
+    from modelrefresh_jobs.models import lora
 
     with torch.device("meta"):
         model = transformers.AutoModelForCausalLM.from_config(settings)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import Trainer, TrainingArguments
 
-from modelrefresh_jobs.training.spikes import SpikeGuard
+from modelrefresh_jobs.training.watch.spikes import SpikeGuard
 
 
 class SkippingAdamW(torch.optim.AdamW):

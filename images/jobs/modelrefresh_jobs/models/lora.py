@@ -3,6 +3,8 @@
 Tied models train the one shared matrix once and stay tied. Knows nothing of training.
 """
 
+import warnings
+
 import peft
 from peft import PeftModel
 from transformers import PreTrainedModel
@@ -22,7 +24,10 @@ def attach(model: PreTrainedModel, wanted: TrainInput) -> PeftModel:
         modules_to_save=_saved_in_full(model, tied=tied) if wanted.lora_embeddings else None,
         ensure_weight_tying=tied and wanted.lora_embeddings,
     )
-    return peft.get_peft_model(model, config)
+    with warnings.catch_warnings():
+        # peft asks transformers by the name that is going away; nobody here can answer for it.
+        warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
+        return peft.get_peft_model(model, config)
 
 
 def _saved_in_full(model: PreTrainedModel, *, tied: bool) -> list[str]:

@@ -23,7 +23,8 @@ from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.process import errors
 from modelrefresh_jobs.process.progress import Progress
-from modelrefresh_jobs.training import checkpointing, progress_file, spikes
+from modelrefresh_jobs.training import checkpointing, progress_file
+from modelrefresh_jobs.training.watch import spikes
 
 LOG = logging.getLogger("modelrefresh.jobs")
 _RECORD_SECONDS = 1.0

@@ -8,7 +8,7 @@ gradients with float32 masters; without it what is trained is float32, under aut
 
 from dataclasses import dataclass
 
-from modelrefresh_jobs.training.model_shape import ModelShape
+from modelrefresh_jobs.memory.shapes import ModelShape
 
 RESERVE = 2 << 30
 """Bytes for CUDA's context, the libraries' workspaces and NCCL; a guess, measured on no GPU yet."""
@@ -89,7 +89,7 @@ class Need:
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-def need(shape: ModelShape, setting: Setting) -> Need:
+def of(shape: ModelShape, setting: Setting) -> Need:
     """What each card needs."""
     states = _under_zero(shape, setting) if setting.zero_stage else _without_zero(shape, setting)
     kept, layer = _kept(shape, setting), _layer(shape, setting)

@@ -9,7 +9,7 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh_jobs.process.errors import StageError
-from modelrefresh_jobs.training.watchdog import FIRST, FIRST_TIMES, TIMES, Watchdog
+from modelrefresh_jobs.training.watch.watchdog import FIRST, FIRST_TIMES, TIMES, Watchdog
 from tests.jobs import builders
 
 FLOOR = 600.0

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelrefresh_jobs.training import memory, memory_fit, memory_words
-from modelrefresh_jobs.training.memory import Setting
-from modelrefresh_jobs.training.model_shape import ModelShape
+from modelrefresh_jobs.memory import needs, ways, words
+from modelrefresh_jobs.memory.needs import Setting
+from modelrefresh_jobs.memory.shapes import ModelShape
 
 GB = 1_000_000_000
 EIGHT_BILLION = ModelShape(
@@ -38,26 +38,26 @@ SETTINGS = st.builds(
 )
 
 
-def choose(cards: int, *, shape: ModelShape = EIGHT_BILLION, card: int = 80 * GB, sequences: int = 8) -> memory_fit.Fit:
-    return memory_fit.choose(shape, cards=cards, card=card, sequences=sequences, length=2048)
+def choose(cards: int, *, shape: ModelShape = EIGHT_BILLION, card: int = 80 * GB, sequences: int = 8) -> ways.Fit:
+    return ways.choose(shape, cards=cards, card=card, sequences=sequences, length=2048)
 
 
 @given(shape=SHAPES, setting=SETTINGS, more=st.integers(1, 64))
 def test_more_cards_never_need_more_bytes_of_a_card(shape: ModelShape, setting: Setting, more: int) -> None:
     if setting.zero_stage:
         wider = dataclasses.replace(setting, cards=setting.cards + more)
-        assert memory.need(shape, wider).peak <= memory.need(shape, setting).peak
+        assert needs.of(shape, wider).peak <= needs.of(shape, setting).peak
 
 
 @given(shape=SHAPES, setting=SETTINGS, more=st.integers(1, 64))
 def test_a_larger_batch_never_needs_less(shape: ModelShape, setting: Setting, more: int) -> None:
     larger = dataclasses.replace(setting, batch_size=setting.batch_size + more)
-    assert memory.need(shape, larger).peak >= memory.need(shape, setting).peak
+    assert needs.of(shape, larger).peak >= needs.of(shape, setting).peak
 
 
 @given(shape=SHAPES, setting=SETTINGS)
 def test_the_peak_is_at_least_what_stays_and_at_most_all_parts(shape: ModelShape, setting: Setting) -> None:
-    found = memory.need(shape, setting)
+    found = needs.of(shape, setting)
     assert found.states + found.buffers + found.activations <= found.peak
     assert found.peak <= found.states + found.buffers + found.activations + found.logits + found.layer + found.step
 
@@ -85,7 +85,7 @@ def test_means_are_taken_one_after_the_other_as_cards_get_fewer() -> None:
 
 
 def test_one_card_less_than_the_fewest_fits_only_with_offload() -> None:
-    fewest = memory_fit.fewest(EIGHT_BILLION, card=80 * GB, sequences=8, length=2048)
+    fewest = ways.fewest(EIGHT_BILLION, card=80 * GB, sequences=8, length=2048)
     assert fewest == 3
     assert choose(fewest).fits
     assert choose(fewest - 1).setting.offload
@@ -93,16 +93,23 @@ def test_one_card_less_than_the_fewest_fits_only_with_offload() -> None:
 
 def test_what_was_asked_for_is_kept_and_only_recomputation_and_offload_are_added() -> None:
     asked = Setting(zero_stage=2, cards=8, batch_size=8, sequence_length=2048)
-    settled = memory_fit.settle(EIGHT_BILLION, asked, card=80 * GB).setting
+    settled = ways.settle(EIGHT_BILLION, asked, card=80 * GB).setting
     assert settled == dataclasses.replace(asked, recompute=True)
     alone = dataclasses.replace(asked, cards=1, batch_size=1)
-    assert memory_fit.settle(EIGHT_BILLION, alone, card=80 * GB).setting == dataclasses.replace(alone, offload=True)
+    assert ways.settle(EIGHT_BILLION, alone, card=80 * GB).setting == dataclasses.replace(alone, offload=True)
+
+
+def test_the_optimizer_stays_on_the_card_where_the_host_has_no_room_for_it() -> None:
+    asked = Setting(zero_stage=2, cards=1, batch_size=1, sequence_length=2048)
+    takes = 16 * EIGHT_BILLION.trained
+    assert ways.settle(EIGHT_BILLION, asked, card=80 * GB, host=takes).setting.offload
+    assert not ways.settle(EIGHT_BILLION, asked, card=80 * GB, host=takes - 1).setting.offload
 
 
 def test_activations_that_are_not_counted_rightly_are_always_recomputed() -> None:
     odd = dataclasses.replace(EIGHT_BILLION, is_plain=False)
     asked = Setting(zero_stage=2, cards=64, batch_size=1, sequence_length=2048)
-    assert memory_fit.settle(odd, asked, card=80 * GB).setting.recompute
+    assert ways.settle(odd, asked, card=80 * GB).setting.recompute
     assert choose(64, shape=odd).setting.recompute
 
 
@@ -116,11 +123,11 @@ def test_activations_that_are_not_counted_rightly_are_always_recomputed() -> Non
 def test_advice_names_a_way_that_fits_or_the_part_that_nothing_makes_smaller(
     cards: int, length: int, told: str
 ) -> None:
-    better = memory_fit.choose(EIGHT_BILLION, cards=cards, card=80 * GB, sequences=8, length=length)
-    fewest = memory_fit.fewest(EIGHT_BILLION, card=80 * GB, sequences=8, length=length)
-    assert told in memory_words.advice(better, fewest)
+    better = ways.choose(EIGHT_BILLION, cards=cards, card=80 * GB, sequences=8, length=length)
+    fewest = ways.fewest(EIGHT_BILLION, card=80 * GB, sequences=8, length=length)
+    assert told in words.advice(better, fewest)
 
 
 def test_advice_names_the_fewest_cards_where_these_are_too_few() -> None:
-    better, fewest = choose(1, card=12 * GB), memory_fit.fewest(EIGHT_BILLION, card=24 * GB, sequences=8, length=2048)
-    assert f"at least {fewest} such GPUs" in memory_words.advice(better, fewest)
+    better, fewest = choose(1, card=12 * GB), ways.fewest(EIGHT_BILLION, card=24 * GB, sequences=8, length=2048)
+    assert f"at least {fewest} such GPUs" in words.advice(better, fewest)
