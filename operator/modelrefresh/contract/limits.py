@@ -45,7 +45,7 @@ class Range:
 
 
 REPLAY_PERCENT: Final = Range(least=1, most=50, default=5)
-REPLAY_OR_NONE: Final = Range(least=0, most=REPLAY_PERCENT.most, default=0)
+REPLAY_OR_NONE: Final = Range(least=0, most=REPLAY_PERCENT.most, default=REPLAY_PERCENT.default)
 """The same where no replay is a number too."""
 MAX_TOKENS: Final = Range(least=1, most=100_000_000_000, default=100_000_000)
 SEQUENCE_LENGTH: Final = Range(least=16, most=131_072, default=2048)
