@@ -143,7 +143,8 @@ def _replay_percent(replay: str | None, percent: int | None, *, generated: bool)
         raise StageError(StageReason.INPUT_INVALID, "--replay-generated: there is a --replay already; give one of them")
     if replay is None and not generated and percent is not None:
         raise StageError(StageReason.INPUT_INVALID, f"--replay-percent: {percent} percent of what? Give --replay too")
-    return 0 if replay is None and not generated else int(percent or limits.REPLAY_PERCENT.default or 0)
+    asked = limits.REPLAY_PERCENT.whole if percent is None else percent
+    return 0 if replay is None and not generated else asked
 
 
 def _work(

@@ -33,6 +33,9 @@ from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.storage import sealed, sources
 from modelrefresh_jobs.storage.run_folders import RunFolders
 
+_HOPELESS = 0.5
+"""Share of unknown tokens beyond which there is nothing to learn."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
@@ -110,6 +113,7 @@ def _fresh(packing_pass: PackingPass, folder: pathlib.Path) -> tuple[selection.C
     if not chosen.places:
         message = f"{packing_pass.wanted.data}: no document fits into {budget} tokens; raise spec.training.maxTokens"
         raise errors.StageError(StageReason.NO_DATA, message)
+    _look_for_unknown(packing_pass, packed)
     left = len(order) - len(chosen.places) - sum(chosen.dropped.values())
     if left or chosen.cut:
         cut = ", and the only one that is learnt is cut" if chosen.cut else ""
@@ -121,6 +125,22 @@ def _fresh(packing_pass: PackingPass, folder: pathlib.Path) -> tuple[selection.C
                 f"looked for in the fields {', '.join(documents.DATE_FIELDS)}"
             )
     return chosen, packed
+
+
+def _look_for_unknown(packing_pass: PackingPass, packed: packing.Blocks) -> None:
+    """What the tokenizer has no tokens for cannot be learnt: its token for the unknown would be instead."""
+    unknown, total = packing_pass.vocabulary.unknown, int(packing.tokens(packed[1]).sum())
+    share = packing.count(packed[0], unknown) / total if unknown is not None else 0.0
+    if not share:
+        return
+    text = (
+        f"{packing_pass.wanted.data}: {share:.1%} of the tokens are unknown to the tokenizer of "
+        f"{packing_pass.wanted.base}, such as a script that it was not made for; one token is learnt in place of "
+        "them all"
+    )
+    if share > _HOPELESS:
+        raise errors.StageError(StageReason.NO_DATA, f"{text}. Expected text that it can read, or another base.")
+    packing_pass.progress.warn(text)
 
 
 def _replay(packing_pass: PackingPass, folder: pathlib.Path, fresh_tokens: int) -> packing.Blocks:

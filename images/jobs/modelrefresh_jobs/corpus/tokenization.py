@@ -55,6 +55,10 @@ class Tokens:
         self._backend.encode_special_tokens = True
         self.end: int = loaded.eos_token_id
         """Id of the end token."""
+        unknown = loaded.unk_token or getattr(self._backend.model, "unk_token", None)
+        number = None if unknown is None else self._backend.token_to_id(unknown)
+        self.unknown: int | None = None if number == self.end else number
+        """Id of the token that stands for what the vocabulary does not have; some tokenizers have none."""
         begin = loaded.bos_token_id
         self._head = [] if begin is None or begin == self.end else [begin]
         added = loaded.added_tokens_decoder
