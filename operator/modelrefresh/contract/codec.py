@@ -151,9 +151,13 @@ def _parse_form(arguments: tuple[Any, ...], value: object, *, path: str) -> obje
     for form in arguments[1:]:
         if isinstance(form, Form) and not re.fullmatch(form.pattern, str(parsed), flags=re.DOTALL):
             raise CodecError(f"{path}: expected {form.says}, saw {parsed!r}")
-        if isinstance(form, Range) and isinstance(parsed, int | float) and not form.holds(parsed):
+        if isinstance(form, Range) and isinstance(parsed, int | float) and _is_beyond(form, parsed):
             raise CodecError(f"{path}: expected a number {form.accepted}, saw {parsed!r}")
     return parsed
+
+
+def _is_beyond(limit: Range, value: float) -> bool:
+    return not limit.holds(value) and value != limit.none
 
 
 def _parse_optional(arguments: tuple[Any, ...], value: object, *, path: str) -> object:

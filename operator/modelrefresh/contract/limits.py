@@ -18,6 +18,8 @@ class Range:
     open_high: bool = False
     default: int | str | None = None
     """Taken where nothing is said; a decimal is a text, as in the API. None: somebody must say it."""
+    none: float | None = None
+    """What a request says, and nobody writes, where there is no such thing."""
 
     def holds(self, value: float) -> bool:
         """Whether the number is accepted; nan, which is in no order with others, never is."""
@@ -44,9 +46,7 @@ class Range:
         return f"{low} {self.least} and {high} {self.most}"
 
 
-REPLAY_PERCENT: Final = Range(least=1, most=50, default=5)
-REPLAY_OR_NONE: Final = Range(least=0, most=REPLAY_PERCENT.most, default=REPLAY_PERCENT.default)
-"""The same where no replay is a number too."""
+REPLAY_PERCENT: Final = Range(least=1, most=50, default=5, none=0)
 MAX_TOKENS: Final = Range(least=1, most=100_000_000_000, default=100_000_000)
 SEQUENCE_LENGTH: Final = Range(least=16, most=131_072, default=2048)
 LEARNING_RATE: Final = Range(least=0, most=1, open_low=True)

@@ -32,7 +32,7 @@ class PrepareInput:
     """General text mixed in against forgetting; none if absent."""
     replay_generated: bool = False
     """Have `base` write the replay itself, where there is no corpus."""
-    replay_percent: Annotated[int, limits.REPLAY_OR_NONE] = 0
+    replay_percent: Annotated[int, limits.REPLAY_PERCENT] = 0
     """Share of replay tokens in the packed blocks, in percent; 0 without replay."""
     sequence_length: Annotated[int, limits.SEQUENCE_LENGTH]
     """Tokens per block."""
