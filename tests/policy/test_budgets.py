@@ -1,6 +1,7 @@
 """Sizes that warn early: files, functions, docstrings. Elegance decides; these only say where to look first."""
 
 import ast
+import collections
 import statistics
 from pathlib import Path
 
@@ -11,6 +12,7 @@ TEST_FILE_LINES = 400
 MEDIAN_LINES = 120
 FUNCTION_LINES = 50
 DOCSTRING_LINES = 8
+FOLDER_MODULES = 16
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -31,6 +33,11 @@ def test_no_python_file_is_longer_than_the_hard_limit() -> None:
 
 def test_the_median_production_file_fits_two_screens() -> None:
     assert statistics.median(map(_lines, checkout.production_files())) <= MEDIAN_LINES
+
+
+def test_no_folder_of_what_is_shipped_holds_more_modules_than_one_reads_at_a_glance() -> None:
+    modules = collections.Counter(path.parent for path in checkout.production_files() if path.stem != "__init__")
+    assert {checkout.name(folder): count for folder, count in modules.items() if count > FOLDER_MODULES} == {}
 
 
 def test_no_function_is_longer_than_a_screen() -> None:
