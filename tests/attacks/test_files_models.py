@@ -15,7 +15,7 @@ from modelrefresh.contract.stages.import_ import ImportInput
 from modelrefresh.contract.vocabulary import Stage, Task
 from modelrefresh_jobs import __main__ as entry
 from modelrefresh_jobs.attempt import record, stage_module
-from modelrefresh_jobs.corpus import data_files, documents
+from modelrefresh_jobs.corpus.reading import data_files, documents
 from modelrefresh_jobs.evaluation import suites
 from modelrefresh_jobs.process import guarded_files, progress
 from modelrefresh_jobs.process.errors import StageError
@@ -337,7 +337,7 @@ def test_a_parser_of_a_library_does_not_quote_the_file(
 
 @attack(42, does="a packed line of gigabytes", by=FILLS, ends="refused: DataUnreadable, before it is held")
 def test_a_line_without_end_is_not_held(place: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("modelrefresh_jobs.corpus.data_streams.LIMIT", 1 << 20)
+    monkeypatch.setattr("modelrefresh_jobs.corpus.reading.data_streams.LIMIT", 1 << 20)
     with gzip.open(place / "sources" / "models" / "public" / "corpus" / "b.jsonl.gz", "wb") as file:
         file.write(b'{"text": "' + b"a" * (4 << 20) + b'"}\n')
     with pytest.raises(StageError, match="a line of more than"):

@@ -12,7 +12,7 @@ from modelrefresh.api.run_status import Condition, Failure, StageRecord, StageSt
 from modelrefresh.cluster import events
 from modelrefresh.contract import printable
 from modelrefresh.contract.vocabulary import Stage
-from modelrefresh_jobs.corpus import data_files
+from modelrefresh_jobs.corpus.reading import data_files
 from modelrefresh_jobs.process import errors as failures
 from modelrefresh_jobs.process import log_lines
 from modelrefresh_jobs.process.progress import Progress

@@ -16,7 +16,8 @@ from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method, Stage, Strategy, Task
 from modelrefresh_jobs import preflight
 from modelrefresh_jobs.attempt import record
-from modelrefresh_jobs.corpus import data_files, documents, packing, scan
+from modelrefresh_jobs.corpus import packing, scan
+from modelrefresh_jobs.corpus.reading import data_files, documents
 from modelrefresh_jobs.evaluation import suites
 from modelrefresh_jobs.models import model_folder, prompts
 from modelrefresh_jobs.process.errors import StageError

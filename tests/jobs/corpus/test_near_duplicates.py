@@ -6,7 +6,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from modelrefresh_jobs.corpus import deduplication, documents, scan
+from modelrefresh_jobs.corpus import deduplication, scan
+from modelrefresh_jobs.corpus.reading import documents
 from tests.jobs import corpora
 
 

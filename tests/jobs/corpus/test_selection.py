@@ -11,18 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from modelrefresh.contract.vocabulary import Sampling, Stage
-from modelrefresh_jobs.corpus import (
-    candidates,
-    data_files,
-    dates,
-    deduplication,
-    documents,
-    packing,
-    scan,
-    selection,
-    tokenization,
-)
+from modelrefresh_jobs.corpus import candidates, deduplication, packing, scan, selection, tokenization
 from modelrefresh_jobs.corpus.contamination import Overlap
+from modelrefresh_jobs.corpus.reading import data_files, dates, documents
 from modelrefresh_jobs.process.errors import StageError
 from tests.jobs import builders, corpora
 

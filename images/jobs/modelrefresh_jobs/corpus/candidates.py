@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from modelrefresh_jobs.corpus import deduplication, documents, scan, tokenization, word_hashes, words
+from modelrefresh_jobs.corpus import deduplication, scan, tokenization, word_hashes, words
 from modelrefresh_jobs.corpus.contamination import Item, Overlap
-from modelrefresh_jobs.corpus.data_files import DataFile
+from modelrefresh_jobs.corpus.reading import documents
+from modelrefresh_jobs.corpus.reading.data_files import DataFile
 from modelrefresh_jobs.process import cores, parallel
 
 Array = np.ndarray[Any, Any]

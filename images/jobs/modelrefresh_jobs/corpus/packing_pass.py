@@ -18,16 +18,14 @@ from modelrefresh.contract.vocabulary import Sampling
 from modelrefresh_jobs.corpus import (
     candidates,
     contamination,
-    data_files,
-    dates,
     deduplication,
-    documents,
     generated_replay,
     packing,
     scan,
     selection,
     tokenization,
 )
+from modelrefresh_jobs.corpus.reading import data_files, dates, documents
 from modelrefresh_jobs.process import errors
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.storage import sealed, sources

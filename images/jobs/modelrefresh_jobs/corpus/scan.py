@@ -18,7 +18,8 @@ import numpy as np
 
 from modelrefresh.contract.stages.prepare import PrepareInput
 from modelrefresh.contract.vocabulary import Sampling
-from modelrefresh_jobs.corpus import dates, deduplication, documents
+from modelrefresh_jobs.corpus import deduplication
+from modelrefresh_jobs.corpus.reading import dates, documents
 
 Array = np.ndarray[Any, Any]
 MIN_BYTES = 20

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.stages.prepare import PrepareInput, PrepareSummary
 from modelrefresh_jobs import advice, preflight
-from modelrefresh_jobs.corpus import contamination, data_files, documents, packing_pass, scan, tokenization
+from modelrefresh_jobs.corpus import contamination, packing_pass, scan, tokenization
 from modelrefresh_jobs.corpus.packing_pass import PackingPass, Reading
+from modelrefresh_jobs.corpus.reading import data_files, documents
 from modelrefresh_jobs.models import model_folder
 from modelrefresh_jobs.process import errors
 from modelrefresh_jobs.process.progress import Progress

@@ -13,8 +13,8 @@ from typing import Any
 
 from modelrefresh.contract import printable
 from modelrefresh.contract.reasons import StageReason
-from modelrefresh_jobs.corpus import data_files, data_streams, dates, parquet_rows
-from modelrefresh_jobs.corpus.data_streams import FaultError
+from modelrefresh_jobs.corpus.reading import data_files, data_streams, dates, parquet_rows
+from modelrefresh_jobs.corpus.reading.data_streams import FaultError
 from modelrefresh_jobs.process import errors
 
 DATE_FIELDS = ("date", "published", "published_at", "publishedAt", "timestamp", "created_at")

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, cast
 
 from modelrefresh.contract.reasons import StageReason
-from modelrefresh_jobs.corpus import data_files
+from modelrefresh_jobs.corpus.reading import data_files
 from modelrefresh_jobs.process import guarded_files
 
 LIMIT = 64 * 1024 * 1024

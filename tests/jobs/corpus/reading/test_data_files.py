@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from modelrefresh_jobs.corpus import data_files
+from modelrefresh_jobs.corpus.reading import data_files
 from modelrefresh_jobs.process.errors import StageError
 
 

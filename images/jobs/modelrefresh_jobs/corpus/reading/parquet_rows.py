@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from modelrefresh.contract.reasons import StageReason
-from modelrefresh_jobs.corpus.data_streams import FaultError
+from modelrefresh_jobs.corpus.reading.data_streams import FaultError
 from modelrefresh_jobs.process import guarded_files
 
 BEYOND = "beyond the calendar"

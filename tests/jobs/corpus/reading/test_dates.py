@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from modelrefresh_jobs.corpus import dates
+from modelrefresh_jobs.corpus.reading import dates
 
 TODAY = dt.date(2026, 11, 26)
 MOMENT = "2023-11-14T22:13:20+00:00"

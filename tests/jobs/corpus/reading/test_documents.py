@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from modelrefresh_jobs.corpus import data_files, data_streams, documents
+from modelrefresh_jobs.corpus.reading import data_files, data_streams, documents
 from modelrefresh_jobs.process.errors import StageError
 
 FIRST, SECOND = {"text": "the first text", "date": "2026-01-01"}, {"text": "der zweite Text, schön"}
