@@ -50,6 +50,8 @@ def check(wanted: PrepareInput, folders: RunFolders, progress: Progress) -> Read
         StageError: EvaluationUnreadable, ModelUnreadable, ResidualIncompatible or InvalidSpec.
     """
     loaded = suites.load_all(wanted.suites, folders)
+    for name, again in suites.asked_again(wanted.suites, loaded).items():
+        progress.warn(f"suite {name}: {again} of its questions are asked by spec.evaluation.suites too; take others")
     items = suites.choose(loaded, wanted.max_items)
     start = model_folder.accept(sources.resolve(wanted.base, folders))
     _check_start(start, wanted, progress)

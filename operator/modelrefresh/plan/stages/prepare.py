@@ -29,7 +29,7 @@ def _ask(ready: ReadyRefresh, run: Run) -> PrepareInput:
         sequence_length=training.sequence_length,
         max_tokens=training.max_tokens,
         seed=training.seed,
-        suites=shared_inputs.suites((*spec.evaluation.suites, *spec.dev_suites)),
+        suites=(*shared_inputs.suites(spec.evaluation.suites), *shared_inputs.suites(spec.dev_suites, dev=True)),
         unchanged_fingerprint=unchanged,
         incumbent=shared_inputs.incumbent(ready),
         max_items=spec.evaluation.max_items,
