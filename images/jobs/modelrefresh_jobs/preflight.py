@@ -44,7 +44,7 @@ class Ready:
 
 
 def check(wanted: PrepareInput, folders: RunFolders, progress: Progress) -> Ready:
-    """Prove all that costs seconds; warns of what a transferred residual differs in.
+    """Prove all that costs seconds; warns of what a transferred residual differs in, and of questions asked twice.
 
     Raises:
         StageError: EvaluationUnreadable, ModelUnreadable, ResidualIncompatible or InvalidSpec.

@@ -330,6 +330,13 @@ def test_no_block_is_written_in_which_nothing_can_be_predicted(tmp_path: pathlib
         assert summary.tokens == int((marks != packing.PADDING).sum())
 
 
+def test_a_last_block_of_one_token_is_left_out_and_not_counted(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
+    corpora.texts(tmp_path / "data" / "a.jsonl", ["the mill stands near Avon", "a bridge was built in Brill"])
+    whole = run(tmp_path / "whole", base, data=f"file://{tmp_path / 'data'}").tokens
+    summary = run(tmp_path, base, sequence_length=whole - 1)
+    assert (summary.tokens, summary.blocks) == (whole - 1, 1)
+
+
 def test_blocks_of_one_token_are_refused_before_anything_is_trained(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
     corpora.texts(tmp_path / "data" / "a.jsonl", corpora.sentences(3))
     with pytest.raises(StageError, match="no token follows another") as caught:
