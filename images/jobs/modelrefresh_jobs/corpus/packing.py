@@ -3,7 +3,8 @@
 A document that does not fit goes on in the next block, and only the last block is padded.
 Beside each token stands a mark (start of a document, rest of one, padding); training restarts positions at
 starts and keeps documents from attending to each other. Blocks in which nothing can be predicted are left out: of
-a last block with one token that one is lost, mostly an end token. Array suffixes: b blocks, l tokens of a block. Knows no text and no tokenizer.
+a last block with one token that one is lost, mostly an end token. Array suffixes: b blocks, l tokens of a block.
+Knows no text and no tokenizer.
 """
 
 import pathlib
