@@ -9,7 +9,6 @@ import argparse
 import dataclasses
 import os
 import pathlib
-import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -153,9 +152,6 @@ def _work(
     written_place.require(folders, asked)
     if folders.out is None:
         record.begin(asked)
-    if asked.stage is Stage.PREPARE:
-        # Blocks are made quickly, and old ones would be trained on if this attempt fails unseen.
-        shutil.rmtree(folders.blocks, ignore_errors=True)
     summary = stage_module.run(asked, position, folders=folders)
     return summary, stage_module.artifact(asked, summary, folders=folders)
 
