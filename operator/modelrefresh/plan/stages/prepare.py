@@ -45,7 +45,8 @@ def _found(_: StageRecord, summary: PrepareSummary, spec: RefreshSpec) -> dict[s
     judging = {suite.name for suite in spec.evaluation.suites}
     most_first = sorted(summary.overlap.items(), key=lambda item: (item[0] not in judging, -item[1], item[0]))
     overlap = [{"suite": suite, "share": share} for suite, share in most_first]
-    return {"prepare": PrepareFacts.of(summary, overlap=overlap)}
+    wrote = f"replay: the model wrote {summary.generated} documents, {summary.replay_tokens} tokens"
+    return {"prepare": PrepareFacts.of(summary, overlap=overlap), "message": wrote if summary.generated > 0 else ""}
 
 
 def _is_date(text: str) -> bool:
