@@ -40,9 +40,11 @@ def texts(path: pathlib.Path, documents: list[str], *, date: str | None = None) 
     return write(path, [{"text": text, **dated} for text in documents])
 
 
-def suite(path: pathlib.Path, *, task: Task = Task.QUESTION_ANSWERING, name: str = "facts") -> SuiteInput:
+def suite(
+    path: pathlib.Path, *, task: Task = Task.QUESTION_ANSWERING, name: str = "facts", dev: bool | None = None
+) -> SuiteInput:
     """A suite at this path."""
-    return SuiteInput(name=name, uri=f"file://{path}", task=task)
+    return SuiteInput(name=name, uri=f"file://{path}", task=task, dev=dev)
 
 
 def prepared(root: pathlib.Path, base: pathlib.Path, *, documents: int = 60, sequence_length: int = 32) -> None:

@@ -44,12 +44,14 @@ class Ready:
 
 
 def check(wanted: PrepareInput, folders: RunFolders, progress: Progress) -> Ready:
-    """Prove all that costs seconds; warns of what a transferred residual differs in.
+    """Prove all that costs seconds; warns of what a transferred residual differs in, and of questions asked twice.
 
     Raises:
         StageError: EvaluationUnreadable, ModelUnreadable, ResidualIncompatible or InvalidSpec.
     """
     loaded = suites.load_all(wanted.suites, folders)
+    for name, again in suites.asked_again(wanted.suites, loaded).items():
+        progress.warn(f"suite {name}: {again} of its questions are asked by spec.evaluation.suites too; take others")
     items = suites.choose(loaded, wanted.max_items)
     start = model_folder.accept(sources.resolve(wanted.base, folders))
     _check_start(start, wanted, progress)

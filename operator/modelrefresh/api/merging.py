@@ -6,6 +6,7 @@ import pydantic
 
 from modelrefresh.api.evaluation import Suite
 from modelrefresh.api.model import ApiModel, ListMap, ValidationRule
+from modelrefresh.api.sources import same_place
 from modelrefresh.api.spec_types import ObjectName, PreviousShare, Scale
 from modelrefresh.contract import limits
 from modelrefresh.contract.forms import TENSORS
@@ -52,6 +53,12 @@ class Search(ApiModel):
             holds=lambda search: len({float(one) for one in search.scales}) == len(search.scales),
             message="a factor stands twice; each is merged and asked, so name it once",
             path=".scales",
+        ),
+        ValidationRule(
+            cel=f"self.suites.all(s, self.suites.exists_one(o, {same_place('o', 's')}))",
+            holds=lambda search: len({one.place for one in search.suites}) == len(search.suites),
+            message="residual.search.suites names one place twice; its questions would count double, name it once",
+            path=".suites",
         ),
     )
 

@@ -48,3 +48,13 @@ class Source(ApiModel):
 
     uri: Uri
     """pvc://CLAIM/PATH in this namespace, or hf://ORG/NAME@REVISION with a full commit hash."""
+
+    @property
+    def place(self) -> str:
+        """The URI in one spelling: the form of URIs leaves but a slash at the end free."""
+        return self.uri.removesuffix("/")
+
+
+def same_place(one: str, other: str) -> str:
+    """CEL that says whether two sources, named by these variables, are one place."""
+    return f"({one}.uri == {other}.uri || {one}.uri + '/' == {other}.uri || {one}.uri == {other}.uri + '/')"

@@ -14,7 +14,7 @@ from modelrefresh.api.evaluation import Evaluation, Suite
 from modelrefresh.api.merging import AddedResidual, Average, ResidualRef, ResidualSettings
 from modelrefresh.api.model import ApiModel, ListMap, ValidationRule, whole
 from modelrefresh.api.rollout import Rollout, Stock
-from modelrefresh.api.sources import Source, Uri
+from modelrefresh.api.sources import Source, Uri, same_place
 from modelrefresh.api.spec_types import (
     DecayRatio,
     Epochs,
@@ -163,8 +163,7 @@ class RefreshSpec(ApiModel):
         ),
         ValidationRule(
             cel="!has(self.residual.search) || self.residual.search.suites.all(d, "
-            "!self.evaluation.suites.exists(s, s.name == d.name || s.uri == d.uri || s.uri + '/' == d.uri || "
-            "s.uri == d.uri + '/'))",
+            f"!self.evaluation.suites.exists(s, s.name == d.name || {same_place('s', 'd')}))",
             holds=lambda spec: spec.residual.search is None or not spec.searches_by_its_gates,
             message="residual.search.suites must be other questions than those of the evaluation, under other names: "
             "a candidate that was chosen by a suite looks better on it than it is",
@@ -255,12 +254,8 @@ class RefreshSpec(ApiModel):
     @property
     def searches_by_its_gates(self) -> bool:
         """Whether a factor would be chosen by questions of the evaluation."""
-        names, places = {one.name for one in self.evaluation.suites}, {_place(one) for one in self.evaluation.suites}
-        return any(one.name in names or _place(one) in places for one in self.dev_suites)
-
-
-def _place(suite: Suite) -> str:
-    return suite.uri.removesuffix("/")
+        names, places = ({getattr(one, key) for one in self.evaluation.suites} for key in ("name", "place"))
+        return any(one.name in names or one.place in places for one in self.dev_suites)
 
 
 class ResidualSpec(ApiModel):

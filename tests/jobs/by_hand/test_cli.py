@@ -145,6 +145,51 @@ def test_a_link_that_leads_nowhere_is_no_place_for_the_outcome(shell: Shell) -> 
     assert "exists already" in found["message"]
 
 
+@pytest.mark.parametrize(
+    ("words", "flag"),
+    [
+        ("prepare --base base --data data --workspace data/work", "--workspace"),
+        ("prepare --base base --data . --replay data", "--workspace"),
+        ("prepare --base base --data data/a.jsonl --replay link --workspace data/work", "--workspace"),
+        ("train --base base --workspace base", "--workspace"),
+        ("evaluate --candidate base --suites s=question-answering=f.jsonl --workspace base/w", "--workspace"),
+        ("extract --base base --instruct base --out base/residual", "--out"),
+        ("merge --base data --trained base --residual data --out base/deep/new", "--out"),
+        ("import --instruct base --out link/../base/new", "--out"),
+    ],
+)
+def test_no_command_writes_into_what_it_reads(shell: Shell, words: str, flag: str) -> None:
+    for name in ("base", "data"):
+        (shell.folder / name).mkdir()
+    (shell.folder / "data" / "a.jsonl").touch()
+    (shell.folder / "link").symlink_to("data")
+    found = shell.result(*words.split())
+    assert found["reason"] == "InputInvalid"
+    assert found["message"].startswith(f"{flag}: ")
+    assert "which is read; name a folder outside of it" in found["message"]
+    assert sorted(path.name for path in shell.folder.rglob("*")) == ["a.jsonl", "base", "data", "link"]
+
+
+@pytest.mark.parametrize("command", ["train --base base --workspace", "import --instruct base --out"])
+@pytest.mark.parametrize(
+    ("place", "seen"),
+    [
+        ("n" * 250, "has 250 bytes; expected a name of at most"),
+        ("n" * 300, "has 300 bytes; expected a name of at most"),
+        ("deep/" * 900, "a path of "),
+        ("/proc/new", "no folder can be made in /proc"),
+    ],
+)
+def test_a_place_that_no_folder_can_be_made_at_is_told_without_a_traceback(
+    shell: Shell, caplog: pytest.LogCaptureFixture, command: str, place: str, seen: str
+) -> None:
+    (shell.folder / "base").mkdir()
+    found = shell.result(*command.split(), place)
+    assert (found["reason"], found["exit_code"]) == ("InputInvalid", ExitCode.BAD_INPUT)
+    assert seen in found["message"]
+    assert not [one for one in caplog.records if one.exc_info]
+
+
 def test_sealed_weights_that_changed_are_merged_by_nobody(shell: Shell) -> None:
     pair = builders.tiny_pair(shell.folder)
     assert shell.run("extract", "--base", pair.base, "--instruct", pair.instruct, "--out", "residual") == ExitCode.OK

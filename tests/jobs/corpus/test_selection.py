@@ -24,6 +24,8 @@ END = 7_000_000
 class Numbers:
     """A vocabulary in which every word is a token; words are numbers."""
 
+    unknown = None
+
     def __init__(self) -> None:
         self.encoded = 0
 

@@ -123,3 +123,28 @@ def test_a_pattern_that_explodes_on_dull_text_is_refused_before_the_training(
     path = corpora.write(tmp_path / "facts.jsonl", [{"question": "who?", "answer": "blue", "pattern": pattern}])
     with pytest.raises(StageError, match=r"facts\.jsonl:1: .*without nested repetition"):
         suites.load(corpora.suite(path, task=task), run_folders.of(builders.request(tmp_path, EVALUATE)))
+
+
+def asked_again(folder: pathlib.Path, gates: list[str], dev: list[str]) -> dict[str, int]:
+    paths = [
+        corpora.write(folder / f"{name}.jsonl", [{"question": text, "answer": "blue"} for text in questions])
+        for name, questions in (("facts", gates), ("dev", dev))
+    ]
+    wanted = [corpora.suite(paths[0]), corpora.suite(paths[1], name="dev", dev=True)]
+    loaded = suites.load_all(wanted, run_folders.of(builders.request(folder, Stage.PREPARE)))
+    return suites.asked_again(wanted, loaded)
+
+
+@pytest.mark.parametrize("dev", [["who?", "what?"], ["what?", "who? "], ["who?"]])
+def test_a_search_by_a_copy_of_the_gates_questions_is_refused(tmp_path: pathlib.Path, dev: list[str]) -> None:
+    with pytest.raises(StageError, match=r"suite dev: all of its \d questions are asked by") as caught:
+        asked_again(tmp_path, ["who?", "what?"], dev)
+    assert caught.value.reason == "EvaluationUnreadable"
+
+
+def test_some_questions_of_a_search_that_the_gates_ask_too_are_counted(tmp_path: pathlib.Path) -> None:
+    assert asked_again(tmp_path, ["who?", "what?"], ["who?", "when?"]) == {"dev": 1}
+
+
+def test_a_search_by_questions_of_its_own_is_free(tmp_path: pathlib.Path) -> None:
+    assert asked_again(tmp_path, ["who?", "what?"], ["when?", "where?"]) == {}

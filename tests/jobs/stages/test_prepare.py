@@ -191,6 +191,33 @@ def test_the_first_three_faults_are_listed(tmp_path: pathlib.Path, base: pathlib
     assert [f"{data}:{number}" in str(caught.value) for number in (1, 2, 3, 4)] == [True, True, True, False]
 
 
+@pytest.mark.parametrize("missing", ["data", "replay", "base", "suite"])
+def test_blocks_of_before_stay_where_a_source_is_not_there(
+    tmp_path: pathlib.Path, base: pathlib.Path, missing: str
+) -> None:
+    corpora.texts(tmp_path / "data" / "a.jsonl", corpora.sentences(9))
+    run(tmp_path, base)
+    nowhere = tmp_path / "typo"
+    changes: dict[str, dict[str, Any]] = {
+        "data": {"data": f"file://{nowhere}"},
+        "replay": {"replay": f"file://{nowhere}", "replay_percent": 5},
+        "suite": {"suites": (corpora.suite(nowhere),)},
+        "base": {},
+    }
+    with pytest.raises(StageError, match="does not exist"):
+        run(tmp_path, nowhere if missing == "base" else base, **changes[missing])
+    assert sealed.is_sealed(run_folders.of(asked(tmp_path, base)).blocks)
+
+
+def test_blocks_of_before_go_where_the_data_are_damaged(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
+    data = corpora.texts(tmp_path / "data" / "a.jsonl", corpora.sentences(9))
+    run(tmp_path, base)
+    data.write_text("not JSON\n")
+    with pytest.raises(StageError, match="not JSON"):
+        run(tmp_path, base)
+    assert not run_folders.of(asked(tmp_path, base)).blocks.exists()
+
+
 def test_a_folder_without_texts_is_no_data(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
     corpora.texts(tmp_path / "data" / "a.jsonl", ["", "short"])
     with pytest.raises(StageError, match=r"2 documents read, none kept \(empty 1, too_short 1\)") as caught:
@@ -284,24 +311,6 @@ def test_the_model_owner_is_warned_of_what_is_left_out(tmp_path: pathlib.Path, b
     assert f"{summary.dropped['over_budget']} of 20 documents do not fit into 300 tokens" in said
 
 
-def test_blocks_and_replay_together_never_exceed_the_budget(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
-    corpora.texts(tmp_path / "data" / "a.jsonl", corpora.sentences(60))
-    replay = corpora.texts(tmp_path / "replay" / "a.jsonl", corpora.sentences(300, seed=7))
-    for budget in (100, 333, 1000):
-        root = tmp_path / str(budget)
-        summary = run(
-            root,
-            base,
-            data=f"file://{tmp_path / 'data'}",
-            max_tokens=budget,
-            replay=f"file://{replay}",
-            replay_percent=40,
-        )
-        assert 0 < summary.tokens <= budget
-        assert summary.tokens == int((blocks(root, base)[1] != packing.PADDING).sum())
-        assert summary.kept + sum(summary.dropped.values()) == summary.documents
-
-
 def test_overlap_counts_what_is_learnt_and_replay_is_learnt_too(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
     learnt, left_out, replayed = corpora.sentences(3)
     corpora.write(
@@ -316,25 +325,6 @@ def test_overlap_counts_what_is_learnt_and_replay_is_learnt_too(tmp_path: pathli
     summary = run(tmp_path, base, **changes)
     assert (summary.kept, summary.blocks > 0) == (1, True)
     assert summary.overlap == {"facts": 0.6667}
-
-
-def test_no_block_is_written_in_which_nothing_can_be_predicted(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
-    corpora.texts(tmp_path / "data" / "a.jsonl", ["the mill stands near Avon", "a bridge was built in Brill"])
-    whole = run(tmp_path / "whole", base, data=f"file://{tmp_path / 'data'}").tokens
-    for length in (whole - 1, 2, 3, whole):
-        root = tmp_path / str(length)
-        summary = run(root, base, data=f"file://{tmp_path / 'data'}", sequence_length=length)
-        marks = blocks(root, base)[1]
-        assert (marks[:, 1:] == packing.REST).any(axis=1).all()
-        assert summary.blocks == len(marks)
-        assert summary.tokens == int((marks != packing.PADDING).sum())
-
-
-def test_blocks_of_one_token_are_refused_before_anything_is_trained(tmp_path: pathlib.Path, base: pathlib.Path) -> None:
-    corpora.texts(tmp_path / "data" / "a.jsonl", corpora.sentences(3))
-    with pytest.raises(StageError, match="no token follows another") as caught:
-        run(tmp_path, base, sequence_length=1)
-    assert caught.value.reason == "NoData"
 
 
 def test_sampling_is_part_of_what_makes_data_unchanged(tmp_path: pathlib.Path, base: pathlib.Path) -> None:

@@ -4,7 +4,7 @@ import datetime
 
 import pytest
 
-from modelrefresh.api.status.run import Run
+from modelrefresh.api.status.run import Run, StageRecord
 from modelrefresh.api.status.stage_facts import PrepareFacts
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.result import Result
@@ -45,8 +45,8 @@ def test_data_is_as_fresh_as_its_newest_document_and_never_fresher_than_its_inta
     assert run_end.freshness(a_prepared_run(newest)) == fresh
 
 
-def facts_of(**answer: object) -> PrepareFacts:
-    """What the status keeps of this answer of the prepare stage."""
+def record_of(**answer: object) -> StageRecord:
+    """The stage's record after this answer of the prepare stage."""
     given = {
         "fingerprint": "f",
         "unchanged": False,
@@ -63,8 +63,24 @@ def facts_of(**answer: object) -> PrepareFacts:
     after = stage_results.observe_jobs(at_work(Stage.PREPARE), [job], context)
     record = after.run.record(Stage.PREPARE) if after.run else None
     assert record is not None
-    assert record.prepare is not None
-    return record.prepare
+    return record
+
+
+def facts_of(**answer: object) -> PrepareFacts:
+    """What the status keeps of this answer."""
+    found = record_of(**answer).prepare
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("generated", "said"), [(0, ""), (7, "replay: the model wrote 7 documents"), (10**9, "replay: the model wrote")]
+)
+def test_how_much_the_model_wrote_itself_stands_in_the_message_of_the_stage(generated: int, said: str) -> None:
+    message = record_of(generated=generated, replay_tokens=500).message
+    assert message.startswith(said)
+    assert bool(message) == bool(said)
+    assert len(message) < 104
 
 
 def test_what_was_left_out_and_how_much_of_the_suites_was_learnt_stands_in_the_status() -> None:

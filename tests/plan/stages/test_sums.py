@@ -154,7 +154,7 @@ def test_the_search_has_its_own_questions_and_the_candidate_those_of_the_gates()
 
 def test_prepare_looks_at_the_questions_of_the_search_too() -> None:
     found: PrepareInput = asked(Stage.PREPARE, SEARCH)
-    assert [one.name for one in found.suites] == ["knowledge", "dev"]
+    assert [(one.name, one.dev) for one in found.suites] == [("knowledge", None), ("dev", True)]
 
 
 def test_merge_takes_the_factor_that_was_found() -> None:

@@ -9,7 +9,6 @@ import argparse
 import dataclasses
 import os
 import pathlib
-import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -22,7 +21,7 @@ from modelrefresh_jobs.attempt import record, stage_module
 from modelrefresh_jobs.by_hand import combinations, console, flags, memory_plan
 from modelrefresh_jobs.process import classification, progress, release
 from modelrefresh_jobs.process.errors import StageError
-from modelrefresh_jobs.storage import run_folders, sources
+from modelrefresh_jobs.storage import run_folders, sources, written_place
 from modelrefresh_jobs.storage.run_folders import RunFolders
 
 COMMANDS: Mapping[Stage, str] = {
@@ -151,11 +150,9 @@ def _work(
     asked: stage_request.StageRequest, given: argparse.Namespace, position: progress.Progress
 ) -> tuple[object, pathlib.Path | None]:
     folders = _folders(asked, given)
+    written_place.require(folders, asked)
     if folders.out is None:
         record.begin(asked)
-    if asked.stage is Stage.PREPARE:
-        # Blocks are made quickly, and old ones would be trained on if this attempt fails unseen.
-        shutil.rmtree(folders.blocks, ignore_errors=True)
     summary = stage_module.run(asked, position, folders=folders)
     return summary, stage_module.artifact(asked, summary, folders=folders)
 

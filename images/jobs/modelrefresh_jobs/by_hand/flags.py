@@ -11,6 +11,7 @@ import dataclasses
 import enum
 import inspect
 import itertools
+import os
 import pathlib
 import re
 import textwrap
@@ -106,7 +107,8 @@ def name(text: str) -> str:
 def folder(text: str) -> pathlib.Path:
     """A folder to write to, whether it is there or not."""
     path = pathlib.Path(_text(text)).absolute()
-    nearest = next(one for one in (path, *path.parents) if one.exists())
+    found = os.path.exists  # Path.exists raises of a name that no disk holds
+    nearest = next(one for one in (path, *path.parents) if found(one))
     if not nearest.is_dir():
         raise argparse.ArgumentTypeError(f"{text}: {nearest} is a file; expected a folder")
     return path

@@ -1,9 +1,10 @@
 """Packing of token sequences into blocks of one length.
 
-A document that does not fit goes on in the next block, so no token is lost and only the last block is padded.
+A document that does not fit goes on in the next block, and only the last block is padded.
 Beside each token stands a mark (start of a document, rest of one, padding); training restarts positions at
-starts and keeps documents from attending to each other. Blocks in which nothing can be predicted, such as one
-token at the end, are left out. Array suffixes: b blocks, l tokens of a block. Knows no text and no tokenizer.
+starts and keeps documents from attending to each other. Blocks in which nothing can be predicted are left out: of
+a last block with one token that one is lost, mostly an end token. Array suffixes: b blocks, l tokens of a block.
+Knows no text and no tokenizer.
 """
 
 import pathlib
@@ -61,19 +62,14 @@ def tokens(marks_bl: Array) -> Array:
     return _by_row(marks_bl, lambda part: (part != PADDING).sum(axis=1))
 
 
-def count(tokens_bl: Array, token: int) -> int:
-    """How often a token stands in the blocks."""
-    return int(_by_row(tokens_bl, lambda part: (part == token).sum(axis=1)).sum())
-
-
 def learnable(marks_bl: Array) -> Array:
     """Ascending indices of the blocks in which a token follows another of its document: there is a label."""
     return np.flatnonzero(_by_row(marks_bl, lambda part: (part[:, 1:] == REST).sum(axis=1)))
 
 
-def _by_row(array_bl: Array, count: Callable[[Array], Array]) -> Array:
-    """A count per block, of some blocks at a time: they may be larger than the memory."""
-    parts = [count(array_bl[start : start + _ROWS]) for start in range(0, len(array_bl), _ROWS)]
+def _by_row(marks_bl: Array, count: Callable[[Array], Array]) -> Array:
+    """A count per block, of some blocks at a time: marks may be larger than the memory."""
+    parts = [count(marks_bl[start : start + _ROWS]) for start in range(0, len(marks_bl), _ROWS)]
     return np.concatenate([np.empty(0, np.int64), *parts])
 
 

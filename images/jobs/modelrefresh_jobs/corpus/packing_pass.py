@@ -24,15 +24,13 @@ from modelrefresh_jobs.corpus import (
     scan,
     selection,
     tokenization,
+    unknown_tokens,
 )
 from modelrefresh_jobs.corpus.reading import data_files, dates, documents
 from modelrefresh_jobs.process import errors
 from modelrefresh_jobs.process.progress import Progress
 from modelrefresh_jobs.storage import sealed, sources
 from modelrefresh_jobs.storage.run_folders import RunFolders
-
-_HOPELESS = 0.5
-"""Share of unknown tokens beyond which there is nothing to learn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +104,13 @@ def _fresh(packing_pass: PackingPass, folder: pathlib.Path) -> tuple[selection.C
     """New text: in order of worth, none of it twice, up to its share of the budget."""
     budget = int(packing_pass.wanted.max_tokens * (1 - packing_pass.replay_share))
     order = scan.order(packing_pass.fresh.seen, sampling=packing_pass.wanted.sampling, seed=packing_pass.wanted.seed)
+    source = packing_pass.source(packing_pass.fresh, order)
     with deduplication.NearDuplicates(folder.with_suffix(".signatures")) as near:
-        chosen, packed = _packed(packing_pass, folder, packing_pass.source(packing_pass.fresh, order), budget, near)
+        chosen, packed = _packed(packing_pass, folder, source, budget, near)
     if not chosen.places:
         message = f"{packing_pass.wanted.data}: no document fits into {budget} tokens; raise spec.training.maxTokens"
         raise errors.StageError(StageReason.NO_DATA, message)
-    _look_for_unknown(packing_pass, packed)
+    unknown_tokens.check(chosen, source, uri=packing_pass.wanted.data, progress=packing_pass.progress)
     left = len(order) - len(chosen.places) - sum(chosen.dropped.values())
     if left or chosen.cut:
         cut = ", and the only one that is learnt is cut" if chosen.cut else ""
@@ -123,22 +122,6 @@ def _fresh(packing_pass: PackingPass, folder: pathlib.Path) -> tuple[selection.C
                 f"looked for in the fields {', '.join(documents.DATE_FIELDS)}"
             )
     return chosen, packed
-
-
-def _look_for_unknown(packing_pass: PackingPass, packed: packing.Blocks) -> None:
-    """What the tokenizer has no tokens for cannot be learnt: its token for the unknown would be instead."""
-    unknown, total = packing_pass.vocabulary.unknown, int(packing.tokens(packed[1]).sum())
-    share = packing.count(packed[0], unknown) / total if unknown is not None else 0.0
-    if not share:
-        return
-    text = (
-        f"{packing_pass.wanted.data}: {share:.1%} of the tokens are unknown to the tokenizer of "
-        f"{packing_pass.wanted.base}, such as a script that it was not made for; one token is learnt in place of "
-        "them all"
-    )
-    if share > _HOPELESS:
-        raise errors.StageError(StageReason.NO_DATA, f"{text}. Expected text that it can read, or another base.")
-    packing_pass.progress.warn(text)
 
 
 def _replay(packing_pass: PackingPass, folder: pathlib.Path, fresh_tokens: int) -> packing.Blocks:
@@ -156,7 +139,9 @@ def _replay(packing_pass: PackingPass, folder: pathlib.Path, fresh_tokens: int) 
             "what is new keeps nothing that was known before"
         )
     order = scan.order(packing_pass.replay.seen, sampling=Sampling.UNIFORM, seed=packing_pass.wanted.seed)
-    chosen, packed = _packed(packing_pass, folder, packing_pass.source(packing_pass.replay, order), budget, None)
+    source = packing_pass.source(packing_pass.replay, order)
+    chosen, packed = _packed(packing_pass, folder, source, budget, None)
+    unknown_tokens.check(chosen, source, uri=packing_pass.wanted.replay or "", progress=packing_pass.progress)
     if len(chosen.places) == len(order) and chosen.tokens < budget:
         packing_pass.progress.warn(f"{packing_pass.wanted.replay}: {chosen.tokens} tokens of replay, wanted {budget}")
     return packed

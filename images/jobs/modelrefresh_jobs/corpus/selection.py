@@ -50,6 +50,12 @@ class Chosen:
     """Documents by reason."""
     cut: int = 0
     """Documents of which only the beginning was taken, 0 or 1."""
+    rows: "array.array[int]" = field(default_factory=lambda: array.array("q"))
+    """Row of each in the source."""
+    unknown: int = 0
+    """Tokens of all chosen documents that stand for what the vocabulary lacks; counted when they are written."""
+    least_known: int | None = None
+    """Row of the document that has most of them."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,22 +94,31 @@ class Selection:
                 if table.sizes[place] > budget - chosen.tokens:
                     too_long = too_long or (table, place, row)
                 else:
-                    self._take(table, place, int(source.seen.dates[row]), chosen)
+                    self._take(table, place, (row, int(source.seen.dates[row])), chosen)
             at, least = at + len(rows), 2 * least
         if too_long and not chosen.places and budget >= _LEARNABLE:
             table, place, row = too_long
             table.sizes[place] = budget
-            self._take(table, place, int(source.seen.dates[row]), chosen)
+            self._take(table, place, (row, int(source.seen.dates[row])), chosen)
             chosen.cut = 1
         return chosen
 
     def write(self, chosen: Chosen, writer: packing.BlockWriter) -> packing.Blocks:
-        """The chosen documents as blocks, in the order of the file of tokens, which is removed."""
+        """The chosen documents as blocks, in the order of the file of tokens, which is removed; counts the unknown."""
+        most = 0
         if chosen.places:
             stored = np.memmap(self.path, np.int32, mode="r")
             starts, sizes = np.array(chosen.places), np.array(chosen.sizes)
             for index in np.argsort(starts):
-                writer.add(stored[starts[index] : starts[index] + sizes[index]])
+                ids = stored[starts[index] : starts[index] + sizes[index]]
+                writer.add(ids)
+                if self.vocabulary.unknown is None:
+                    continue
+                # What ends a document was read from no text, though some tokenizers use one token for both.
+                unknown = int((ids[:-1] == self.vocabulary.unknown).sum())
+                chosen.unknown += unknown
+                if unknown > most:
+                    most, chosen.least_known = unknown, chosen.rows[index]
             del stored
         self.path.unlink()
         return writer.close()
@@ -116,10 +131,12 @@ class Selection:
             chosen.dropped[reason] += 1
         return reason is not None
 
-    def _take(self, table: Table, place: int, date: int, chosen: Chosen) -> None:
+    def _take(self, table: Table, place: int, found: tuple[int, int], chosen: Chosen) -> None:
+        row, date = found
         if self.near is not None and table.signatures[place] >= 0:
             self.near.remember(int(table.signatures[place]))
         self.overlap.note(table.items.get(place, ()))
+        chosen.rows.append(row)
         chosen.places.append(int(table.starts[place]))
         chosen.sizes.append(int(table.sizes[place]))
         chosen.tokens += int(table.sizes[place])

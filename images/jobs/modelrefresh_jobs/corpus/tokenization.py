@@ -6,6 +6,7 @@ where it gives the tokens of `tokenizers` on difficult texts and on a sample of 
 Refuses tokenizers that are not fast or have no end token.
 """
 
+import json
 import logging
 import os
 import pathlib
@@ -55,10 +56,8 @@ class Tokens:
         self._backend.encode_special_tokens = True
         self.end: int = loaded.eos_token_id
         """Id of the end token."""
-        unknown = loaded.unk_token or getattr(self._backend.model, "unk_token", None)
-        number = None if unknown is None else self._backend.token_to_id(unknown)
-        self.unknown: int | None = None if number == self.end else number
-        """Id of the token that stands for what the vocabulary does not have; some tokenizers have none."""
+        self.unknown = _unknown(self._backend)
+        """Id of the token that stands for what the vocabulary lacks; None where there is none."""
         begin = loaded.bos_token_id
         self._head = [] if begin is None or begin == self.end else [begin]
         added = loaded.added_tokens_decoder
@@ -118,6 +117,15 @@ class Tokens:
             LOG.info("%s: tokenized by tokenizers; fastokens gives other tokens", self._model)
             return None
         return fast
+
+
+def _unknown(backend: Any) -> int | None:  # noqa: ANN401 -- tokenizers is untyped
+    kind = json.loads(backend.to_str())["model"]
+    if (named := kind.get("unk_token")) is not None:
+        found: int | None = backend.token_to_id(named)
+        return found
+    number: int | None = kind.get("unk_id")  # a Unigram names no token
+    return number
 
 
 def _few(sample: Iterable[str]) -> Iterable[str]:

@@ -88,6 +88,28 @@ def load_all(wanted: Sequence[SuiteInput], folders: RunFolders) -> dict[str, Sui
     return {suite.name: load(suite, folders) for suite in wanted}
 
 
+def asked_again(wanted: Sequence[SuiteInput], loaded: Mapping[str, Suite]) -> dict[str, int]:
+    """Of each suite that a factor is chosen by, how many of its questions the gates' suites ask too.
+
+    Raises:
+        StageError: EvaluationUnreadable, when they ask all of them: the choice would flatter the candidate.
+    """
+    judging = {item.question.strip() for one in wanted if not one.dev for item in loaded[one.name].items}
+    found: dict[str, int] = {}
+    for one in wanted:
+        items = loaded[one.name].items if one.dev else ()
+        again = sum(item.question.strip() in judging for item in items)
+        if again and again == len(items):
+            raise _unreadable(
+                one,
+                f"all of its {again} questions are asked by spec.evaluation.suites too; expected others in "
+                "spec.residual.search.suites: a candidate that was chosen by a suite looks better on it than it is",
+            )
+        if again:
+            found[one.name] = again
+    return found
+
+
 def choose(loaded: Mapping[str, Suite], limit: int | None) -> dict[str, tuple[Item, ...]]:
     """The items of each suite that are asked.
 

@@ -8,6 +8,7 @@ import datetime as dt
 import itertools
 import logging
 import pathlib
+import shutil
 from collections.abc import Iterator
 
 from modelrefresh.contract.reasons import StageReason
@@ -43,10 +44,13 @@ def run(
     today = today or dt.datetime.now(dt.UTC).date()
     ready = preflight.check(wanted, folders, progress)
     _check_base(wanted, folders)
-    fresh = _read(wanted.data, wanted, folders, today)
+    data, *others = [_found(uri, folders) for uri in (wanted.data, wanted.replay) if uri]
+    # Blocks are made quickly, and old ones would be trained on if this attempt fails unseen.
+    shutil.rmtree(folders.blocks, ignore_errors=True)
+    fresh = _read(data, wanted, today)
     if not len(fresh.seen.digests):
         raise _no_data(wanted, fresh)
-    replay = _read(wanted.replay, wanted, folders, today) if wanted.replay else None
+    replay = _read(others[0], wanted, today) if others else None
     fingerprint = scan.fingerprint(wanted, fresh.seen, replay.seen if replay else None)
     summary = PrepareSummary(
         fingerprint=fingerprint,
@@ -93,8 +97,11 @@ def _warn(
         progress.warn(text)
 
 
-def _read(uri: str, wanted: PrepareInput, folders: RunFolders, today: dt.date) -> Reading:
-    found = data_files.find(sources.resolve(uri, folders, reason=StageReason.DATA_UNREADABLE))
+def _found(uri: str, folders: RunFolders) -> data_files.Found:
+    return data_files.find(sources.resolve(uri, folders, reason=StageReason.DATA_UNREADABLE))
+
+
+def _read(found: data_files.Found, wanted: PrepareInput, today: dt.date) -> Reading:
     records = documents.read(found.files, text_field=wanted.text_field)
     return Reading(found=found, seen=scan.of(records, today=today))
 

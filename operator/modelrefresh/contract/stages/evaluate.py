@@ -17,6 +17,8 @@ class SuiteInput:
     name: str
     uri: Uri
     task: Task
+    dev: bool | None = None
+    """Told to `prepare`: whether a factor will be chosen by it, so that it must ask what no gate's suite asks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,9 +106,8 @@ def observe_job(stage: StageRecord, job: ObservedJob, context: AttemptContext) -
         _end(stage, job, context),
         StageEvent.SUCCEED,
         reason=Reason.STAGE_SUCCEEDED,
-        message="",
         warnings=job.result.warnings if job.result else (),
-        **outcome,
+        **{"message": ""} | outcome,
     )
 
 

@@ -29,7 +29,7 @@ def _ask(ready: ReadyRefresh, run: Run) -> PrepareInput:
         sequence_length=training.sequence_length,
         max_tokens=training.max_tokens,
         seed=training.seed,
-        suites=shared_inputs.suites((*spec.evaluation.suites, *spec.dev_suites)),
+        suites=(*shared_inputs.suites(spec.evaluation.suites), *shared_inputs.suites(spec.dev_suites, dev=True)),
         unchanged_fingerprint=unchanged,
         incumbent=shared_inputs.incumbent(ready),
         max_items=spec.evaluation.max_items,
@@ -45,7 +45,8 @@ def _found(_: StageRecord, summary: PrepareSummary, spec: RefreshSpec) -> dict[s
     judging = {suite.name for suite in spec.evaluation.suites}
     most_first = sorted(summary.overlap.items(), key=lambda item: (item[0] not in judging, -item[1], item[0]))
     overlap = [{"suite": suite, "share": share} for suite, share in most_first]
-    return {"prepare": PrepareFacts.of(summary, overlap=overlap)}
+    wrote = f"replay: the model wrote {summary.generated} documents, {summary.replay_tokens} tokens"
+    return {"prepare": PrepareFacts.of(summary, overlap=overlap), "message": wrote if summary.generated > 0 else ""}
 
 
 def _is_date(text: str) -> bool:

@@ -27,6 +27,6 @@ def incumbent(ready: ReadyRefresh) -> str | None:
     return ready.status.live.digest if ready.status.live else None
 
 
-def suites(named: Iterable[Suite]) -> tuple[SuiteInput, ...]:
+def suites(named: Iterable[Suite], *, dev: bool | None = None) -> tuple[SuiteInput, ...]:
     """The owner's suites in the words of the stages."""
-    return tuple(SuiteInput(name=suite.name, uri=suite.uri, task=suite.task) for suite in named)
+    return tuple(SuiteInput(name=suite.name, uri=suite.uri, task=suite.task, dev=dev) for suite in named)

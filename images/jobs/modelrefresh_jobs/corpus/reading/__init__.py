@@ -1,1 +1,1 @@
-"""From a source's files to documents: which files are data, how they are opened, what a record says."""
+"""Files of text and records as documents: which files, their lines or rows, their dates."""
