@@ -38,7 +38,11 @@ def _sources(places: tuple[str, ...]) -> str:
 
 
 def _files(place: pathlib.Path) -> list[pathlib.Path]:
-    return [place] if place.is_file() else [one for one in sorted(place.rglob("*.py")) if _BY_HAND not in one.parts]
+    return (
+        [place]
+        if place.is_file()
+        else [one for one in sorted(place.rglob("*.py")) if _BY_HAND not in one.relative_to(place).parts]
+    )
 
 
 def _said(file: pathlib.Path) -> str:

@@ -35,8 +35,8 @@ def entry() -> int:
     code: int = ExitCode.PREEMPTED
     try:
         code = main()
-    except SystemExit:  # of argparse, after --help
-        code = ExitCode.OK
+    except SystemExit as error:  # of argparse, after --help; of a library, whatever it says
+        code = error.code if isinstance(error.code, int) else ExitCode.INTERNAL if error.code else ExitCode.OK
     except (signals.Preempted, KeyboardInterrupt) as error:
         sys.stderr.write(f"Preempted: {error or 'asked to leave before anything began'}\n")
     signals.ending(code)

@@ -14,7 +14,7 @@ import pydantic
 
 from modelrefresh.api.model import ApiModel, ValidationRule
 from modelrefresh.api.spec_types import Name, ObjectName, Quantity
-from modelrefresh.contract import quantities, uris
+from modelrefresh.contract import forms, uris
 from modelrefresh.contract.limits import GENERATED_TOKENS
 from modelrefresh.contract.vocabulary import Stage
 
@@ -51,7 +51,7 @@ SourcePrefix = Annotated[str, pydantic.Field(min_length=5, max_length=512, patte
 NamespaceName = Annotated[
     str, pydantic.Field(min_length=1, max_length=63, pattern=r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$")
 ]
-GpuMemory = Annotated[str, pydantic.Field(min_length=2, max_length=16, pattern=f"^{quantities.MEMORY.pattern}$")]
+GpuMemory = Annotated[str, pydantic.Field(min_length=2, max_length=16, pattern=f"^{forms.MEMORY.pattern}$")]
 UserId = Annotated[int, pydantic.Field(ge=1, le=2_147_483_647)]
 
 

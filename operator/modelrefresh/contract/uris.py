@@ -1,4 +1,4 @@
-r"""Where something is read from, as a URI: the schemes that users may write, their forms, their parts; for both sides.
+r"""Where something is read from, as a URI: the schemes that users may write, their forms, parts and prefixes.
 
 The API server checks the forms (`api/sources.py`), the worker opens what they name by a file for each scheme
 (`modelrefresh_jobs/storage/schemes/`). `file:///PATH` is for people who run a stage by hand, and none of the table.
@@ -6,6 +6,7 @@ Patterns are those of RE2, as CEL reads them; `in_python` turns one into Python'
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -70,6 +71,7 @@ HUB: Final = Scheme(
 )
 SCHEMES: Final = (CLAIM, HUB)
 """What a spec may name."""
+_ENDS: Final = ("://", "/", "@")
 
 
 def in_python(pattern: str) -> str:
@@ -80,3 +82,19 @@ def in_python(pattern: str) -> str:
 def claim_of(uri: str) -> str | None:
     """Name of the PersistentVolumeClaim that a URI names; None if it names none."""
     return uri.removeprefix(CLAIM.prefix).partition("/")[0] if uri.startswith(CLAIM.prefix) else None
+
+
+def covers(prefix: str, uri: str) -> bool:
+    """Whether the URI is at or below a prefix of a profile's `allowedSources`: told once, for operator and stages.
+
+    A prefix ends at a boundary: `pvc://corpus/public` is that file or folder and what lies below it, not
+    `pvc://corpus/public-embargoed`; `hf://ORG` is that organisation, `hf://ORG/NAME` all commits of one repository.
+    """
+    if prefix.endswith(_ENDS):
+        return uri.startswith(prefix) or f"{uri}/" == prefix
+    return uri == prefix or uri.startswith((f"{prefix}/", f"{prefix}@") if prefix.startswith("hf://") else f"{prefix}/")
+
+
+def widest(prefixes: Iterable[str], uri: str) -> str | None:
+    """The shortest prefix that covers the URI; None if none does."""
+    return min((prefix for prefix in prefixes if covers(prefix, uri)), key=len, default=None)

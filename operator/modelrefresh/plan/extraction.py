@@ -57,7 +57,7 @@ def _require(observed: ObservedExtraction, _: datetime.datetime) -> ResidualPlan
     spec = observed.spec
     assert spec is not None  # noqa: S101 -- _refuse_bad_spec came before
     lacks = [
-        *profiles.lacks(spec.profile, observed, uris=[spec.base.uri, spec.instruct.uri]),
+        *profiles.lacks(spec.profile, observed, named=[spec.base.uri, spec.instruct.uri]),
         *prerequisites.claims(observed.missing_claims, observed.meta.namespace),
     ]
     if not lacks:

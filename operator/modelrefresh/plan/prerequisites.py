@@ -93,7 +93,7 @@ def _profile(observed: ObservedRefresh, spec: RefreshSpec) -> Iterator[Lack]:
     # The import of the stock model, and with Direct the training, read the residual's other model by this profile.
     reads = spec.rollout.stock in (None, Stock.INSTRUCT) or spec.training.strategy is Strategy.DIRECT
     uris += [observed.residual.instruct] if reads and observed.residual and observed.residual.instruct else []
-    lacks = list(profiles.lacks(spec.profile, observed, uris=uris))
+    lacks = list(profiles.lacks(spec.profile, observed, named=uris))
     yield from lacks
     faults = "; ".join(profiles.over_limits(spec, observed.profile)) if observed.profile and not lacks else ""
     if faults:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from modelrefresh.api.conditions import Reason
 from modelrefresh.api.profile import ProfileSpec
 from modelrefresh.api.spec import RefreshSpec
-from modelrefresh.contract import allowed
+from modelrefresh.contract import uris
 from modelrefresh.contract.limits import GENERATED_TOKENS
 from modelrefresh.plan.observed import Observed
 
@@ -24,7 +24,7 @@ class Lack:
     text: str
 
 
-def lacks(name: str, observed: Observed[Any], *, uris: Iterable[str]) -> Iterator[Lack]:
+def lacks(name: str, observed: Observed[Any], *, named: Iterable[str]) -> Iterator[Lack]:
     """The profile must exist, be for this namespace, and allow these sources."""
     found, team = observed.profile, "ask the platform team"
     if found is None and observed.profile_faults:
@@ -36,7 +36,7 @@ def lacks(name: str, observed: Observed[Any], *, uris: Iterable[str]) -> Iterato
     elif not _is_for(found, observed):
         text = f'RefreshProfile "{name}" is not for namespace {observed.meta.namespace}; {team}, or name another one'
         yield Lack(reason=Reason.PROFILE_NOT_FOR_NAMESPACE, text=text)
-    elif refused := [uri for uri in uris if allowed.widest(found.allowed_sources, uri) is None]:
+    elif refused := [uri for uri in named if uris.widest(found.allowed_sources, uri) is None]:
         sources, saw = ", ".join(found.allowed_sources), ", ".join(refused)
         text = f'RefreshProfile "{name}": not among the allowed sources {sources}: {saw}'
         yield Lack(reason=Reason.PROFILE_FORBIDS, text=text)

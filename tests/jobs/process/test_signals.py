@@ -6,6 +6,8 @@ import sys
 import pytest
 
 from modelrefresh.contract.exit_codes import ExitCode
+from modelrefresh_jobs import __main__
+from modelrefresh_jobs.process import signals
 from tests.jobs import builders
 
 _EARLY = """
@@ -47,3 +49,12 @@ def test_a_signal_while_the_interpreter_ends_changes_nothing_about_the_result(nu
     code, [line] = ended(_LATE, number)
     assert code == ExitCode.BAD_INPUT
     assert line.startswith("ModelUnreadable: ")
+
+
+@pytest.mark.parametrize(("left_with", "code"), [(7, 7), (None, ExitCode.OK), ("a word", ExitCode.INTERNAL)])
+def test_a_library_that_leaves_by_itself_does_not_make_a_failure_a_success(
+    left_with: object, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(__main__, "main", lambda: sys.exit(left_with))
+    monkeypatch.setattr(signals, "ending", lambda _: None)
+    assert __main__.entry() == code

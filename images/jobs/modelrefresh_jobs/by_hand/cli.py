@@ -18,10 +18,10 @@ from modelrefresh.contract.forms import Uri
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.vocabulary import Stage
 from modelrefresh_jobs.attempt import record, stage_module
-from modelrefresh_jobs.by_hand import combinations, console, flags, memory_plan
+from modelrefresh_jobs.by_hand import combinations, console, flags, memory_plan, written_place
 from modelrefresh_jobs.process import classification, progress, release
 from modelrefresh_jobs.process.errors import StageError
-from modelrefresh_jobs.storage import run_folders, sources, written_place
+from modelrefresh_jobs.storage import run_folders, sources
 from modelrefresh_jobs.storage.run_folders import RunFolders
 
 COMMANDS: Mapping[Stage, str] = {

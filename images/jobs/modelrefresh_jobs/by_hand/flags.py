@@ -20,9 +20,8 @@ import typing
 from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any
 
-from modelrefresh.contract import codec, limits, quantities
-from modelrefresh.contract.forms import DIGEST, TENSORS, URI
-from modelrefresh.contract.quantities import MEMORY
+from modelrefresh.contract import codec, forms, limits
+from modelrefresh.contract.forms import DIGEST, MEMORY, TENSORS, URI
 from modelrefresh.contract.stages.evaluate import SuiteInput
 from modelrefresh.contract.stages.merge import AddedResidual, TensorScale
 from modelrefresh.contract.vocabulary import Task, Transfer
@@ -168,7 +167,7 @@ def _reader(known: Hint) -> Callable[[str], object]:
     if URI in known.notes:
         return place
     if form := next((note for note in known.notes if isinstance(note, codec.Form)), None):
-        return lambda text: _formed(quantities.spelled(text) if form is MEMORY else text, form)
+        return lambda text: _formed(forms.memory_spelled(text) if form is MEMORY else text, form)
     if limit := known.limit:
         words = "a whole number" if known.plain is int else "a number"
         return lambda text: _number(text, limit, known.plain, words)

@@ -10,9 +10,8 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
-from modelrefresh.contract import artifacts, defaults, limits, quantities
-from modelrefresh.contract.forms import Uri
-from modelrefresh.contract.quantities import Memory
+from modelrefresh.contract import artifacts, defaults, forms, limits
+from modelrefresh.contract.forms import Memory, Uri
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh.contract.vocabulary import Method
@@ -70,7 +69,7 @@ def run(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
     model_config.check(folder, config)
     shape = shapes.planned(model_config.load(folder, config), _training(asked))
     size = {
-        "card": quantities.in_bytes(asked.gpu_memory),
+        "card": forms.in_bytes(asked.gpu_memory),
         "sequences": asked.batch_size,
         "length": asked.sequence_length,
     }

@@ -4,7 +4,7 @@ import logging
 
 import torch
 
-from modelrefresh.contract import quantities
+from modelrefresh.contract import forms
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.stages.train import TrainInput
 from modelrefresh_jobs.memory import shapes, ways, words
@@ -24,7 +24,7 @@ def prove(model: torch.nn.Module, wanted: TrainInput, *, length: int) -> Fit | N
     if not wanted.gpu_memory:
         LOG.info("prepare: no gpuMemory in the profile, so whether training fits into GPUs is not looked at")
         return None
-    shape, card = shapes.of(model), quantities.in_bytes(wanted.gpu_memory)
+    shape, card = shapes.of(model), forms.in_bytes(wanted.gpu_memory)
     asked = Setting(
         zero_stage=wanted.zero_stage,
         cards=wanted.nodes * wanted.processes_per_node,

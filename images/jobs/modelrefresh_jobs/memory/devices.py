@@ -12,7 +12,7 @@ import pathlib
 import torch
 from torch.distributed.rendezvous import rendezvous
 
-from modelrefresh.contract import quantities
+from modelrefresh.contract import forms
 from modelrefresh.contract.exit_codes import ExitCode
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh.contract.stages.train import TrainInput
@@ -40,7 +40,7 @@ def fit(wanted: TrainInput, start: pathlib.Path, asked: Setting, *, recomputes: 
     memory = torch.cuda.get_device_properties(device).total_memory
     card, host = smallest(memory, host_memory.limit() // wanted.processes_per_node)
     if wanted.gpu_memory:
-        card = min(card, quantities.in_bytes(wanted.gpu_memory))
+        card = min(card, forms.in_bytes(wanted.gpu_memory))
     shape = shapes.planned(model_config.load(start, model_folder.accept(start).config), wanted)
     found = ways.settle(shape, asked, card=card, host=host, forced=recomputes)
     wished = ways.settle(shape, asked, card=card, forced=recomputes)

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from modelrefresh.contract import defaults, limits
-from modelrefresh.contract.forms import Digest, Uri
-from modelrefresh.contract.quantities import Memory
+from modelrefresh.contract.forms import Digest, Memory, Uri
 from modelrefresh.contract.vocabulary import LearningRateSchedule, Method
 
 PUBLISHES: tuple[str, ...] = ()

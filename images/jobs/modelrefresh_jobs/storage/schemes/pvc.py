@@ -2,7 +2,7 @@
 
 import pathlib
 
-from modelrefresh.contract import allowed, artifacts, uris
+from modelrefresh.contract import artifacts, uris
 from modelrefresh.contract.reasons import StageReason
 from modelrefresh_jobs.process import guarded_files
 from modelrefresh_jobs.process.errors import StageError
@@ -37,12 +37,12 @@ def _allowed_root(uri: str, mount: pathlib.Path, folders: RunFolders, reason: St
     """The claim, or the part of it that the profile allows."""
     if not folders.allowed:
         return mount
-    prefix = allowed.widest(folders.allowed, uri)
+    prefix = uris.widest(folders.allowed, uri)
     if prefix is None:
         raise StageError(reason, f"{uri}: not among the allowed sources of the profile")
     return mount / prefix.removeprefix(uris.CLAIM.prefix).partition("/")[2]
 
 
 def _allowed_words(uri: str, folders: RunFolders) -> str:
-    prefix = allowed.widest(folders.allowed, uri)
+    prefix = uris.widest(folders.allowed, uri)
     return f"the allowed source {prefix}" if prefix and prefix != uris.CLAIM.prefix else "the claim"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from modelrefresh.contract import allowed
+from modelrefresh.contract import uris
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from modelrefresh.contract import allowed
     ],
 )
 def test_a_prefix_covers_itself_and_what_lies_below(prefix: str, uri: str) -> None:
-    assert allowed.covers(prefix, uri)
+    assert uris.covers(prefix, uri)
 
 
 @pytest.mark.parametrize(
@@ -39,13 +39,13 @@ def test_a_prefix_covers_itself_and_what_lies_below(prefix: str, uri: str) -> No
     ],
 )
 def test_a_prefix_ends_at_a_boundary(prefix: str, uri: str) -> None:
-    assert not allowed.covers(prefix, uri)
+    assert not uris.covers(prefix, uri)
 
 
 def test_the_widest_of_several_prefixes_counts() -> None:
     prefixes = ("pvc://corpus/public/news", "pvc://corpus/public", "hf://org")
-    assert allowed.widest(prefixes, "pvc://corpus/public/news/a") == "pvc://corpus/public"
+    assert uris.widest(prefixes, "pvc://corpus/public/news/a") == "pvc://corpus/public"
 
 
 def test_no_prefix_is_the_widest_of_none_that_covers() -> None:
-    assert allowed.widest(("pvc://corpus",), "pvc://models/x") is None
+    assert uris.widest(("pvc://corpus",), "pvc://models/x") is None

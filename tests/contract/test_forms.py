@@ -2,7 +2,7 @@
 
 import pytest
 
-from modelrefresh.contract import quantities
+from modelrefresh.contract import forms
 
 
 @pytest.mark.parametrize(
@@ -11,10 +11,10 @@ from modelrefresh.contract import quantities
      ("1.5T", 15 * 10**11)],
 )  # fmt: skip
 def test_powers_of_1024_are_told_from_powers_of_1000(text: str, expected: int) -> None:
-    assert quantities.in_bytes(text) == expected
+    assert forms.in_bytes(text) == expected
 
 
 @pytest.mark.parametrize("text", ["0Gi", "80", "-80Gi", "80 GB", "80gb", "eighty", "", "1e3G", "80Gi\n"])
 def test_what_is_no_amount_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="such as 80Gi or 80GB"):
-        quantities.in_bytes(text)
+        forms.in_bytes(text)
